@@ -1,0 +1,299 @@
+"""Every setting of every stage, once: type, bounds, default, one line of meaning.
+
+The page, the command line, the job file, the API and the documentation table are made from these classes. `None` is
+"as the base model, or the number of drawings, asks for"; a stage resolves it before it starts, so that `job.json` holds
+no None of that kind.
+"""
+
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ksh_studio.locales import StudioError
+
+MAX_PROMPT_CHARACTERS = 20_000
+DEFAULT_TRIGGER = "drawn by KSH drawing style"
+
+Sampler = Literal["Euler a", "Euler", "DPM++ 2M", "DDIM", "UniPC"]
+Schedule = Literal["Automatic", "Uniform", "Karras", "Exponential", "SGM Uniform"]
+
+
+class Config(BaseModel):
+    """Base of all settings: immutable, unknown names are errors, docstrings become descriptions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+C = TypeVar("C", bound=Config)
+
+
+class Trigger(Config):
+    """The words that call the style, and where they stand in every caption."""
+
+    text: str = Field(DEFAULT_TRIGGER, title="Trigger", max_length=200)
+    """Words added to every caption; type them in a prompt to call your style."""
+    position: Literal["end", "front"] = Field("end", title="Trigger position")
+    """end: after the caption and a space, as the original; front: before it."""
+
+    @field_validator("text")
+    @classmethod
+    def _one_line(cls, text: str) -> str:
+        return " ".join(text.split())
+
+    def apply(self, caption: str) -> str:
+        """The caption with the trigger in its place, once, however often it stood there."""
+        bare = self.strip(caption)
+        if not self.text:
+            return bare
+        parts = (bare, self.text) if self.position == "end" else (self.text, bare)
+        return " ".join(part for part in parts if part)
+
+    def strip(self, caption: str) -> str:
+        """The caption without the trigger at either end, as the catalogue stores it."""
+        bare, size, trigger = " ".join(caption.split()), len(self.text), self.text.lower()
+        while size:
+            if bare[-size:].lower() == trigger and not bare[:-size][-1:].isalnum():
+                bare = bare[:-size].rstrip(" ,")
+            elif bare[:size].lower() == trigger and not bare[size:][:1].isalnum():
+                bare = bare[size:].lstrip(" ,")
+            else:
+                break
+        return bare
+
+
+class ProjectSettings(Config):
+    """`project.json`: what belongs to one artist's project."""
+
+    name: str = Field(title="Name", min_length=1, max_length=100)
+    """Shown on the page; any script."""
+    trigger: Trigger = Trigger()
+    base_model: str | None = Field(None, title="Base model")
+    """A name of the registry, a hub id, a folder or a .safetensors file; None: the machine's default."""
+    captioner: str | None = Field(None, title="Captioner")
+    """A name of the registry, a hub id or a folder; None: the machine's default."""
+    preview_prompts: tuple[str, ...] = Field((), title="Preview prompts")
+    """Drawn while training, at fixed seeds; empty: made from the project's own captions."""
+
+
+class CaptionConfig(Config):
+    """Settings of the Caption stage."""
+
+    captioner: str = Field("", title="Captioner")
+    """Who writes the captions: a name of the registry, a hub id or a folder; empty: the project's."""
+    overwrite: Literal["empty", "auto", "all"] = Field("empty", title="Which drawings")
+    """empty: those without a caption; auto: also those a captioner wrote; all: also those a person wrote."""
+    prompt: str | None = Field(None, title="Question to the captioner", max_length=500)
+    """Text the captioner continues or answers; None: the captioner's own default."""
+    batch_size: int = Field(4, ge=1, le=64, title="Drawings at a time")
+    """Drawings captioned together; more is faster and needs more memory."""
+    max_new_tokens: int = Field(45, ge=1, le=300, title="Longest caption")
+    """Most tokens the captioner may write."""
+    min_new_tokens: int = Field(6, ge=0, le=100, title="Shortest caption")
+    """Fewest tokens it must write."""
+    num_beams: int = Field(4, ge=1, le=16, title="Beams")
+    """Alternatives weighed while writing; 1 is fastest."""
+    do_sample: bool = Field(False, title="Vary the wording")
+    """Draw words at random instead of taking the likeliest."""
+    temperature: float = Field(0.8, gt=0, le=2, title="Temperature")
+    """How free the wording is when varied."""
+    top_p: float = Field(0.9, gt=0, le=1, title="Top p")
+    """Share of likely words considered when varied."""
+    repetition_penalty: float = Field(1.3, ge=0.5, le=3, title="Repetition penalty")
+    """Above 1 discourages repeated words."""
+    no_repeat_ngram_size: int = Field(3, ge=0, le=10, title="No repeated runs")
+    """Word runs of this length may not repeat; 0: off."""
+    seed: int = Field(0, ge=0, le=2**32 - 1, title="Seed")
+    """Same seed, same captions."""
+
+
+class TrainConfig(Config):
+    """Settings of the Train stage; the original's command line has all its settings here."""
+
+    base_model: str = Field("", title="Base model")
+    """The model that learns: a name of the registry, a hub id, a folder or a .safetensors; empty: the project's."""
+    name: str = Field("", title="Name of the LoRA", max_length=64)
+    """File name of the result: letters, digits, `_` `.` `-`; empty: the project's."""
+    resolution: int | None = Field(None, ge=64, le=2048, title="Size")
+    """Side in pixels of a square, or of the square with a bucket's area; None: the base model's own."""
+    crop: Literal["bucket", "square"] = Field("bucket", title="Shape")
+    """bucket: drawings keep their shape; square: shorter side to size, centre cut out, as the original."""
+    random_flip: bool = Field(False, title="Mirror at random")
+    """Also learn mirrored drawings; off keeps hair partings, text and signatures as they are."""
+    train_batch_size: int | None = Field(None, ge=1, le=64, title="Batch size")
+    """Drawings in one step; None: the base model's own."""
+    gradient_accumulation_steps: int = Field(1, ge=1, le=128, title="Accumulated batches")
+    """Batches added up before the weights move."""
+    num_train_epochs: int | None = Field(None, ge=1, le=10_000, title="Epochs")
+    """Times every drawing is seen; used when the number of steps is not given."""
+    max_train_steps: int | None = Field(None, ge=1, le=1_000_000, title="Steps")
+    """Times the weights move; None: from the epochs, else from the number of drawings."""
+    checkpointing_steps: int | None = Field(None, ge=1, title="Steps between checkpoints")
+    """How much a crash can cost; None: a tenth of the run."""
+    validation_steps: int | None = Field(None, ge=1, title="Steps between previews")
+    """None: a tenth of the run."""
+    validation_prompts: tuple[str, ...] = Field((), title="Preview prompts")
+    """Drawn at step 0 and along the way; empty: the project's."""
+    learning_rate: float | None = Field(None, gt=0, le=1, title="Learning rate")
+    """How far each step moves; None: the base model's own for this number of drawings."""
+    text_encoder_lr: float = Field(5e-5, gt=0, le=1, title="Learning rate of the text encoder")
+    """Used when the text encoder is trained."""
+    train_text_encoder: bool = Field(False, title="Train the text encoder")
+    """Also teach the words; slower, rarely needed for a style."""
+    lr_scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field("cosine", title="Schedule")
+    """How the learning rate falls."""
+    lr_warmup_steps: int | None = Field(None, ge=0, title="Warm-up steps")
+    """Steps in which the learning rate rises; None: one twentieth of the run."""
+    rank: int | None = Field(None, ge=1, le=256, title="Rank")
+    """Size of the LoRA; the file grows linearly with it; None: the base model's own for this number of drawings."""
+    lora_alpha: float | None = Field(None, gt=0, le=512, title="Alpha")
+    """The LoRA acts with alpha / rank; None: half the rank."""
+    target_modules: Literal["attention", "transformer", "all"] = Field("transformer", title="What is trained")
+    """attention: as the original; transformer: also feed-forward and projections; all: also the convolutions."""
+    snr_gamma: float | None = Field(5.0, gt=0, title="Min-SNR gamma")
+    """Evens out easy and hard noise levels (arXiv:2303.09556, section 3.4); None: plain mean squared error."""
+    noise_offset: float = Field(0.0, ge=0, le=0.2, title="Noise offset")
+    """Lets pictures become darker or brighter; shifts flat colours."""
+    caption_dropout: float | None = Field(None, ge=0, le=0.5, title="Caption dropout")
+    """Share of steps without caption; None: by the number of drawings."""
+    max_grad_norm: float = Field(1.0, gt=0, title="Gradient norm")
+    """Longer gradients are shortened to this."""
+    adam_beta1: float = Field(0.9, ge=0, lt=1, title="Adam beta 1")
+    """Memory of the direction."""
+    adam_beta2: float = Field(0.99, ge=0, lt=1, title="Adam beta 2")
+    """Memory of the size."""
+    adam_weight_decay: float = Field(0.01, ge=0, le=1, title="Weight decay")
+    """Pulls the LoRA's weights towards zero."""
+    ema_decay: float = Field(0.99, ge=0, lt=1, title="Averaging")
+    """Average of the LoRA over about 1 / (1 - value) steps is what is saved; 0: off."""
+    clip_skip: int | None = Field(None, ge=1, le=4, title="Clip skip")
+    """Which layer of the text encoder is read, from the end; None: the base model's own."""
+    mixed_precision: Literal["auto", "no", "bf16", "fp16"] = Field("auto", title="Precision")
+    """auto: the fastest this machine can do well."""
+    gradient_checkpointing: bool = Field(False, title="Save memory")
+    """Needs about a fifth more time and much less memory."""
+    validation_share: float = Field(0.0, ge=0, le=0.5, title="Held-out share")
+    """Share of the drawings never trained on, to measure with; 0: all are trained on."""
+    seed: int = Field(42, ge=0, le=2**32 - 1, title="Seed")
+    """Same seed on the same machine, same LoRA."""
+    report_to: Literal["none", "tensorboard", "wandb", "trackio"] = Field("none", title="Also report to")
+    """A tracker of your own; it must be installed."""
+
+
+class GenerateConfig(Config):
+    """Settings of the Generate stage."""
+
+    prompt: str = Field("", title="Prompt", max_length=MAX_PROMPT_CHARACTERS)
+    """What the picture shows; (words : 1.5) weighs them."""
+    negative_prompt: str = Field("", title="Negative prompt", max_length=MAX_PROMPT_CHARACTERS)
+    """What it should not show."""
+    base_model: str = Field("", title="Base model")
+    """A name of the registry, a hub id, a folder or a .safetensors; empty: the project's."""
+    lora: str = Field("", title="LoRA")
+    """The style: path of a LoRA file inside the workspace; empty: none."""
+    lora_scale: float = Field(1.0, ge=-2, le=3, title="Strength")
+    """How much of the style: 0 none, 1 as trained."""
+    sampler: Sampler = Field("Euler a", title="Sampler")
+    """How noise becomes a picture."""
+    schedule: Schedule = Field("Automatic", title="Schedule")
+    """How the noise levels are spaced."""
+    num_inference_steps: int | None = Field(None, ge=1, le=150, title="Steps")
+    """More is slower and finer; None: the base model's own."""
+    guidance_scale: float | None = Field(None, ge=0, le=30, title="CFG scale")
+    """How strictly the prompt is followed; None: the base model's own."""
+    seed: int | None = Field(None, ge=0, le=2**32 - 1, title="Seed")
+    """Same seed, same picture; None: random."""
+    width: int | None = Field(None, ge=64, le=2048, multiple_of=8, title="Width")
+    """In pixels; None: the base model's own."""
+    height: int | None = Field(None, ge=64, le=2048, multiple_of=8, title="Height")
+    """In pixels; None: the base model's own."""
+    batch_size: int = Field(1, ge=1, le=16, title="Pictures")
+    """Pictures made together; picture i has seed + i."""
+    clip_skip: int | None = Field(None, ge=1, le=4, title="Clip skip")
+    """Which layer of the text encoder is read, from the end; None: the base model's own."""
+
+
+# The original's command: train_text_to_image_lora.py --resolution=512 --random_flip --train_batch_size=1
+# --num_train_epochs=20 --checkpointing_steps=500 --learning_rate=1e-04 --lr_scheduler=cosine --lr_warmup_steps=0
+# --seed=42, with that script's own defaults for the rest (rank 4, alpha = rank, attention only, no SNR weighting).
+TRAIN_PRESETS: dict[str, dict[str, Any]] = {
+    "studio": {},
+    "original": {
+        "resolution": None,
+        "crop": "square",
+        "random_flip": True,
+        "train_batch_size": 1,
+        "num_train_epochs": 20,
+        "checkpointing_steps": 500,
+        "learning_rate": 1e-4,
+        "lr_scheduler": "cosine",
+        "lr_warmup_steps": 0,
+        "rank": 4,
+        "lora_alpha": 4.0,
+        "target_modules": "attention",
+        "snr_gamma": None,
+        "caption_dropout": 0.0,
+        "adam_beta2": 0.999,
+        "ema_decay": 0.0,
+        "seed": 42,
+    },
+}
+
+CAPTION_PRESETS: dict[str, dict[str, Any]] = {
+    "recommended": {},
+    "original": {
+        "prompt": "A painting of",
+        "do_sample": True,
+        "num_beams": 1,
+        "temperature": 0.8,
+        "top_p": 0.9,
+        "repetition_penalty": 1.2,
+        "max_new_tokens": 60,
+        "min_new_tokens": 0,
+        "no_repeat_ngram_size": 0,
+    },
+    "original_later": {
+        "captioner": "blip2-flan-t5-xl",
+        "prompt": "Describe this image's appearance in a detailed and natural-sounding sentence.",
+        "do_sample": True,
+        "num_beams": 1,
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "repetition_penalty": 2.0,
+        "max_new_tokens": 80,
+        "min_new_tokens": 10,
+        "no_repeat_ngram_size": 0,
+    },
+}
+
+ALL_CONFIGS: dict[str, type[Config]] = {
+    "project": ProjectSettings,
+    "trigger": Trigger,
+    "caption": CaptionConfig,
+    "train": TrainConfig,
+    "generate": GenerateConfig,
+}
+
+
+def validated(config: type[C], values: dict[str, Any]) -> C:
+    """A config of these values.
+
+    Raises StudioError naming the first setting that is out of its bounds, and the bound.
+    """
+    try:
+        return config.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else config.__name__
+        field = config.model_fields.get(name)
+        title = (field.title if field else None) or name
+        raise StudioError("settings.invalid", name=title, value=str(first["input"])[:80], why=first["msg"]) from error
+
+
+def setting_sentences() -> dict[str, str]:
+    """English label and explanation of every setting: `train.rank` and `train.rank.info` under the room `settings`."""
+    found: dict[str, str] = {}
+    for stage, config in ALL_CONFIGS.items():
+        for name, field in config.model_fields.items():
+            found[f"settings.{stage}.{name}"] = field.title or name
+            found[f"settings.{stage}.{name}.info"] = field.description or ""
+    return found

@@ -1,0 +1,233 @@
+"""What a stage says while it works: typed, one JSON line each.
+
+Each stage is a generator of these; the command line prints them, a job appends them to `events.jsonl`, the page reads
+that file. A path is always relative to the job's project folder, POSIX style, so that a backed-up project stays valid.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from ksh_studio.locales import Language, StudioError, translate
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    time: float = Field(default_factory=time.time)
+    """Unix seconds at which it was said."""
+
+
+class _Said(_Event):
+    """An event that is a sentence for the artist, by its key in the locales."""
+
+    key: str
+    values: dict[str, str] = {}
+
+    def text(self, language: Language = "en") -> str:
+        """The sentence in `language`."""
+        return translate(self.key, language, **self.values)
+
+
+class Started(_Event):
+    """The stage begins (or begins again) with `total` units of work: drawings, steps or pictures."""
+
+    kind: Literal["started"] = "started"
+    stage: Literal["caption", "train", "generate"]
+    total: int
+    device: str = ""
+    """Where it runs and how: "cpu, bf16"."""
+
+
+class Progress(_Event):
+    """Work that is not the stage's own unit: loading a model, caching latents, denoising steps of a picture."""
+
+    kind: Literal["progress"] = "progress"
+    phase: Literal["import", "export", "load", "latents", "captions", "denoise", "validate"]
+    done: int
+    total: int
+
+
+class Imported(_Event):
+    """What an import did, file by file where something is to be said; names are the artist's own."""
+
+    kind: Literal["imported"] = "imported"
+    added: int
+    known: int
+    """Drawings the project already had."""
+    captions: int
+    """Captions taken over from info.csv, metadata.jsonl or .txt files."""
+    duplicates: tuple[tuple[str, str], ...] = ()
+    """(file left out, file of the same content kept)."""
+    unreadable: tuple[tuple[str, str], ...] = ()
+    """(file left out, key of the sentence that says why)."""
+    gone: tuple[str, ...] = ()
+    """Drawings imported earlier that the folder no longer holds: kept."""
+
+
+class Captioned(_Event):
+    """One drawing has its caption, already committed."""
+
+    kind: Literal["captioned"] = "captioned"
+    drawing: str
+    """The drawing's id."""
+    caption: str
+    done: int
+    total: int
+
+
+class Step(_Event):
+    """One optimiser step is done."""
+
+    kind: Literal["step"] = "step"
+    step: int
+    """1-based: the first step is 1."""
+    total: int
+    loss: float
+    ema_loss: float
+    learning_rate: float
+    seconds: float
+    """Since the job began or was resumed, previews and saves included."""
+
+
+class Validated(_Event):
+    """Loss on the held-out drawings at fixed noise and timesteps."""
+
+    kind: Literal["validated"] = "validated"
+    step: int
+    loss: float
+
+
+class Preview(_Event):
+    """A preview picture is on disk."""
+
+    kind: Literal["preview"] = "preview"
+    step: int
+    """0: before training, the base model's own picture."""
+    prompt: str
+    seed: int
+    path: str
+
+
+class Checkpoint(_Event):
+    """A complete state from which training resumes is on disk."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    step: int
+    path: str
+
+
+class LoraSaved(_Event):
+    """A LoRA file is on disk, reloaded and compared."""
+
+    kind: Literal["lora"] = "lora"
+    step: int
+    path: str
+
+
+class Picture(_Event):
+    """A generated picture is on disk with its recipe."""
+
+    kind: Literal["picture"] = "picture"
+    path: str
+    seed: int
+    index: int
+    """0-based within this request."""
+    total: int
+
+
+class Resumed(_Event):
+    """The job goes on from step `step`: points after it in earlier lines are void."""
+
+    kind: Literal["resumed"] = "resumed"
+    step: int
+
+
+class Warned(_Said):
+    """Something the artist should know; the work goes on."""
+
+    kind: Literal["warned"] = "warned"
+
+
+class Stopped(_Said):
+    """Ended because the artist asked; everything made so far is kept."""
+
+    kind: Literal["stopped"] = "stopped"
+
+
+class Failed(_Said):
+    """Ended by an error."""
+
+    kind: Literal["failed"] = "failed"
+
+
+class Finished(_Said):
+    """Ended as planned."""
+
+    kind: Literal["finished"] = "finished"
+    figures: dict[str, float] = {}
+    """What was measured, by name with its unit: "seconds", "steps_per_second"."""
+
+
+class Heartbeat(_Event):
+    """Still alive."""
+
+    kind: Literal["heartbeat"] = "heartbeat"
+
+
+Event = (
+    Started
+    | Progress
+    | Imported
+    | Captioned
+    | Step
+    | Validated
+    | Preview
+    | Checkpoint
+    | LoraSaved
+    | Picture
+    | Resumed
+    | Warned
+    | Stopped
+    | Failed
+    | Finished
+    | Heartbeat
+)
+Final = Stopped | Failed | Finished
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+
+
+def to_line(event: Event) -> bytes:
+    """The event as one JSON line, newline included."""
+    return event.model_dump_json().encode() + b"\n"
+
+
+def from_line(line: bytes) -> Event | None:
+    """The event on this line, or None for a line that is torn or not ours (a crash may leave half a line)."""
+    try:
+        return _ADAPTER.validate_json(line)
+    except ValidationError:
+        return None
+
+
+def failed(error: StudioError) -> Failed:
+    """The error as the job's last event."""
+    return Failed(key=error.key, values=error.values)
+
+
+def warned(error: StudioError) -> Warned:
+    """The error as a warning: the work goes on without the thing it names."""
+    return Warned(key=error.key, values=error.values)
+
+
+def living(events: Iterable[Event]) -> Iterator[Event]:
+    """The events that still hold: after `Resumed(step=k)`, what an earlier life said of later steps is dropped."""
+    kept: list[Event] = []
+    for event in events:
+        if isinstance(event, Resumed):
+            step = event.step
+            kept = [e for e in kept if getattr(e, "step", -1) <= step and not isinstance(e, Stopped | Failed)]
+        kept.append(event)
+    yield from kept

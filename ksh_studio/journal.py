@@ -1,0 +1,84 @@
+"""`events.jsonl`: one writer appends, any number of readers follow."""
+
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ksh_studio.events import Event, Final, Heartbeat, from_line, to_line
+from ksh_studio.locales import StudioError
+from ksh_studio.workspace import disk_errors
+
+HEARTBEAT_SECONDS = 5.0
+
+
+@dataclass
+class Journal:
+    """Appends events to `events.jsonl`, one write a line, and a heartbeat every few seconds, until closed."""
+
+    path: Path
+    _writing: threading.Lock = field(default_factory=threading.Lock)
+    _closed: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> "Journal":
+        """Start the heartbeat; ends a torn last line that a crash left."""
+        torn = self.path.exists() and self.path.stat().st_size and not self.path.read_bytes().endswith(b"\n")
+        if torn:
+            self._write(b"\n")
+        threading.Thread(target=self._beat, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop the heartbeat."""
+        self._closed.set()
+
+    def append(self, event: Event) -> None:
+        """Put one event at the end of the file. Raises StudioError when the disk is full."""
+        self._write(to_line(event), durable=isinstance(event, Final))
+
+    def _write(self, data: bytes, durable: bool = False) -> None:
+        with self._writing, disk_errors(self.path), self.path.open("ab", buffering=0) as file:
+            file.write(data)
+            if durable:
+                os.fsync(file.fileno())
+
+    def _beat(self) -> None:
+        while not self._closed.wait(HEARTBEAT_SECONDS):
+            try:
+                self.append(Heartbeat())
+            except (OSError, StudioError):
+                continue  # the disk may have room again by the next beat; the work itself reports a full disk
+
+
+class EventReader:
+    """Reads an `events.jsonl` as it grows: `new()` gives what has come since the last call."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.offset = 0
+
+    def new(self) -> list[Event]:
+        """Events of complete lines not read yet; starts again at the beginning when the file was replaced."""
+        try:
+            size = self.path.stat().st_size
+            if size < self.offset:
+                self.offset = 0
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        whole = data[: data.rfind(b"\n") + 1]
+        self.offset += len(whole)
+        read = (from_line(line) for line in whole.splitlines())
+        return [event for event in read if event is not None]
+
+
+def tail(path: Path, size: int) -> bytes:
+    """The last `size` bytes of a file; empty when there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - size))
+            return file.read()
+    except FileNotFoundError:
+        return b""

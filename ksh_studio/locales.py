@@ -1,0 +1,55 @@
+"""Every sentence a person reads, in English and Korean, from `assets/locales/<language>/<room>.json`.
+
+A key is `<room>.<name>`: `import.empty_folder` is `empty_folder` in `import.json`. English labels of settings come from
+`config.py` itself (title and docstring), so that a setting is defined once; Korean ones are `ko/settings.json`.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+Language = Literal["en", "ko"]
+LANGUAGES: tuple[Language, ...] = ("en", "ko")
+FOLDER = Path(__file__).resolve().parent.parent / "assets" / "locales"
+
+
+@cache
+def sentences(language: Language) -> dict[str, str]:
+    """All sentences of one language, by key."""
+    found: dict[str, str] = {}
+    if language == "en":
+        from ksh_studio.config import setting_sentences  # config raises sentences itself: imported when first needed
+
+        found.update(setting_sentences())
+    for path in sorted((FOLDER / language).glob("*.json")):
+        for name, text in json.loads(path.read_text(encoding="utf-8")).items():
+            found[f"{path.stem}.{name}"] = text
+    return found
+
+
+def translate(key: str, language: Language = "en", **values: object) -> str:
+    """The sentence `key` with `{placeholders}` filled from `values`; English where the language lacks it.
+
+    Raises KeyError for a key no language has: a sentence that nobody wrote is a defect, found by the tests.
+    """
+    text = sentences(language).get(key)
+    if text is None:
+        text = sentences("en")[key]
+    return text.format(**values) if values else text
+
+
+class StudioError(Exception):
+    """Something the artist can understand and remedy: a sentence by key, in their language on the page.
+
+    The sentence names the thing, the limit and the remedy.
+    """
+
+    def __init__(self, key: str, **values: object) -> None:
+        self.key = key
+        self.values = {name: str(value) for name, value in values.items()}
+        super().__init__(translate(key, "en", **self.values))
+
+    def text(self, language: Language) -> str:
+        """The sentence in `language`."""
+        return translate(self.key, language, **self.values)
