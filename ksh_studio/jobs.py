@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from ksh_studio.config import ALL_CONFIGS, Config, Trigger, validated
 from ksh_studio.events import Event, Failed, Final, Heartbeat
 from ksh_studio.journal import EventReader, Journal, tail
 from ksh_studio.locales import StudioError
-from ksh_studio.workspace import Project, disk_errors, is_locked, locked, write_text
+from ksh_studio.workspace import Project, Workspace, disk_errors, is_locked, locked, write_text
 
 Stage = Literal["caption", "train"]
 State = Literal["starting", "running", "not answering", "stopped", "failed", "finished", "ended unexpectedly"]
@@ -231,8 +231,13 @@ def run(job: Job, stage: Callable[[Job], Iterator[Event]]) -> Iterator[Event]:
                 yield event
 
 
+def device(workspace: Workspace) -> AbstractContextManager[None]:
+    """Own the GPU or CPU of this workspace for the block; raises StudioError when somebody else does."""
+    return locked(workspace.device_lock, "device.busy")
+
+
 def _owning_device(stage: Callable[[Job], Iterator[Event]], job: Job) -> Iterator[Event]:
-    with locked(job.project.workspace.device_lock, "device.busy"):
+    with device(job.project.workspace):
         yield from stage(job)
 
 

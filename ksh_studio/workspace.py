@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from ksh_studio.config import ProjectSettings, validated
 from ksh_studio.locales import StudioError
 
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -91,9 +92,9 @@ def inside(folder: Path, relative: str) -> Path:
 
     Raises StudioError for a name that leaves the folder, by `..`, as an absolute path or through a link.
     """
-    path = (folder / relative).resolve()
+    path = folder if "\0" in relative else (folder / relative).resolve()
     if "\0" in relative or not path.is_relative_to(folder.resolve()):
-        raise StudioError("disk.outside", path=relative[:200])
+        raise StudioError("disk.outside", path=relative[:200].replace("\0", ""))
     return path
 
 

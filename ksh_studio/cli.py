@@ -1,0 +1,302 @@
+"""Every stage without a browser: studio · demo · import · caption · train · generate · export · doctor.
+
+The command line prints the very events that a page reads. Exit codes: 0 done, 1 a sentence says why not, 2 wrong
+arguments, 130 interrupted.
+"""
+
+import argparse
+import locale
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin
+
+from ksh_studio import jobs
+from ksh_studio.config import (
+    CAPTION_PRESETS,
+    TRAIN_PRESETS,
+    CaptionConfig,
+    Config,
+    GenerateConfig,
+    ProjectSettings,
+    TrainConfig,
+    Trigger,
+    validated,
+)
+from ksh_studio.events import (
+    Captioned,
+    Checkpoint,
+    Event,
+    Failed,
+    Finished,
+    Heartbeat,
+    Imported,
+    LoraSaved,
+    Picture,
+    Preview,
+    Progress,
+    Resumed,
+    Started,
+    Step,
+    Stopped,
+    Validated,
+    Warned,
+)
+from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.workspace import Project, Workspace, default_root
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="replace")
+    arguments = _parser().parse_args(argv)
+    language: Language = arguments.language
+    try:
+        return arguments.run(arguments)
+    except StudioError as error:
+        print(error.text(language), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="studio.py", description="Drawings in, a model that draws like them out.")
+    parser.set_defaults(run=_studio, workspace=default_root(), language=_spoken())
+    _common(parser)
+    _studio_options(parser)
+    commands = parser.add_subparsers(title="commands", metavar="")
+    add = _Adder(commands)
+    _studio_options(add("studio", _studio, "open the page (the default)"))
+    demo = add("demo", _demo, "import, caption, train and generate on the demo drawings")
+    demo.add_argument("--seed", type=int, default=0, help="same seed on the same machine, same result")
+    importing = add("import", _import, "bring drawings into a project", project=True)
+    importing.add_argument("source", type=Path, nargs="+", help="a folder, a zip, or pictures")
+    importing.add_argument("--trigger", help="words that call the style")
+    caption = add("caption", _caption, "write captions", project=True)
+    _settings_options(caption, CaptionConfig, CAPTION_PRESETS)
+    train = add("train", _train, "train a LoRA", project=True)
+    train.add_argument("--resume", metavar="JOB", help="go on with this job of the project")
+    _settings_options(train, TrainConfig, TRAIN_PRESETS)
+    generate = add("generate", _generate, "draw pictures", project=True)
+    _settings_options(generate, GenerateConfig, {})
+    export = add("export", _export, "write the drawings and captions for other programs", project=True)
+    export.add_argument("target", type=Path, help="a folder that does not exist yet, or a .zip")
+    export.add_argument("--format", default="imagefolder", choices=("imagefolder", "info.csv", "txt", "kohya"))
+    add("doctor", _doctor, "what this machine has, and what is missing")
+    add("job", _job, None).add_argument("folder", type=Path)
+    add("worker", _worker, None).add_argument("root", type=Path)
+    return parser
+
+
+class _Adder:
+    """Adds subcommands that share the common options."""
+
+    def __init__(self, commands: Any) -> None:
+        self.commands = commands
+
+    def __call__(self, name: str, run: Any, text: str | None, project: bool = False) -> argparse.ArgumentParser:
+        shown = {"help": text} if text else {}
+        parser = self.commands.add_parser(name, **shown)
+        parser.set_defaults(run=run)
+        _common(parser)
+        if project:
+            parser.add_argument("--project", required=True, help="name of the project; import makes it when it is new")
+        return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    # SUPPRESS: a subcommand that is not given an option must not overwrite what stood before the subcommand.
+    silent = {"default": argparse.SUPPRESS}
+    parser.add_argument("--workspace", type=Path, help="where everything is kept", **silent)
+    parser.add_argument("--language", choices=("en", "ko"), help="of what is printed", **silent)
+
+
+def _spoken() -> Language:
+    return "ko" if (locale.getlocale()[0] or "").startswith(("ko", "Korean")) else "en"
+
+
+def _studio_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--share", action="store_true", help="also open a temporary public link")
+    parser.add_argument("--password", help="for visitors of the link; made up and printed when not given")
+    parser.add_argument("--port", type=int, help="of the page; the first free one from 7860 when not given")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the web browser")
+
+
+def _settings_options(parser: argparse.ArgumentParser, config: type[Config], presets: dict[str, Any]) -> None:
+    """One option for every setting of a stage, made from its class; `none` stands for None."""
+    if presets:
+        parser.add_argument("--preset", choices=tuple(presets), default=next(iter(presets)))
+    for name, field in config.model_fields.items():
+        kind = _base_type(field.annotation)
+        options: dict[str, Any] = {"dest": f"set_{name}", "default": None, "help": field.description}
+        if kind is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        elif get_origin(kind) is Literal:
+            options["choices"] = get_args(kind)
+        elif get_origin(kind) is tuple:
+            options["action"] = "append"
+        else:
+            options["metavar"] = kind.__name__.upper()
+        parser.add_argument(f"--{name.replace('_', '-')}", **options)
+
+
+def _base_type(annotation: Any) -> Any:
+    if isinstance(annotation, UnionType):
+        return next(kind for kind in get_args(annotation) if kind is not type(None))
+    return annotation
+
+
+def _settings(arguments: argparse.Namespace, config: type[Config], presets: dict[str, Any]) -> Config:
+    given = {name: getattr(arguments, f"set_{name}") for name in config.model_fields}
+    chosen = {name: None if value == "none" else value for name, value in given.items() if value is not None}
+    return validated(config, presets.get(getattr(arguments, "preset", ""), {}) | chosen)
+
+
+def _project(arguments: argparse.Namespace, make: bool = False) -> Project:
+    workspace = Workspace(arguments.workspace)
+    workspace.prepare()
+    named = [p for p in workspace.projects() if arguments.project in (p.slug, p.settings().name)]
+    if named:
+        return named[0]
+    if make:
+        return workspace.create_project(validated(ProjectSettings, {"name": arguments.project}))
+    raise StudioError("project.unknown", name=arguments.project)
+
+
+def _studio(arguments: argparse.Namespace) -> int:
+    from ksh_studio.ui.serve import serve
+
+    serve(arguments)
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from ksh_studio.demo import demo
+
+    return _show(demo(arguments.workspace, arguments.seed), arguments.language)
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from ksh_studio.drawings.importing import import_drawings
+
+    project = _project(arguments, make=True)
+    if arguments.trigger is not None:
+        project.change(trigger=validated(Trigger, {"text": arguments.trigger}))
+    source = arguments.source[0] if len(arguments.source) == 1 else arguments.source
+    return _show(import_drawings(source, project), arguments.language)
+
+
+def _caption(arguments: argparse.Namespace) -> int:
+    config = _settings(arguments, CaptionConfig, CAPTION_PRESETS)
+    job = jobs.create(_project(arguments), "caption", config)
+    return _show(jobs.run(job, stage_of), arguments.language)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    project = _project(arguments)
+    if arguments.resume:
+        job = jobs.job_at(project.jobs / Path(arguments.resume).name, project)
+        (job.control / "stop").unlink(missing_ok=True)
+    else:
+        job = jobs.create(project, "train", _settings(arguments, TrainConfig, TRAIN_PRESETS))
+    signal.signal(signal.SIGINT, lambda *_: jobs.stop(job))  # Ctrl+C keeps everything, as Stop on the page does
+    return _show(jobs.run(job, stage_of), arguments.language)
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    from ksh_studio.generation.pictures import generate
+
+    project = _project(arguments)
+    config = _settings(arguments, GenerateConfig, {})
+    with jobs.device(project.workspace):
+        return _show(generate(config, project, lambda: False), arguments.language)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from ksh_studio.drawings.exporting import export
+
+    return _show(export(_project(arguments), arguments.target, arguments.format), arguments.language)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from ksh_studio.doctor import findings
+
+    for finding in findings(Workspace(arguments.workspace)):
+        print(finding.text(arguments.language))
+    return 0
+
+
+def _job(arguments: argparse.Namespace) -> int:
+    """The child process of one job: what `jobs.begin` starts."""
+    folder = arguments.folder.resolve()
+    project = Project(folder.parent.parent, Workspace(folder.parent.parent.parent.parent))
+    job = jobs.job_at(folder, project)
+    *_, last = jobs.run(job, stage_of)
+    return 1 if isinstance(last, Failed) else 0
+
+
+def _worker(arguments: argparse.Namespace) -> int:
+    from ksh_studio.generation.resident import serve
+
+    lines_out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    sys.stdout = sys.stderr  # only events may go to the page: what a library prints goes to the log
+    serve(sys.stdin.buffer, lines_out, Workspace(arguments.root))
+    return 0
+
+
+def stage_of(job: jobs.Job) -> Iterator[Event]:
+    """The events of a job's stage. Heavy libraries are imported here, in the process that needs them."""
+    file = job.file
+    if file.stage == "caption":
+        from ksh_studio.drawings.captioning import caption
+
+        return caption(file.config(), job.project, job.stop_requested)
+    from ksh_studio.training.trainer import train
+
+    return train(file.config(), job.project, job)
+
+
+def _show(events: Iterator[Event], language: Language) -> int:
+    """Print events as they come; the exit code is 1 when the last one is a failure."""
+    last: Event | None = None
+    for last in events:
+        text = describe(last, language)
+        if text is not None:
+            print(text, flush=True, file=sys.stderr if isinstance(last, Failed | Warned) else sys.stdout)
+    return 1 if isinstance(last, Failed) else 0
+
+
+def describe(event: Event, language: Language) -> str | None:
+    """One line for a person, or None where silence says more."""
+    match event:
+        case Heartbeat() | Progress():
+            return None
+        case Warned() | Stopped() | Failed() | Finished():
+            return event.text(language)
+        case Imported():
+            left_out = [f"  {name} = {kept}" for name, kept in event.duplicates]
+            left_out += [f"  {name}: {translate(key, language)}" for name, key in event.unreadable]
+            values = event.model_dump(include={"added", "known", "captions"})
+            return "\n".join([translate("cli.imported", language, **values), *left_out])
+        case Step():
+            if event.step % max(1, event.total // 20) and event.step != event.total:
+                return None
+            return translate("cli.step", language, **_rounded(event))
+        case Started() | Captioned() | Validated() | Preview() | Checkpoint() | LoraSaved() | Picture() | Resumed():
+            return translate(f"cli.{event.kind}", language, **_rounded(event))
+
+
+def _rounded(event: Event) -> dict[str, Any]:
+    values = event.model_dump()
+    return {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in values.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

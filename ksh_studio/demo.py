@@ -1,0 +1,110 @@
+"""The demo: 40 drawings of one artist, shipped with the studio, through the whole line on the pocket models.
+
+The page uses the project too, so that a first look needs no drawings and downloads nothing.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ksh_studio import jobs
+from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, TrainConfig
+from ksh_studio.drawings.importing import import_drawings
+from ksh_studio.events import Event, Failed, Finished, LoraSaved, Picture
+from ksh_studio.locales import Language, translate
+from ksh_studio.workspace import ASSETS, Project, Workspace, locked
+
+SLUG = "demo"
+DRAWINGS = ASSETS / "demo" / "drawings"
+PROMPT = "a person, blue hair, pink background, {trigger}"
+
+
+def demo_project(workspace: Workspace, language: Language = "en") -> Project:
+    """The workspace's demo project, pinned to the pocket models; made, without its drawings, when it is not there."""
+    with locked(workspace.root / "demo.lock", "job.starting"):
+        if not (workspace.projects_folder / SLUG / "project.json").is_file():
+            project = Project(workspace.projects_folder / SLUG, workspace)
+            name = translate("project.demo", language)
+            project.save_settings(ProjectSettings(name=name, base_model="pocket", captioner="pocket"))
+        return workspace.project(SLUG)
+
+
+def demo(root: Path, seed: int) -> Iterator[Event]:
+    """Import, caption, train and generate on the demo drawings; ends with the figures of the whole line.
+
+    Yields the events of all stages. The same seed on the same machine gives the same LoRA and pictures.
+    """
+    from ksh_studio.generation.pictures import generate  # torch: not before it is needed
+
+    began = time.monotonic()
+    workspace = Workspace(root)
+    workspace.prepare()
+    project = demo_project(workspace)
+    watch = _Watch(project)
+    yield from watch(import_drawings(DRAWINGS, project))
+    yield from watch(_job(project, CaptionConfig(seed=seed)))
+    yield from watch(_job(project, TrainConfig(seed=seed)))
+    if watch.failed:
+        return
+    prompt = PROMPT.format(trigger=project.settings().trigger.text)
+    with_style = GenerateConfig(prompt=prompt, lora=watch.lora, seed=seed, batch_size=2)
+    with jobs.device(workspace):
+        yield from watch(generate(with_style, project, _never))
+        yield from watch(generate(with_style.model_copy(update={"lora": ""}), project, _never))
+    if not watch.failed:
+        yield _summary(project, watch, time.monotonic() - began)
+
+
+def _never() -> bool:
+    return False
+
+
+def _job(project: Project, config: CaptionConfig | TrainConfig) -> Iterator[Event]:
+    from ksh_studio.cli import stage_of
+
+    stage = "caption" if isinstance(config, CaptionConfig) else "train"
+    return jobs.run(jobs.create(project, stage, config), stage_of)
+
+
+class _Watch:
+    """Passes events on and keeps what the summary needs; passes nothing once a stage has failed."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.failed = False
+        self.lora = ""
+        self.pictures: list[str] = []
+        self.figures: dict[str, float] = {}
+
+    def __call__(self, events: Iterator[Event]) -> Iterator[Event]:
+        if self.failed:
+            return
+        for event in events:
+            match event:
+                case Failed():
+                    self.failed = True
+                case LoraSaved():
+                    self.lora = (self.project.root / event.path).relative_to(self.project.workspace.root).as_posix()
+                case Picture():
+                    self.pictures.append(event.path)
+                case Finished():
+                    self.figures |= event.figures
+            yield event
+
+
+def _summary(project: Project, watch: _Watch, seconds: float) -> Finished:
+    pictures = [np.asarray(Image.open(project.root / path), np.float32) for path in watch.pictures]
+    half = len(pictures) // 2
+    difference = float(np.mean([np.abs(a - b).mean() for a, b in zip(pictures[:half], pictures[half:], strict=True)]))
+    figures = watch.figures | {"seconds_in_all": seconds, "style_difference_of_255": difference}
+    shown = {
+        "seconds": f"{seconds:.0f}",
+        "lora": str(project.workspace.root / watch.lora),
+        "pictures": "\n".join(f"  {project.root / path}" for path in watch.pictures),
+        "difference": f"{difference:.1f}",
+        "figures": "\n".join(f"  {name}: {value:.4g}" for name, value in sorted(figures.items())),
+    }
+    return Finished(key="cli.demo_finished", values=shown, figures=figures)

@@ -1,0 +1,47 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ksh_studio.config import CAPTION_PRESETS, TRAIN_PRESETS, CaptionConfig, TrainConfig, Trigger, validated
+from ksh_studio.locales import StudioError
+
+TEXT = "drawn by KSH drawing style"
+
+
+@pytest.mark.parametrize(
+    "caption",
+    ["a girl", f"a girl {TEXT}", f"a girl, {TEXT.lower()} {TEXT}", f"{TEXT} a girl", f"{TEXT}, a girl {TEXT}"],
+)
+def test_the_trigger_stands_once_at_the_end_after_a_space(caption):
+    assert Trigger().apply(caption) == f"a girl {TEXT}"
+    assert Trigger(position="front").apply(caption) == f"{TEXT} a girl"
+
+
+def test_a_longer_word_that_ends_like_the_trigger_is_kept():
+    assert Trigger(text="ink").strip("a drink") == "a drink"
+    assert Trigger(text="ink").apply("a drink") == "a drink ink"
+
+
+@given(st.text(max_size=200), st.text(min_size=1, max_size=30), st.sampled_from(["end", "front"]))
+def test_applying_twice_is_applying_once(caption, text, position):
+    trigger = Trigger(text=text, position=position)
+    once = trigger.apply(caption)
+    assert trigger.apply(once) == once
+    assert trigger.strip(once) == trigger.strip(caption)
+
+
+@pytest.mark.parametrize("preset", TRAIN_PRESETS.values())
+def test_train_presets_are_valid(preset):
+    assert validated(TrainConfig, preset)
+
+
+@pytest.mark.parametrize("preset", CAPTION_PRESETS.values())
+def test_caption_presets_are_valid(preset):
+    assert validated(CaptionConfig, preset)
+
+
+def test_a_value_out_of_bounds_is_named():
+    with pytest.raises(StudioError, match='Rank cannot be "1000": Input should be less than or equal to 256'):
+        validated(TrainConfig, {"rank": 1000})
+    with pytest.raises(StudioError, match="rang"):
+        validated(TrainConfig, {"rang": 8})

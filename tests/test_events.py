@@ -1,0 +1,32 @@
+from ksh_studio.events import Checkpoint, Failed, Finished, Preview, Resumed, Step, from_line, living, to_line
+
+
+def step(number: int) -> Step:
+    return Step(step=number, total=9, loss=0.1, ema_loss=0.1, learning_rate=1e-4, seconds=1.0)
+
+
+def test_an_event_survives_its_line():
+    event = Preview(step=3, prompt="한글\n따옴표 \"'", seed=7, path="jobs/x/previews/a.webp")
+    line = to_line(event)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert from_line(line) == event
+
+
+def test_a_torn_or_foreign_line_is_no_event():
+    whole = to_line(step(1))
+    for line in (b"", b"\n", whole[: len(whole) // 2], b"\0" * 50, b'{"kind": "surprise"}', b"[1, 2]", b"\xff\xfe"):
+        assert from_line(line) is None
+
+
+def test_a_loss_that_is_not_a_number_cannot_be_said():
+    assert from_line(to_line(step(1)).replace(b"0.1", b"NaN", 1)) is None
+
+
+def test_what_an_earlier_life_said_of_later_steps_is_dropped():
+    told = [step(1), step(2), Checkpoint(step=2, path="c"), step(3), Failed(key="job.crashed", values={"log": "x"})]
+    told += [Resumed(step=2), step(3), Finished(key="train.finished")]
+    kept = list(living(told))
+    assert [event.step for event in kept if isinstance(event, Step)] == [1, 2, 3]
+    assert not any(isinstance(event, Failed) for event in kept)
+    assert isinstance(kept[-1], Finished)

@@ -1,0 +1,205 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+
+from ksh_studio import jobs
+from ksh_studio.config import CaptionConfig, TrainConfig
+from ksh_studio.events import Failed, Finished, Heartbeat, Resumed, Started, Step, Stopped, to_line
+from ksh_studio.locales import StudioError
+from ksh_studio.workspace import Workspace, locked
+
+# A job process whose stage counts to 1,000 in its own time: the real `jobs.run`, without a model.
+COUNTING = textwrap.dedent("""
+    import sys, time
+    from pathlib import Path
+    from ksh_studio import jobs
+    from ksh_studio.events import Finished, Started, Step, Stopped
+    from ksh_studio.workspace import Project, Workspace
+
+    folder = Path(sys.argv[1])
+    job = jobs.job_at(folder, Project(folder.parent.parent, Workspace(folder.parents[3])))
+
+    def count(job):
+        yield Started(stage="train", total=1000)
+        for step in range(1, 1001):
+            if job.stop_requested():
+                yield Stopped(key="train.stopped", values={"step": str(step)})
+                return
+            yield Step(step=step, total=1000, loss=0.1, ema_loss=0.1, learning_rate=1e-4, seconds=step)
+            time.sleep(0.02)
+        yield Finished(key="train.finished")
+
+    for _ in jobs.run(job, count):
+        pass
+""")
+
+
+@pytest.fixture
+def job(project):
+    return jobs.create(project, "train", TrainConfig(rank=8))
+
+
+@pytest.fixture
+def counting(job):
+    child = subprocess.Popen([sys.executable, "-c", COUNTING, str(job.folder)], cwd=jobs.ROOT)
+    deadline = time.monotonic() + 30
+    while not any(isinstance(event, Step) for event in jobs.events(job)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    yield child
+    child.kill()
+    child.wait()
+
+
+def test_a_job_keeps_its_settings_and_trigger(project, job):
+    assert job.file.config() == TrainConfig(rank=8)
+    assert job.file.trigger.text == "drawn by KSH drawing style"
+    other = jobs.create(project, "caption", CaptionConfig())
+    assert [found.id for found in jobs.jobs_of(project)] == [other.id, job.id]
+    assert [found.id for found in jobs.jobs_of(project, "train")] == [job.id]
+
+
+def test_run_appends_every_event_and_says_what_it_says(job):
+    def stage(_):
+        yield Started(stage="train", total=1)
+        yield Finished(key="train.finished")
+
+    told = list(jobs.run(job, stage))
+    assert [event.kind for event in told] == ["started", "finished"]
+    assert [event.kind for event in jobs.events(job)] == ["started", "finished"]
+    assert jobs.status(job).state == "finished"
+
+
+def test_an_error_of_the_studio_ends_the_job_with_a_sentence_and_a_log(job):
+    def stage(_):
+        yield Started(stage="train", total=1)
+        raise ZeroDivisionError
+
+    assert list(jobs.run(job, stage))[-1].key == "job.crashed"
+    assert "ZeroDivisionError" in job.log.read_text()
+    assert jobs.status(job).state == "failed"
+
+
+def test_a_job_whose_device_is_taken_fails_with_a_sentence(job):
+    with jobs.device(job.project.workspace):
+        told = list(jobs.run(job, lambda _: iter([Finished(key="train.finished")])))
+    assert [event.key for event in told] == ["device.busy"]
+
+
+def test_stop_ends_a_running_job_well(job, counting):
+    assert jobs.status(job).state == "running"
+    jobs.stop(job)
+    assert counting.wait(timeout=10) == 0
+    assert jobs.status(job).state == "stopped"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
+def test_sigterm_is_a_stop(job, counting):
+    counting.send_signal(signal.SIGTERM)
+    assert counting.wait(timeout=10) == 0
+    assert isinstance(jobs.status(job).last, Stopped)
+
+
+def test_a_killed_job_is_shown_as_that_with_its_last_log_lines(job, counting):
+    job.log.write_text("the last words\n")
+    jobs.kill(job)
+    assert counting.wait(timeout=10) == -signal.SIGKILL
+    status = jobs.status(job)
+    assert status.state == "ended unexpectedly"
+    assert status.log_tail == "the last words"
+
+
+def test_a_process_that_only_bears_the_number_is_not_killed(job, counting):
+    identity = json.loads((job.folder / "process.json").read_text())
+    (job.folder / "process.json").write_text(json.dumps(identity | {"create_time": 1.0}))
+    jobs.kill(job)
+    time.sleep(0.3)
+    assert counting.poll() is None
+
+
+def test_silence_of_a_living_process_is_not_answering(job, counting, monkeypatch):
+    monkeypatch.setattr(jobs, "SILENCE_SECONDS", -1.0)
+    assert jobs.status(job).state == "not answering"
+
+
+def test_two_clicks_start_one_job(project, monkeypatch):
+    spawned = []
+
+    def spawn(job):
+        spawned.append(job)
+        return subprocess.Popen([sys.executable, "-c", COUNTING, str(job.folder)], cwd=jobs.ROOT)
+
+    monkeypatch.setattr(jobs, "_spawn", spawn)
+    refused = []
+
+    def click(job):
+        try:
+            jobs.begin(job)
+        except StudioError as error:
+            refused.append(error.key)
+
+    both = [jobs.create(project, "train", TrainConfig()) for _ in range(2)]
+    clicks = [threading.Thread(target=click, args=(job,)) for job in both]
+    for thread in clicks:
+        thread.start()
+    for thread in clicks:
+        thread.join()
+    assert len(spawned) == 1
+    assert len(refused) == 1
+    with pytest.raises(StudioError, match="already working"):
+        jobs.begin(both[0])
+    jobs.kill(spawned[0])
+
+
+def test_a_reader_gives_whole_new_lines_only(job):
+    reader = jobs.EventReader(job.events_file)
+    assert reader.new() == []
+    line = to_line(Heartbeat())
+    job.events_file.write_bytes(line + b"garbage\n" + b"\0\0\0\n" + line[:10])
+    assert len(reader.new()) == 1
+    with job.events_file.open("ab") as file:
+        file.write(line[10:])
+    assert len(reader.new()) == 1
+    job.events_file.write_bytes(line[:-1])
+    assert reader.new() == []
+
+
+def test_a_resumed_job_forgets_the_steps_after_its_checkpoint(job):
+    def step(number):
+        return Step(step=number, total=5, loss=0.1, ema_loss=0.1, learning_rate=1e-4, seconds=1)
+
+    told = [step(1), step(2), step(3), Failed(key="job.crashed", values={"log": ""}), Resumed(step=1), step(2)]
+    job.events_file.write_bytes(b"".join(to_line(event) for event in told))
+    assert [event.step for event in jobs.events(job) if isinstance(event, Step)] == [1, 2]
+
+
+def test_a_torn_line_is_closed_before_the_next_life_appends(job):
+    job.events_file.write_bytes(to_line(Heartbeat()) + b'{"kind": "st')
+    list(jobs.run(job, lambda _: iter([Finished(key="train.finished")])))
+    assert [event.kind for event in jobs.events(job)] == ["finished"]
+
+
+def test_a_child_gets_no_token(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setenv("OAUTH_CLIENT_SECRET", "secret")
+    monkeypatch.setattr(jobs.subprocess, "Popen", lambda *_, env, **__: env)
+    assert "secret" not in jobs.spawn(["doctor"]).values()
+
+
+def test_a_second_owner_of_a_lock_is_refused_until_the_first_ends(workspace):
+    other = Workspace(workspace.root)
+    with (
+        locked(workspace.studio_lock, "device.busy"),
+        pytest.raises(StudioError),
+        jobs.locked(other.studio_lock, "device.busy"),
+    ):
+        pass
+    with locked(other.studio_lock, "device.busy"):
+        pass
