@@ -27,26 +27,10 @@ from ksh_studio.config import (
     Trigger,
     validated,
 )
-from ksh_studio.events import (
-    Captioned,
-    Checkpoint,
-    Event,
-    Failed,
-    Finished,
-    Heartbeat,
-    Imported,
-    LoraSaved,
-    Picture,
-    Preview,
-    Progress,
-    Resumed,
-    Started,
-    Step,
-    Stopped,
-    Validated,
-    Warned,
-)
-from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.events import Event, Failed, Warned
+from ksh_studio.locales import Language, StudioError
+from ksh_studio.narration import describe
+from ksh_studio.settings_table import settings_table
 from ksh_studio.workspace import Project, Workspace, default_root
 
 
@@ -90,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("target", type=Path, help="a folder that does not exist yet, or a .zip")
     export.add_argument("--format", default="imagefolder", choices=("imagefolder", "info.csv", "txt", "kohya"))
     add("doctor", _doctor, "what this machine has, and what is missing")
+    add("settings", _settings_table, "every setting of training as a Markdown table")
     add("job", _job, None).add_argument("folder", type=Path)
     add("worker", _worker, None).add_argument("root", type=Path)
     return parser
@@ -233,6 +218,11 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _settings_table(arguments: argparse.Namespace) -> int:
+    print(settings_table())
+    return 0
+
+
 def _job(arguments: argparse.Namespace) -> int:
     """The child process of one job: what `jobs.begin` starts."""
     folder = arguments.folder.resolve()
@@ -271,31 +261,6 @@ def _show(events: Iterator[Event], language: Language) -> int:
         if text is not None:
             print(text, flush=True, file=sys.stderr if isinstance(last, Failed | Warned) else sys.stdout)
     return 1 if isinstance(last, Failed) else 0
-
-
-def describe(event: Event, language: Language) -> str | None:
-    """One line for a person, or None where silence says more."""
-    match event:
-        case Heartbeat() | Progress():
-            return None
-        case Warned() | Stopped() | Failed() | Finished():
-            return event.text(language)
-        case Imported():
-            left_out = [f"  {name} = {kept}" for name, kept in event.duplicates]
-            left_out += [f"  {name}: {translate(key, language)}" for name, key in event.unreadable]
-            values = event.model_dump(include={"added", "known", "captions"})
-            return "\n".join([translate("cli.imported", language, **values), *left_out])
-        case Step():
-            if event.step % max(1, event.total // 20) and event.step != event.total:
-                return None
-            return translate("cli.step", language, **_rounded(event))
-        case Started() | Captioned() | Validated() | Preview() | Checkpoint() | LoraSaved() | Picture() | Resumed():
-            return translate(f"cli.{event.kind}", language, **_rounded(event))
-
-
-def _rounded(event: Event) -> dict[str, Any]:
-    values = event.model_dump()
-    return {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in values.items()}
 
 
 if __name__ == "__main__":

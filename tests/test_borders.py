@@ -11,7 +11,18 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "ksh_studio"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"locales", "config", "events", "workspace", "journal", "catalogue", "backup", "jobs", "worker"}
+GROUND = {
+    "locales",
+    "config",
+    "events",
+    "workspace",
+    "settings_table",
+    "journal",
+    "catalogue",
+    "backup",
+    "jobs",
+    "worker",
+}
 MIDDLE = {"models", "lora", "likeness"}
 STAGES = {"drawings", "training", "generation"}
 TOP = {"cli", "ui", "demo", "doctor"}
@@ -81,7 +92,7 @@ def test_forbidden_calls_are_nowhere():
 
 
 def test_top_level_is_as_the_artist_was_promised():
-    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
-    top = {line.split("/")[0] for line in done.stdout.splitlines()}
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    top = {line.split("/")[0] for line in done.stdout.split("\0") if line}
     visible = {name for name in top if not name.startswith(".")}
     assert visible <= {"studio.py", "ksh_studio", "assets", "tests", "requirements.txt", "README.md", "CHANGELOG.md"}

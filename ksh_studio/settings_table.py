@@ -1,0 +1,22 @@
+"""The settings as a Markdown table for the README, made from `config.py`; a test holds that the README shows it."""
+
+from typing import Any
+
+from ksh_studio.config import TRAIN_PRESETS, TrainConfig
+
+
+def settings_table() -> str:
+    """Every setting of training: its option, what it means, the studio's default and the original's value."""
+    lines = ["| option of `train` | meaning | studio | original |", "|---|---|---|---|"]
+    original = TRAIN_PRESETS["original"]
+    for name, field in TrainConfig.model_fields.items():
+        default, meaning = field.get_default(), (field.description or "").replace("|", "\\|")
+        shown = _shown(original[name]) if name in original else ""
+        lines.append(f"| `--{name.replace('_', '-')}` | {field.title}: {meaning} | {_shown(default)} | {shown} |")
+    return "\n".join(lines)
+
+
+def _shown(value: Any) -> str:
+    if value is None or value in ("", ()):
+        return "–"
+    return "on" if value is True else "off" if value is False else f"{value}"
