@@ -1,0 +1,62 @@
+"""Whether the models that ship with the studio are whole, before they are loaded.
+
+`assets/pocket/manifest.json` is `{"files": {"base/unet/config.json": {"sha256": "...", "bytes": 1234}, ...}}`.
+"""
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+
+from ksh_studio.locales import StudioError
+from ksh_studio.models.registry import POCKET
+
+CHUNK = 1 << 20
+
+
+def check_shipped(source: Path) -> None:
+    """Compare every file of the shipped model in `source` with the manifest; other folders are not looked at.
+
+    Raises StudioError naming the first file that is missing, cut short or changed.
+    """
+    if not source.is_relative_to(POCKET):
+        return
+    manifest = POCKET / "manifest.json"
+    try:
+        files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+    except FileNotFoundError as error:
+        raise StudioError("models.missing_asset", path=manifest) from error
+    except (OSError, ValueError, KeyError) as error:
+        raise StudioError("models.damaged_asset", path=manifest) from error
+    part = f"{source.relative_to(POCKET).as_posix()}/"
+    for name, expected in files.items():
+        if name.startswith(part):
+            _check(POCKET / name, expected["sha256"])
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file as 64 hex digits; read once as long as its size and time of change stay.
+
+    A file in the hub's cache is named by its SHA-256 already.
+    """
+    real = path.resolve()
+    if len(real.name) == 64 and real.parent.name == "blobs":
+        return real.name
+    status = real.stat()
+    return _sha256(real, status.st_size, status.st_mtime_ns)
+
+
+def _check(path: Path, sha256: str) -> None:
+    if not path.is_file():
+        raise StudioError("models.missing_asset", path=path)
+    if sha256_of(path) != sha256:
+        raise StudioError("models.damaged_asset", path=path)
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

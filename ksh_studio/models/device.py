@@ -1,0 +1,130 @@
+"""Which device there is, in which precision it works, and which attention it uses.
+
+No torch at import: the page asks `probe`, which looks in a child process; the other functions run in processes that
+have torch already.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+DeviceKind = Literal["cuda", "mps", "cpu"]
+PROBE_SECONDS = 120
+XFORMERS_PROBE = (
+    "import torch, xformers.ops as x; q = torch.randn(1, 64, 2, 40, device='cuda', dtype=torch.float16);"
+    "x.memory_efficient_attention(q, q, q).sum().item()"
+)
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """What a child process found."""
+
+    kind: DeviceKind
+    name: str
+    memory_gb: float
+    """Of the GPU; 0 for the CPU."""
+    bf16: bool
+    """Whether it computes in bfloat16 natively."""
+    torch: str
+    """Version of PyTorch; empty when it cannot be imported."""
+    cuda_build: bool
+    """Whether this PyTorch could use an NVIDIA GPU."""
+
+
+def probe() -> DeviceInfo:
+    """Look for a GPU in a child process, so that this one needs no torch and holds no GPU memory.
+
+    A child that fails or hangs means that torch is unusable: the CPU is reported, with no torch version.
+    """
+    command = [sys.executable, "-m", "ksh_studio.models.device"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=PROBE_SECONDS, check=True, stdin=subprocess.DEVNULL)
+        return DeviceInfo(**json.loads(done.stdout))
+    except (subprocess.SubprocessError, OSError, ValueError, TypeError):
+        return DeviceInfo("cpu", "CPU", 0.0, False, "", False)
+
+
+def inspect_device() -> DeviceInfo:
+    """What this process sees; imports torch."""
+    import torch
+
+    device = pick_device()
+    name, memory = "CPU", 0.0
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        name, memory = properties.name, properties.total_memory / 1e9
+    elif device.type == "mps":
+        name = "Apple GPU"
+    built = torch.version.cuda is not None or torch.version.hip is not None
+    return DeviceInfo(device.type, name, round(memory, 1), has_bf16(device), torch.__version__, built)
+
+
+def pick_device() -> "torch.device":
+    """The best device of this machine."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def has_bf16(device: "torch.device") -> bool:
+    """Whether the device has bfloat16 instructions (AVX512-BF16 or AMX on a CPU), so that it is faster than fp32."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return False
+
+
+def pick_dtype(device: "torch.device", wanted: Literal["auto", "no", "bf16", "fp16"] = "auto") -> "torch.dtype":
+    """The precision to compute in.
+
+    As wanted, else bf16 where the device has it, fp16 on other NVIDIA GPUs, else fp32.
+    """
+    import torch
+
+    named = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if wanted in named:
+        return named[wanted]
+    if has_bf16(device):
+        return torch.bfloat16
+    return torch.float16 if device.type == "cuda" else torch.float32
+
+
+def prepare_attention(device: "torch.device", wanted: str = "sdpa") -> Literal["sdpa", "xformers"]:
+    """Decide about xformers before diffusers' model modules are imported; returns the backend to use.
+
+    PyTorch's own attention is the default. diffusers imports xformers by itself where it is installed, which is loud
+    with a CPU build of torch; so unless xformers is wanted, there is CUDA, and one small attention call works in a
+    child process, diffusers is told that there is none.
+    """
+    from diffusers.utils import import_utils
+
+    if wanted == "xformers" and import_utils.is_xformers_available() and device.type == "cuda" and _xformers_works():
+        return "xformers"
+    import_utils._xformers_available = False
+    return "sdpa"
+
+
+def _xformers_works() -> bool:
+    command = [sys.executable, "-c", XFORMERS_PROBE]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=PROBE_SECONDS, stdin=subprocess.DEVNULL)
+    except (subprocess.SubprocessError, OSError):
+        return False
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asdict(inspect_device())))

@@ -1,0 +1,115 @@
+"""Where a model's files are on this machine, fetched from the hub first where needed. No weights are read here."""
+
+import errno
+import json
+from pathlib import Path
+
+from ksh_studio.locales import StudioError
+from ksh_studio.models.assets import check_shipped
+from ksh_studio.models.registry import PICKLES, BaseEntry, CaptionerEntry
+
+BASE_PARTS = ("unet", "vae", "text_encoder")
+BASE_PATTERNS = [
+    "model_index.json",
+    "scheduler/*.json",
+    "tokenizer/*",
+    *(f"{part}/*.{kind}" for part in BASE_PARTS for kind in ("json", "safetensors")),
+]
+CAPTIONER_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model"]
+OTHER_VARIANTS = ["*.fp16.*", "*.non_ema.*", "*.msgpack", "*.bin"]
+HEADER_LIMIT = 100_000_000
+
+
+def base_folder(entry: BaseEntry) -> Path:
+    """The folder of a base model of kind "hub" or "folder", whole.
+
+    Raises StudioError when it is not there, the hub cannot be reached or lacks it, or weights exist as pickles only.
+    """
+    folder = _folder(entry, BASE_PATTERNS)
+    if not (folder / "unet" / "config.json").is_file():
+        raise StudioError("models.not_a_base", name=entry.name)
+    for part in BASE_PARTS:
+        _check_weights(folder / part, entry.name)
+    return folder
+
+
+def captioner_folder(entry: CaptionerEntry) -> Path:
+    """The folder of a captioner, whole. Raises StudioError as `base_folder` does."""
+    folder = _folder(entry, CAPTIONER_PATTERNS)
+    try:
+        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError) as error:
+        raise StudioError("models.not_a_captioner", name=entry.name) from error
+    if kind != "blip-2":
+        raise StudioError("models.not_a_captioner", name=entry.name)
+    _check_weights(folder, entry.name)
+    return folder
+
+
+def weight_bytes(folder: Path) -> int:
+    """Size of the weights in `folder` and below."""
+    return sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
+
+
+def check_safetensors(path: Path) -> dict:
+    """The header of a .safetensors file: tensor names, shapes and `__metadata__`.
+
+    Raises StudioError for a file that is none, whatever its name says: nothing of it is interpreted.
+    """
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if not 2 <= size <= min(HEADER_LIMIT, path.stat().st_size - 8):
+                raise StudioError("models.not_safetensors", name=path.name)
+            return dict(json.loads(file.read(size)))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise StudioError("models.not_safetensors", name=path.name) from error
+    except OSError as error:
+        raise StudioError("models.unreadable", name=path.name) from error
+
+
+def _folder(entry: BaseEntry | CaptionerEntry, patterns: list[str]) -> Path:
+    if entry.kind == "hub":
+        return _fetch(entry, patterns)
+    folder = Path(entry.source)
+    check_shipped(folder)
+    if not folder.is_dir():
+        raise StudioError("models.not_there", name=entry.name)
+    return folder
+
+
+def _fetch(entry: BaseEntry | CaptionerEntry, patterns: list[str]) -> Path:
+    """The hub's repository in the hub's own cache: only what is used of it, and never a pickle."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HTTPError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        folder = Path(
+            snapshot_download(
+                entry.source, revision=entry.revision, allow_patterns=patterns, ignore_patterns=OTHER_VARIANTS
+            )
+        )
+        if weight_bytes(folder) == 0 and any(
+            name.endswith(PICKLES) for name in HfApi().list_repo_files(entry.source, revision=entry.revision)
+        ):
+            raise StudioError("models.only_pickles", name=entry.source)
+    except GatedRepoError as error:
+        raise StudioError("models.gated", name=entry.source) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise StudioError("models.hub_unknown", name=entry.source) from error
+    except (HTTPError, OSError) as error:  # offline, no answer, an answer that is none, or an incomplete cache
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise StudioError("disk.full", path=entry.source) from error
+        raise StudioError("models.hub_unreachable", name=entry.source) from error
+    return folder
+
+
+def _check_weights(folder: Path, name: str) -> None:
+    weights = list(folder.glob("*.safetensors"))
+    if weights:
+        for path in weights:
+            check_safetensors(path)
+    elif any(path.suffix in PICKLES for path in folder.iterdir()) if folder.is_dir() else False:
+        raise StudioError("models.only_pickles", name=name)
+    else:
+        raise StudioError("models.incomplete", name=name, part=folder.name)

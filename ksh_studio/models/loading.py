@@ -1,0 +1,188 @@
+"""Load base models and captioners: folders, the hub's repositories and single files become modules on a device."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from ksh_studio.locales import StudioError
+from ksh_studio.models.assets import sha256_of
+from ksh_studio.models.device import pick_dtype, prepare_attention
+from ksh_studio.models.files import base_folder, captioner_folder, weight_bytes
+from ksh_studio.models.registry import SD_LATENT_RGB, BaseEntry, CaptionerEntry
+from ksh_studio.models.single_file import load_single_file, prediction_type_of
+from ksh_studio.workspace import read_json
+
+if TYPE_CHECKING:  # diffusers' model modules may only be imported after prepare_attention
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import Blip2ForConditionalGeneration, Blip2Processor, CLIPTextModel, CLIPTokenizer
+
+Precision = Literal["auto", "no", "bf16", "fp16"]
+SMALL_BYTES = 1_000_000_000
+"""A captioner below this is computed in fp32: half precision would gain nothing."""
+ROOMY_GPU_BYTES = 10_000_000_000
+"""A GPU with less holds BLIP-2 in 8 bit, or parts of it."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A loaded base model. Its parameters are frozen and in evaluation mode."""
+
+    entry: BaseEntry
+    """As named, with what only the loaded files tell (native size) filled in."""
+    tokenizer: "CLIPTokenizer"
+    text_encoder: "CLIPTextModel"
+    vae: "AutoencoderKL"
+    """In fp32 where the rest is fp16: anime autoencoders overflow in half precision."""
+    unet: "UNet2DConditionModel"
+    prediction_type: Literal["epsilon", "v_prediction"]
+    device: torch.device
+    dtype: torch.dtype
+    weights: Path
+    """The file of which the model hash is made: the single file, or the UNet's weights."""
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of `weights` as 64 hex digits; read when first asked."""
+        return sha256_of(self.weights)
+
+
+@dataclass(frozen=True)
+class Captioner:
+    """A loaded BLIP-2; its tokenizer pads on the left, its config knows the image token."""
+
+    model: "Blip2ForConditionalGeneration"
+    processor: "Blip2Processor"
+    entry: CaptionerEntry
+    device: torch.device
+
+
+def load_base(
+    entry: BaseEntry, device: torch.device, dtype: torch.dtype | Precision = "auto", attention: str = "sdpa"
+) -> Base:
+    """The base model on `device`.
+
+    dtype: a precision, or "auto" for what the device does best with this model.
+    attention: "sdpa" (PyTorch's own) or "xformers", used only where it works.
+    Raises StudioError when it is not there, damaged, no Stable Diffusion 1.x or 2.x, or a pickle.
+    """
+    if isinstance(dtype, str):
+        dtype = torch.float32 if dtype == "auto" and entry.precision == "fp32" else pick_dtype(device, dtype)
+    backend = prepare_attention(device, attention)
+    with _quiet(), _readable(entry.name):
+        base = _assemble(entry, _parts(entry, dtype), device, dtype)
+    if backend == "xformers":
+        base.unet.enable_xformers_memory_efficient_attention()
+    return base
+
+
+def load_captioner(entry: CaptionerEntry, device: torch.device) -> Captioner:
+    """The captioner on `device`; on a GPU with less than 10 GB in 8 bit, or with parts of it in the CPU's memory.
+
+    Raises StudioError when it is not there, damaged, no BLIP-2, or has pickles only.
+    """
+    from transformers import AutoTokenizer, Blip2ForConditionalGeneration, Blip2Processor
+    from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+
+    folder = captioner_folder(entry)
+    with _quiet(), _readable(entry.name):
+        model = Blip2ForConditionalGeneration.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, **_placement(folder, device)
+        ).eval()
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
+        pictures = BlipImageProcessorPil.from_pretrained(folder, local_files_only=True)  # the other needs torchvision
+        processor = Blip2Processor(pictures, tokenizer, num_query_tokens=model.config.num_query_tokens)
+        _teach_image_token(model, processor)
+    model.requires_grad_(False)
+    return Captioner(model, processor, entry, device)
+
+
+def _parts(entry: BaseEntry, dtype: torch.dtype) -> dict[str, Any]:
+    vae_dtype = torch.float32 if dtype == torch.float16 else dtype
+    if entry.kind == "file":
+        return load_single_file(Path(entry.source), dtype, vae_dtype)
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    folder = base_folder(entry)
+    local = {"use_safetensors": True, "local_files_only": True}
+    return {
+        "tokenizer": CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
+        "text_encoder": CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=dtype, **local),
+        "vae": AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=vae_dtype, **local),
+        "unet": UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype, **local),
+        "prediction_type": prediction_type_of(read_json(folder / "scheduler" / "scheduler_config.json")),
+        "weights": sorted((folder / "unet").glob("*.safetensors"))[0],
+    }
+
+
+def _assemble(entry: BaseEntry, parts: dict[str, Any], device: torch.device, dtype: torch.dtype) -> Base:
+    unet, vae = parts["unet"], parts["vae"]
+    if unet.config.in_channels != vae.config.latent_channels or unet.config.addition_embed_type:
+        raise StudioError("models.not_a_base", name=entry.name)  # inpainting, SDXL and others
+    for name in ("unet", "vae", "text_encoder"):
+        parts[name].to(device).eval().requires_grad_(False)
+    if device.type == "cuda":
+        unet.to(memory_format=torch.channels_last)
+        vae.to(memory_format=torch.channels_last)
+    if entry.kind == "hub" and entry.name == entry.source and isinstance(unet.config.sample_size, int):
+        entry = replace(entry, native_size=unet.config.sample_size * 2 ** (len(vae.config.block_out_channels) - 1))
+    if entry.latent_rgb == SD_LATENT_RGB and vae.config.latent_channels != len(SD_LATENT_RGB):
+        entry = replace(entry, latent_rgb=())
+    return Base(entry=entry, device=device, dtype=dtype, **parts)
+
+
+def _placement(folder: Path, device: torch.device) -> dict[str, Any]:
+    """Arguments of from_pretrained: in what precision and where."""
+    if weight_bytes(folder) < SMALL_BYTES:
+        return {"dtype": torch.float32, "device_map": str(device)}
+    if device.type == "cuda" and torch.cuda.get_device_properties(device).total_memory < ROOMY_GPU_BYTES:
+        from transformers import BitsAndBytesConfig
+        from transformers.utils import is_bitsandbytes_available
+
+        if is_bitsandbytes_available():
+            return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True), "device_map": {"": device}}
+        return {"dtype": torch.float16, "device_map": "auto"}
+    return {"dtype": torch.float16 if device.type != "cpu" else pick_dtype(device), "device_map": str(device)}
+
+
+def _teach_image_token(model: "Blip2ForConditionalGeneration", processor: "Blip2Processor") -> None:
+    """Repositories older than the image token (the pinned one is) lack it in their config; its row is there."""
+    token = processor.tokenizer.convert_tokens_to_ids("<image>")
+    model.config.image_token_index = token
+    if token >= model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(token + 1)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars and no load reports of libraries on standard error; what is wrong is raised, not printed."""
+    import diffusers.utils.logging as diffusers_logging
+    import transformers.utils.logging as transformers_logging
+
+    levels = [(library, library.get_verbosity()) for library in (diffusers_logging, transformers_logging)]
+    for library, _ in levels:
+        library.disable_progress_bar()
+        library.set_verbosity_error()
+    try:
+        yield
+    finally:
+        for library, level in levels:
+            library.set_verbosity(level)
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """What the libraries raise for a damaged or foreign model becomes a sentence."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise StudioError("models.no_memory", name=name) from error
+        raise StudioError("models.unreadable", name=name) from error

@@ -1,0 +1,199 @@
+"""Which base models and captioners there are, where they come from, and the constants in which they differ.
+
+No torch here: the page reads this. Nothing asks "is this the pocket model?"; it is one more entry.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ksh_studio.locales import StudioError
+
+ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
+POCKET = ASSETS / "pocket"
+PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle")
+HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+
+# Latents [4] x this = RGB in about -1..1, for SD 1.x and 2.x autoencoders (least squares fit, as ComfyUI and InvokeAI
+# publish it; values of the project's generation notes).
+SD_LATENT_RGB = (
+    (0.3512, 0.2297, 0.3227),
+    (0.3250, 0.4974, 0.2350),
+    (-0.2829, 0.1762, 0.2721),
+    (-0.2120, -0.2616, -0.7177),
+)
+Kind = Literal["hub", "folder", "file"]
+Rows = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class BaseEntry:
+    """A base model: a Stable Diffusion 1.x or 2.x, of whatever size."""
+
+    name: str
+    """As the artist names it: a name of the registry, a hub id, a folder or a .safetensors file."""
+    label: str
+    source: str
+    """Hub id, or absolute path."""
+    kind: Kind
+    revision: str | None = None
+    """Commit of the hub's repository; None: the newest."""
+    native_size: int = 512
+    """Side of a square picture in pixels."""
+    bucket_step: int = 64
+    """Sides of training pictures are multiples of this."""
+    min_size: int = 64
+    max_size: int = 2048
+    clip_skip: int = 1
+    """Which layer of the text encoder is read, from the end; 1: the last."""
+    latent_rgb: Rows = SD_LATENT_RGB
+    """One row of R, G, B a latent channel; an optional last row is added."""
+    num_inference_steps: int = 28
+    guidance_scale: float = 7.0
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of TrainConfig that this model wants otherwise."""
+    precision: Literal["auto", "fp32"] = "auto"
+    """fp32: so small that half precision costs more than it saves."""
+
+
+@dataclass(frozen=True)
+class CaptionerEntry:
+    """A BLIP-2 captioner."""
+
+    name: str
+    label: str
+    source: str
+    kind: Kind
+    prompt: str = ""
+    """What it continues or answers when the artist asks nothing else."""
+    revision: str | None = None
+    generation: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of CaptionConfig that this captioner wants otherwise."""
+
+
+ANYTHING = BaseEntry(
+    name="anything-v5",
+    label="Anything V5",
+    source="stablediffusionapi/anything-v5",
+    kind="hub",
+    min_size=256,
+    clip_skip=2,
+    training={"resolution": 512, "train_batch_size": 4},
+)
+BLIP2_OPT = CaptionerEntry(
+    name="blip2-opt-2.7b",
+    label="BLIP-2 (OPT 2.7B)",
+    source="Salesforce/blip2-opt-2.7b",
+    kind="hub",
+    prompt="an anime drawing of",
+    revision="51572668da0eb669e01a189dc22abe6088589a24",
+)
+BLIP2_T5 = CaptionerEntry(
+    name="blip2-flan-t5-xl",
+    label="BLIP-2 (Flan-T5 XL)",
+    source="Salesforce/blip2-flan-t5-xl",
+    kind="hub",
+    prompt="Describe this image's appearance in a detailed and natural-sounding sentence.",
+)
+
+
+def base_models() -> list[BaseEntry]:
+    """The base models with a name of their own, for a menu."""
+    return [ANYTHING, _pocket_base()]
+
+
+def captioners() -> list[CaptionerEntry]:
+    """The captioners with a name of their own, for a menu."""
+    return [BLIP2_OPT, BLIP2_T5, _pocket_captioner()]
+
+
+def default_base(device_kind: str) -> str:
+    """Name of the base model to begin with on a device of this kind ("cuda", "mps", "cpu")."""
+    return ANYTHING.name if device_kind in ("cuda", "mps") else "pocket"
+
+
+def default_captioner(device_kind: str) -> str:
+    """Name of the captioner to begin with on a device of this kind."""
+    return BLIP2_OPT.name if device_kind == "cuda" else "pocket"
+
+
+def base_entry(name: str) -> BaseEntry:
+    """The base model of this name.
+
+    Raises StudioError for a folder or file that is not there, a pickle, or a name that is none of a registry name,
+    hub id, folder or .safetensors file. Whether the hub has it is found out when it is loaded.
+    """
+    named = {entry.name: entry for entry in base_models()}
+    if name in named:
+        return named[name]
+    kind, source = _locate(name, files_allowed=True)
+    label = source if kind == "hub" else Path(source).stem
+    return BaseEntry(name=name, label=label, source=source, kind=kind, native_size=_native_size(kind, source))
+
+
+def captioner_entry(name: str) -> CaptionerEntry:
+    """The captioner of this name. Raises StudioError as `base_entry` does."""
+    named = {entry.name: entry for entry in captioners()}
+    if name in named:
+        return named[name]
+    kind, source = _locate(name, files_allowed=False)
+    return CaptionerEntry(name=name, label=source if kind == "hub" else Path(source).name, source=source, kind=kind)
+
+
+def _locate(name: str, files_allowed: bool) -> tuple[Kind, str]:
+    if name.lower().endswith(PICKLES):
+        raise StudioError("models.pickle", name=name[:300])
+    try:
+        path = Path(name).expanduser()
+        found = "folder" if path.is_dir() else "file" if path.is_file() else None
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL in it, or the home of nobody
+        raise StudioError("models.not_there", name=name[:300]) from error
+    if found == "folder" and name:
+        return "folder", str(path.resolve())
+    if found == "file":
+        if path.suffix.lower() != ".safetensors" or not files_allowed:
+            raise StudioError("models.not_safetensors", name=name)
+        return "file", str(path.resolve())
+    if HUB_ID.fullmatch(name) and not name.lower().endswith(".safetensors"):
+        return "hub", name
+    raise StudioError("models.not_there", name=name[:300])
+
+
+def _native_size(kind: Kind, source: str) -> int:
+    """Side in pixels that the model was trained for, from its own files where they are at hand."""
+    if kind != "folder":
+        return BaseEntry.native_size
+    try:
+        config = json.loads((Path(source) / "unet" / "config.json").read_text(encoding="utf-8"))
+        return int(config["sample_size"]) * 8
+    except (OSError, ValueError, KeyError, TypeError):
+        return BaseEntry.native_size  # what is wrong with the folder is said when it is loaded
+
+
+def _pocket_constants(part: str) -> dict[str, Any]:
+    """Constants of the model in `assets/pocket/<part>`; empty where the assets are not there (loading says so)."""
+    try:
+        return json.loads((POCKET / "registry.json").read_text(encoding="utf-8"))[part]
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError) as error:
+        raise StudioError("models.damaged_asset", path=POCKET / "registry.json") from error
+
+
+def _pocket_base() -> BaseEntry:
+    constants = {"native_size": 128, "bucket_step": 16, "max_size": 512} | _pocket_constants("base")
+    known = {name: value for name, value in constants.items() if name in BaseEntry.__dataclass_fields__}
+    if "latent_rgb" in known:
+        known["latent_rgb"] = tuple(tuple(row) for row in known["latent_rgb"])
+    fixed = {"name": "pocket", "label": "Pocket", "source": str(POCKET / "base"), "kind": "folder", "precision": "fp32"}
+    return BaseEntry(**(known | fixed))
+
+
+def _pocket_captioner() -> CaptionerEntry:
+    constants = _pocket_constants("captioner")
+    known = {name: value for name, value in constants.items() if name in CaptionerEntry.__dataclass_fields__}
+    fixed = {"name": "pocket", "label": "Pocket", "source": str(POCKET / "captioner"), "kind": "folder"}
+    return CaptionerEntry(**(known | fixed))

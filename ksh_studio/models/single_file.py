@@ -1,0 +1,75 @@
+"""A whole Stable Diffusion 1.x in one .safetensors file, as A1111 and Civitai have them; no network is asked.
+
+The configurations of SD 1.5 lie in `sd15/` beside this file; the vocabulary is CLIP's, which the pocket model has.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ksh_studio.locales import StudioError
+from ksh_studio.models.files import check_safetensors
+from ksh_studio.models.registry import POCKET
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import CLIPTextModel
+
+CONFIGS = Path(__file__).resolve().parent / "sd15"
+TEXT_PREFIXES = ("cond_stage_model.transformer.text_model.", "cond_stage_model.transformer.")
+KEYS_AND_VALUES = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
+LATENTS_IN = "model.diffusion_model.input_blocks.0.0.weight"
+
+
+def load_single_file(path: Path, dtype: "torch.dtype", vae_dtype: "torch.dtype") -> dict[str, Any]:
+    """The parts of a base model: tokenizer, text_encoder, vae, unet, prediction_type, weights.
+
+    Raises StudioError when the file is no .safetensors or no Stable Diffusion 1.x.
+    """
+    header = check_safetensors(path)
+    _check_architecture(header, path)
+    tokenizer = POCKET / "base" / "tokenizer"
+    if not tokenizer.is_dir():
+        raise StudioError("models.missing_asset", path=tokenizer)
+
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from safetensors.torch import load_file
+    from transformers import CLIPTokenizer
+
+    tensors = load_file(path)
+    local = {"config": str(CONFIGS), "local_files_only": True}
+    return {
+        "tokenizer": CLIPTokenizer.from_pretrained(tokenizer, local_files_only=True),
+        "text_encoder": _text_encoder(tensors, path).to(dtype),
+        "vae": AutoencoderKL.from_single_file(dict(tensors), subfolder="vae", torch_dtype=vae_dtype, **local),
+        "unet": UNet2DConditionModel.from_single_file(dict(tensors), subfolder="unet", torch_dtype=dtype, **local),
+        "prediction_type": prediction_type_of(header.get("__metadata__") or {}),
+        "weights": path,
+    }
+
+
+def prediction_type_of(values: dict) -> Literal["epsilon", "v_prediction"]:
+    """What the UNet predicts, by a scheduler's config or by a file's `modelspec.prediction_type`."""
+    said = str(values.get("prediction_type") or values.get("modelspec.prediction_type") or "epsilon")
+    return "v_prediction" if said.startswith("v") else "epsilon"
+
+
+def _check_architecture(header: dict, path: Path) -> None:
+    attention = header.get(KEYS_AND_VALUES, {}).get("shape", [0, 0])
+    latents = header.get(LATENTS_IN, {}).get("shape", [0, 0])
+    if attention[-1] != 768 or latents[1] != 4:
+        raise StudioError("models.not_sd1_file", name=path.name)
+
+
+def _text_encoder(tensors: "dict[str, torch.Tensor]", path: Path) -> "CLIPTextModel":
+    """The text encoder, whichever of the two layouts (with or without `text_model.`) file and library have."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    encoder = CLIPTextModel(CLIPTextConfig.from_pretrained(CONFIGS / "text_encoder"))
+    prefix = next((p for p in TEXT_PREFIXES if f"{p}final_layer_norm.weight" in tensors), None)
+    if prefix is None:
+        raise StudioError("models.not_sd1_file", name=path.name)
+    own = "text_model." if hasattr(encoder, "text_model") else ""
+    weights = {own + name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    weights.pop(f"{own}embeddings.position_ids", None)  # a constant that old files carry
+    encoder.load_state_dict(weights)
+    return encoder
