@@ -1,0 +1,101 @@
+"""Puts a LoRA file onto a base model through diffusers' own loader, sets its strength, takes it off again."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import safetensors.torch
+import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
+
+from ksh_studio.locales import StudioError
+from ksh_studio.lora.header import LoraInfo, read_header
+from ksh_studio.lora.names import Part, kohya_name, module_of
+
+if TYPE_CHECKING:
+    from ksh_studio.models.loading import Base
+
+ADAPTER = "style"
+
+
+def check_fits(path: Path, base: "Base") -> LoraInfo:
+    """The header of the LoRA file, if every module in it is one of `base` and has its size.
+
+    Raises StudioError that says what the file was made for when it does not fit, or is no LoRA.
+    """
+    info = read_header(path)
+    weights = base_shapes("unet", base.unet) | base_shapes("text_encoder", base.text_encoder)
+    if all(_fits(module_of(key), key, shape, weights) for key, shape in info):
+        return info
+    name, base_name = info.path.name, base.entry.name
+    if info.only_for:
+        raise StudioError("lora.only_for", name=name, made_for=info.only_for, base=base_name)
+    if info.is_sdxl:
+        raise StudioError("lora.for_sdxl", name=name, base=base_name)
+    raise StudioError("lora.other_model", name=name, made_for=info.base or "?", base=base_name)
+
+
+def base_shapes(part: Part, model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Shape of the weight of every linear and convolution of `model`, by its kohya name, adapters left out."""
+    found = {}
+    for path, module in model.named_modules():
+        inner = module.get_base_layer() if isinstance(module, BaseTunerLayer) else module
+        if isinstance(inner, nn.Linear | nn.Conv2d):
+            found.setdefault(kohya_name(part, path), tuple(inner.weight.shape))
+    return found
+
+
+def _fits(module: str, key: str, shape: tuple[int, ...], weights: dict[str, tuple[int, ...]]) -> bool:
+    """Whether one tensor of the file belongs to a module of the base and has its input or output size."""
+    if module not in weights:
+        return False
+    weight = weights[module]  # [out, in] or [out, in, kh, kw]
+    if key.endswith((".lora_down.weight", ".lora_A.weight")):
+        return shape[1:] == weight[1:]
+    if key.endswith((".lora_up.weight", ".lora_B.weight")):
+        return shape[0] == weight[0]
+    return True
+
+
+def attach(base: "Base", path: Path, strength: float = 1.0) -> LoraInfo:
+    """Load the LoRA file onto `base` in place of the one that is there, and set its strength.
+
+    Raises StudioError, with `base` as it was, for a file that does not fit or holds values that are not finite.
+    """
+    info = check_fits(path, base)
+    tensors = safetensors.torch.load_file(path)
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
+        raise StudioError("lora.not_finite", name=path.name)
+    detach(base)
+    load_adapter(tensors, base.unet, base.text_encoder)
+    set_strength(base, strength)
+    return info
+
+
+def load_adapter(tensors: dict[str, torch.Tensor], unet: nn.Module, text_encoder: nn.Module | None) -> None:
+    """What `StableDiffusionPipeline.load_lora_weights` does, without its warning for a file of the UNet alone."""
+    # imported here: diffusers may be imported only after `prepare_attention`, which loading a base does
+    from diffusers import StableDiffusionPipeline
+
+    state, alphas = StableDiffusionPipeline.lora_state_dict(dict(tensors))
+    StableDiffusionPipeline.load_lora_into_unet(state, alphas, unet, adapter_name=ADAPTER)
+    if text_encoder is not None and any(key.startswith("text_encoder.") for key in state):
+        StableDiffusionPipeline.load_lora_into_text_encoder(state, alphas, text_encoder, adapter_name=ADAPTER)
+
+
+def set_strength(base: "Base", strength: float) -> None:
+    """How much of the attached LoRA acts: 0 nothing, 1 as trained; nothing is reloaded."""
+    for model in (base.unet, base.text_encoder):
+        for layer in _layers(model):
+            layer.set_scale(ADAPTER, strength)
+
+
+def detach(base: "Base") -> None:
+    """Take the LoRA off; `base` then gives bit for bit what it gave before."""
+    for model in (base.unet, base.text_encoder):
+        if ADAPTER in getattr(model, "peft_config", {}):
+            model.delete_adapters(ADAPTER) if hasattr(model, "delete_adapters") else model.delete_adapter(ADAPTER)
+
+
+def _layers(model: nn.Module) -> list[BaseTunerLayer]:
+    return [layer for layer in model.modules() if isinstance(layer, BaseTunerLayer) and ADAPTER in layer.scaling]

@@ -1,0 +1,88 @@
+"""The texts inside a LoRA file and beside it, as kohya's scripts, A1111, ComfyUI and the model sites read them.
+
+Every value is a string; no value holds a path. Hashes: kohya-ss/sd-scripts `library/train_util.py`,
+`precalculate_safetensors_hashes` (0.10.1).
+"""
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+from ksh_studio import __version__
+
+_NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+def safe_stem(name: str) -> str:
+    """`name` with only the characters every reader of LoRA names understands; "lora" where nothing is left.
+
+    "none" is what A1111 calls no LoRA at all, so it is never returned.
+    """
+    stem = _NOT_ALLOWED.sub("-", name).strip("-.")[:64]
+    return "lora" if stem.lower() in ("", "none") else stem
+
+
+def base_family(cross_attention_dim: int, widths: tuple[int, ...], name: str) -> dict[str, str]:
+    """The keys that tell a reader which models the file fits.
+
+    Only a base of the real SD 1.x or 2.x shape is called that; any other is named for itself, so that A1111 does not
+    offer the file where it cannot fit.
+    """
+    real = tuple(widths) == (320, 640, 1280, 1280)
+    if real and cross_attention_dim == 768:
+        version, architecture = "sd_v1", "stable-diffusion-v1/lora"
+    elif real and cross_attention_dim == 1024:
+        version, architecture = "sd_v2", "stable-diffusion-v2-512/lora"
+    else:
+        version = safe_stem(name)
+        architecture = f"{version}/lora"
+    return {
+        "ss_base_model_version": version,
+        "ss_v2": str(version == "sd_v2"),
+        "modelspec.architecture": architecture,
+    }
+
+
+def modelspec(title: str, trigger: str, resolution: int, prediction_type: str) -> dict[str, str]:
+    """The `modelspec.*` keys (SAI model spec 1.0.1) beside the architecture, and `trained_words`."""
+    return {
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.implementation": "diffusers",
+        "modelspec.implementation_version": f"KSH Studio {__version__}",
+        "modelspec.title": title,
+        "modelspec.description": f"Trained by KSH Studio. Trigger: {trigger}" if trigger else "Trained by KSH Studio.",
+        "modelspec.date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "modelspec.resolution": f"{resolution}x{resolution}",
+        "modelspec.trigger_phrase": trigger,
+        "modelspec.usage_hint": f"Put this into the prompt: {trigger}" if trigger else "",
+        "modelspec.prediction_type": "v" if prediction_type == "v_prediction" else "epsilon",
+        "modelspec.timestep_range": "0,1000",
+        "trained_words": trigger,
+    }
+
+
+def with_hashes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> dict[str, str]:
+    """The metadata with `sshs_model_hash` and `sshs_legacy_hash`, made of the tensors and the `ss_` keys alone."""
+    ss_only = {key: value for key, value in metadata.items() if key.startswith("ss_")}
+    data = safetensors.torch.save(tensors, ss_only)
+    header = int.from_bytes(data[:8], "little")
+    return metadata | {
+        "sshs_model_hash": hashlib.sha256(data[8 + header :]).hexdigest(),
+        "sshs_legacy_hash": hashlib.sha256(data[0x100000:0x110000]).hexdigest()[:8],
+    }
+
+
+def sidecar(version: str, trigger: str) -> dict[str, Any]:
+    """What A1111 reads from `<stem>.json` beside the file."""
+    return {
+        "description": "Trained by KSH Studio",
+        "sd version": {"sd_v1": "SD1", "sd_v2": "SD2"}.get(version, "Unknown"),
+        "activation text": trigger,
+        "preferred weight": 1.0,
+        "negative text": "",
+        "notes": "",
+    }

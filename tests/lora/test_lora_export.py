@@ -1,0 +1,188 @@
+import hashlib
+import json
+import re
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from peft import LoraConfig, get_peft_model_state_dict
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from ksh_studio.locales import StudioError
+from ksh_studio.lora import export
+from ksh_studio.lora.attach import base_shapes
+from ksh_studio.lora.export import LoraWeights, kohya_tensors, save_lora
+from ksh_studio.lora.metadata import base_family
+from ksh_studio.lora.names import TEXT_ENCODER_TARGETS, UNET_TARGETS, kohya_name
+
+RANK, ALPHA = 8, 4.0  # of the fixture `trained`
+
+
+def outputs(base):
+    """UNet output [1, 4, 8, 8] and text encoder output [1, 77, 32] at fixed input."""
+    generator = torch.Generator().manual_seed(7)
+    sample = torch.randn(1, 4, 8, 8, generator=generator)
+    context = torch.randn(1, 77, 32, generator=generator)
+    tokens = torch.arange(77)[None] % 50
+    with torch.no_grad():
+        unet = base.unet(sample, torch.tensor([500]), context).sample
+        return unet, base.text_encoder(tokens).last_hidden_state
+
+
+def reloaded(fresh, path):
+    pipe, base = fresh()
+    pipe.load_lora_weights(path)
+    return outputs(base)
+
+
+@pytest.mark.parametrize("targets", ["attention", "transformer", "all"])
+def test_a_saved_lora_gives_exactly_the_same_output_in_a_fresh_base(targets, fresh, trained, metadata, tmp_path):
+    base, weights = trained(targets)
+    save_lora(tmp_path / "exact.safetensors", base, weights, metadata, dtype=torch.float32)
+    save_lora(tmp_path / "half.safetensors", base, weights, metadata)
+    live, bare = outputs(base), outputs(fresh()[1])
+    exact, half = reloaded(fresh, tmp_path / "exact.safetensors"), reloaded(fresh, tmp_path / "half.safetensors")
+    for index in range(2):
+        effect = (live[index] - bare[index]).abs().max().item()
+        assert effect > 0.05
+        assert (exact[index] - live[index]).abs().max().item() == 0.0
+        assert (half[index] - live[index]).abs().max().item() < 1e-3 * effect
+
+
+def test_names_are_exactly_the_bases_own_modules(trained, metadata, tmp_path):
+    base, weights = trained()
+    save_lora(tmp_path / "ksh.safetensors", base, weights, metadata)
+    tensors = load_file(tmp_path / "ksh.safetensors")
+    shapes = base_shapes("unet", base.unet) | base_shapes("text_encoder", base.text_encoder)
+    targets = [name.replace(".", "_") for name in (*UNET_TARGETS["transformer"], *TEXT_ENCODER_TARGETS)]
+    expected = {name for name in shapes if name.endswith(tuple(targets))}
+    roles = (".lora_down.weight", ".lora_up.weight", ".alpha")
+    assert set(tensors) == {name + role for name in expected for role in roles}
+    assert all(tensors[f"{name}.alpha"].item() == ALPHA and tensors[f"{name}.alpha"].ndim == 0 for name in expected)
+
+
+def test_alpha_and_delta_are_the_adapters_own(trained, metadata, tmp_path):
+    base, weights = trained()
+    save_lora(tmp_path / "ksh.safetensors", base, weights, metadata, dtype=torch.float32)
+    tensors, checked = load_file(tmp_path / "ksh.safetensors"), 0
+    for path, layer in base.unet.named_modules():
+        if "default" not in getattr(layer, "scaling", {}):
+            continue
+        name = kohya_name("unet", path)
+        down, up = tensors[f"{name}.lora_down.weight"], tensors[f"{name}.lora_up.weight"]
+        delta = up.flatten(1) @ down.flatten(1) * tensors[f"{name}.alpha"] / down.shape[0]
+        assert torch.allclose(delta, layer.get_delta_weight("default").flatten(1), atol=1e-6)
+        checked += 1
+    assert checked == 48  # 4 transformers of 12 modules
+
+
+def test_metadata_are_strings_without_paths_and_hashes_match_the_file(trained, metadata, tmp_path):
+    base, weights = trained()
+    info = save_lora(tmp_path / "ksh_000500.safetensors", base, weights, metadata)
+    with safe_open(tmp_path / "ksh_000500.safetensors", "pt") as file:
+        read = file.metadata()
+    assert read == info.metadata and all(isinstance(value, str) for value in read.values())
+    assert "lora_adapter_metadata" not in read
+    assert not any("/" in value or "\\" in value for key, value in read.items() if key != "modelspec.architecture")
+    assert json.loads(read["ss_tag_frequency"])["ksh"]
+    assert read["ss_output_name"] == "ksh_000500" and re.fullmatch(r"[A-Za-z0-9_.-]+", read["ss_output_name"])
+    data = (tmp_path / "ksh_000500.safetensors").read_bytes()
+    body = data[8 + int.from_bytes(data[:8], "little") :]
+    assert read["sshs_model_hash"] == hashlib.sha256(body).hexdigest()
+    assert info.hash == read["sshs_model_hash"][:12] and len(read["sshs_legacy_hash"]) == 8
+    assert info.trigger == "drawn by KSH drawing style" and info.base == info.only_for == "tiny"
+    assert (info.step, info.rank, info.alpha, info.modules) == (500, RANK, ALPHA, 48 + 18)
+
+
+def test_sidecar_and_preview_lie_beside_it(trained, metadata, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "picture.png")
+    base, weights = trained()
+    save_lora(tmp_path / "ksh.safetensors", base, weights, metadata, preview=tmp_path / "picture.png")
+    sidecar = json.loads((tmp_path / "ksh.json").read_text(encoding="utf-8"))
+    assert sidecar["activation text"] == "drawn by KSH drawing style" and sidecar["sd version"] == "Unknown"
+    assert Image.open(tmp_path / "ksh.png").size == (8, 8)
+
+
+def test_a_save_that_does_not_come_back_the_same_keeps_the_file_before(trained, metadata, tmp_path, monkeypatch):
+    base, weights = trained()
+    path = tmp_path / "ksh.safetensors"
+    save_lora(path, base, weights, metadata)
+    before = path.read_bytes()
+
+    def wrong_alpha(weights, dtype=torch.float16):
+        return {key: tensor * 2 for key, tensor in kohya_tensors(weights, dtype).items()}
+
+    monkeypatch.setattr(export, "kohya_tensors", wrong_alpha)
+    with pytest.raises(StudioError, match="did not come back"):
+        save_lora(path, base, weights, metadata)
+    assert path.read_bytes() == before and not list(tmp_path.glob(".*"))
+
+
+def test_values_that_are_not_finite_are_never_saved(trained, metadata, tmp_path):
+    base, weights = trained()
+    next(iter(weights.unet.values()))[0, 0] = float("nan")
+    with pytest.raises(StudioError, match="not finite"):
+        save_lora(tmp_path / "ksh.safetensors", base, weights, metadata)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["ksh style", "그림", "none", "a:b"])
+def test_a_name_other_programs_misread_is_refused(name, trained, metadata, tmp_path):
+    base, weights = trained()
+    with pytest.raises(StudioError, match="letters"):
+        save_lora(tmp_path / f"{name}.safetensors", base, weights, metadata)
+
+
+def sd15_expected(rank):
+    """Names and shapes of the 264 modules, from the tables of the LoRA file's reference (section 1)."""
+    found = {}
+    places = [(f"down_blocks_{b}_attentions_{n}", c) for b, c in ((0, 320), (1, 640), (2, 1280)) for n in range(2)]
+    places += [("mid_block_attentions_0", 1280)]
+    places += [(f"up_blocks_{b}_attentions_{n}", c) for b, c in ((1, 1280), (2, 640), (3, 320)) for n in range(3)]
+    for place, c in places:
+        block = f"lora_unet_{place}_transformer_blocks_0_"
+        sizes = {f"{block}attn{a}_to_{m}": (c, c) for a in (1, 2) for m in ("q", "k", "v", "out_0")}
+        sizes |= {f"{block}attn2_to_{m}": (768, c) for m in ("k", "v")}
+        sizes |= {f"{block}ff_net_0_proj": (c, 8 * c), f"{block}ff_net_2": (4 * c, c)}
+        for name, (inside, outside) in sizes.items():
+            found[name] = ((rank, inside), (outside, rank))
+        for name in ("proj_in", "proj_out"):
+            found[f"lora_unet_{place}_{name}"] = ((rank, c, 1, 1), (c, rank, 1, 1))
+    for layer in range(12):
+        block = f"lora_te_text_model_encoder_layers_{layer}_"
+        for name in ("self_attn_q_proj", "self_attn_k_proj", "self_attn_v_proj", "self_attn_out_proj"):
+            found[block + name] = ((rank, 768), (768, rank))
+        found[block + "mlp_fc1"] = ((rank, 768), (3072, rank))
+        found[block + "mlp_fc2"] = ((rank, 3072), (768, rank))
+    return found
+
+
+def test_the_real_sd15_gives_the_264_names_and_shapes_every_program_knows(tmp_path):
+    text = CLIPTextConfig(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12)
+    with torch.device("meta"):
+        unet, text_encoder = UNet2DConditionModel(cross_attention_dim=768), CLIPTextModel(text)
+        unet.add_adapter(LoraConfig(r=2, lora_alpha=1, target_modules=list(UNET_TARGETS["transformer"])))
+        text_encoder.add_adapter(LoraConfig(r=2, lora_alpha=1, target_modules=list(TEXT_ENCODER_TARGETS)))
+    states = [get_peft_model_state_dict(model, adapter_name="default") for model in (unet, text_encoder)]
+    real = [{key: torch.full(tensor.shape, 0.5) for key, tensor in state.items()} for state in states]
+    tensors = kohya_tensors(LoraWeights(real[0], 1.0, real[1]))
+    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    expected = sd15_expected(2)
+    assert len(expected) == 264 and len([name for name in expected if name.startswith("lora_unet_")]) == 192
+    assert shapes == {
+        key: shape
+        for name, (down, up) in expected.items()
+        for key, shape in ((f"{name}.lora_down.weight", down), (f"{name}.lora_up.weight", up), (f"{name}.alpha", ()))
+    }
+    assert (
+        sum(tensor.numel() for key, tensor in tensors.items() if not key.endswith("alpha")) == (423_936 + 165_888) * 2
+    )
+
+
+def test_sd15_is_called_sd_v1_and_nothing_else_is():
+    assert base_family(768, (320, 640, 1280, 1280), "any")["ss_base_model_version"] == "sd_v1"
+    assert base_family(1024, (320, 640, 1280, 1280), "any")["ss_v2"] == "True"
+    assert base_family(768, (64, 128), "pocket")["ss_base_model_version"] == "pocket"
