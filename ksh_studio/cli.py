@@ -158,7 +158,8 @@ def _project(arguments: argparse.Namespace, make: bool = False) -> Project:
 def _studio(arguments: argparse.Namespace) -> int:
     from ksh_studio.ui.serve import serve
 
-    serve(arguments)
+    for line in serve(arguments):
+        print(line, flush=True)
     return 0
 
 

@@ -1,0 +1,98 @@
+"""The page as a table of contents: project bar, three tabs, and every wire between them."""
+
+from typing import Any
+
+import gradio as gr
+
+from ksh_studio.locales import LANGUAGES, translate
+from ksh_studio.ui import caption_tab, generate_tab, project, train_tab
+from ksh_studio.ui.access import Action, Studio, Visit
+from ksh_studio.ui.generate_tab import GenerateTab
+from ksh_studio.ui.guard import guarded
+from ksh_studio.ui.languages import script, t
+from ksh_studio.ui.markup import note
+from ksh_studio.ui.project import ProjectBar
+from ksh_studio.ui.train_tab import TrainTab
+
+QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+TABS = ("caption", "train", "generate")
+NAMES = {"en": "English", "ko": "한국어"}
+
+
+def build_app(studio: Studio) -> gr.Blocks:
+    """The whole page. Nothing is loaded or looked for before somebody opens it."""
+    with gr.Blocks(title="KSH Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        with gr.Row(elem_classes="ksh-head"):
+            gr.Markdown(f"# KSH Studio\n{t('ui.tagline')}", elem_id="studio-title")
+            language = gr.Radio(
+                [(NAMES[code], code) for code in LANGUAGES],
+                value="en",
+                show_label=False,
+                container=False,
+                elem_id="language",
+                scale=0,
+                min_width=190,
+            )
+        banner = gr.HTML(elem_id="banner")
+        bar = project.build(studio)
+        timer = gr.Timer(1.0)
+        with gr.Tabs(elem_id="stages", selected="caption") as tabs:
+            with gr.Tab(t("ui.tab_caption"), id="caption", elem_id="tab-caption"):
+                caption = caption_tab.build(studio, bar.slug, timer)
+            with gr.Tab(t("ui.tab_train"), id="train", elem_id="tab-train", render_children=True):
+                train = train_tab.build(studio, bar.slug, timer)
+            with gr.Tab(t("ui.tab_generate"), id="generate", elem_id="tab-generate", render_children=True):
+                generate = generate_tab.build(studio, bar.slug)
+        restricted = [*bar.restricted, *caption.restricted, *train.restricted, *generate.restricted]
+        arriving = [language, banner, bar.picker, bar.slug, tabs, *(part for part, _ in restricted)]
+        page.load(guarded(studio, "look", arrive([action for _, action in restricted])), None, arriving, **QUIET)
+        _wire(studio, bar, train, generate, (language, tabs))
+    page.queue(max_size=64, default_concurrency_limit=8)
+    return page
+
+
+def _wire(studio: Studio, bar: ProjectBar, train: TrainTab, generate: GenerateTab, head: tuple[Any, Any]) -> None:
+    """What a change of the project, of the language, or in one tab does in the others."""
+    language, tabs = head
+    changes = [bar.slug.change, language.input]
+    settings = guarded(studio, "look", project.settings_shown(list(bar.settings)))
+    language.input(None, language, None, js=script("language.js"), **QUIET)
+    gr.on(changes, settings, bar.slug, list(bar.settings.values()), **QUIET)
+    plan = guarded(studio, "look", train_tab.show_plan)
+    gr.on(changes, plan, bar.slug, train.plan, inputs_kwargs=train.form, **QUIET)
+    drawn = guarded(studio, "look", generate_tab.shown)
+    gr.on(changes, drawn, bar.slug, generate_tab.shown_on(generate), **QUIET)
+    bar.slug.change(None, bar.slug, None, js=script("address.js"), **QUIET)
+    bar.slug.change(lambda: "", None, train.chosen, **QUIET)
+    use = guarded(studio, "generate", use_lora)
+    train.use.click(use, [bar.slug, train.chosen], [generate.form["lora"], generate.form["prompt"], tabs], **QUIET)
+
+
+def arrive(actions: list[Action]) -> Any:
+    """The handler of a page that opens: language, project, tab, and only the parts its visitor may use."""
+
+    def open_page(visit: Visit) -> list[Any]:
+        slugs = [slug for _, slug in project.choices(visit)]
+        wish, tab = visit.query.get("project", ""), visit.query.get("tab", "")
+        slug = next((name for name in (wish, "demo", *slugs) if name in slugs), "")
+        tab = tab if tab in TABS else "caption"
+        picker = gr.Dropdown(choices=project.choices(visit), value=slug or None)
+        shown = [gr.update(visible=visit.may(action)) for action in actions]
+        return [visit.language, banner(visit), picker, slug, gr.Tabs(selected=tab), *shown]
+
+    return open_page
+
+
+def banner(visit: Visit) -> str:
+    """What a guest or a Space's visitor should know before they begin."""
+    if visit.role == "owner":
+        return ""
+    return note(translate(f"access.banner_{visit.role}", visit.language))
+
+
+def use_lora(visit: Visit, slug: str, job: str) -> list[Any]:
+    """The newest LoRA of the job shown is chosen in Generate, with the trigger in the prompt."""
+    path = train_tab.newest_lora(visit, slug, job)
+    found = visit.project(slug)
+    choices = generate_tab.lora_choices(found, visit.language)
+    return [gr.Dropdown(choices=choices, value=path), found.settings().trigger.text, gr.Tabs(selected="generate")]

@@ -1,0 +1,90 @@
+"""Settings form and config: one field of `config.py` becomes one component, and back. No list of widget values anywhere."""
+
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import gradio as gr
+from annotated_types import Ge, Le
+from pydantic.fields import FieldInfo
+
+from ksh_studio.config import ALL_CONFIGS, Config, validated
+from ksh_studio.locales import sentences
+from ksh_studio.ui.languages import t
+
+C = TypeVar("C", bound=Config)
+Form = dict[str, gr.components.Component]
+
+
+def field(stage: str, name: str, **options: Any) -> gr.components.Component:
+    """The component of one setting, with its label, explanation, bounds and default from `config.py`.
+
+    `options` go to the component. A setting that may be None is an input that may be left empty.
+    """
+    info = ALL_CONFIGS[stage].model_fields[name]
+    kind, _ = _kind(info)
+    key = f"settings.{stage}.{name}"
+    shared: dict[str, Any] = {"label": t(key), "info": t(f"{key}.info"), "elem_id": f"{stage}-{name.replace('_', '-')}"}
+    if kind is bool:
+        return gr.Checkbox(value=info.default, **shared | options)
+    if get_origin(kind) is Literal:
+        return gr.Dropdown(choices=_choices(name, get_args(kind)), value=info.default, **shared | options)
+    if kind in (int, float):
+        return _number(info, kind, shared | options)
+    many = get_origin(kind) is tuple
+    text = "\n".join(info.default) if many else info.default
+    return gr.Textbox(value=text or "", **{"lines": 3 if many else 1} | shared | options)
+
+
+def fields(stage: str, *names: str) -> Form:
+    """The components of several settings, by name, in the order given."""
+    return {name: field(stage, name) for name in names}
+
+
+def config_from(stage: str, values: dict[str, Any]) -> Any:
+    """The stage's config from what the form holds.
+
+    An empty number is None where the setting may be None, else its default. Raises StudioError for a value out of its
+    bounds.
+    """
+    config = ALL_CONFIGS[stage]
+    read = {name: _read(config.model_fields[name], value) for name, value in values.items()}
+    return validated(config, read)
+
+
+def form_values(config: Config, names: list[str]) -> list[Any]:
+    """What the components of these settings show for a config."""
+    return [_shown(getattr(config, name)) for name in names]
+
+
+def _read(info: FieldInfo, value: Any) -> Any:
+    kind, may_be_none = _kind(info)
+    if get_origin(kind) is tuple:
+        return tuple(line.strip() for line in str(value or "").splitlines() if line.strip())
+    if value is None or value == "":
+        return None if may_be_none else info.default
+    return int(value) if kind is int and isinstance(value, float) and value.is_integer() else value
+
+
+def _shown(value: Any) -> Any:
+    return "\n".join(value) if isinstance(value, tuple) else value
+
+
+def _kind(info: FieldInfo) -> tuple[Any, bool]:
+    """The setting's type without None, and whether None is one of its values."""
+    parts = get_args(info.annotation) if get_origin(info.annotation) not in (Literal, tuple) else ()
+    if type(None) not in parts:
+        return info.annotation, False
+    return next(part for part in parts if part is not type(None)), True
+
+
+def _choices(name: str, values: tuple[str, ...]) -> list[tuple[Any, str]]:
+    known = sentences("en")
+    return [(t(key) if (key := f"ui.{name}.{value}") in known else value, value) for value in values]
+
+
+def _number(info: FieldInfo, kind: type, options: dict[str, Any]) -> gr.components.Component:
+    low = next((bound.ge for bound in info.metadata if isinstance(bound, Ge)), None)
+    high = next((bound.le for bound in info.metadata if isinstance(bound, Le)), None)
+    if "step" in options and "maximum" in options:
+        return gr.Slider(value=info.default, **{"minimum": low} | options)
+    precision = {"precision": 0} if kind is int else {}
+    return gr.Number(value=info.default, minimum=low, maximum=high, **precision | options)

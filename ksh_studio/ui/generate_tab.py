@@ -1,0 +1,203 @@
+"""The Generate tab: a prompt becomes pictures; every picture is on disk with its recipe before it is shown."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from ksh_studio.config import MAX_PROMPT_CHARACTERS, GenerateConfig
+from ksh_studio.events import Event, Failed, Finished, Picture, Progress, Stopped, Warned
+from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.models.registry import base_entry
+from ksh_studio.ui.access import Action, Studio, Visit
+from ksh_studio.ui.form import Form, config_from, field
+from ksh_studio.ui.generate_view import gallery, lora_choices, understood
+from ksh_studio.ui.guard import guarded
+from ksh_studio.ui.languages import script, t
+from ksh_studio.ui.markup import bar, note, notes
+from ksh_studio.ui.project import base_of, known_models_only
+from ksh_studio.ui.recipe_panel import RecipePanel
+from ksh_studio.workspace import Project
+
+QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+NUMBERS = ("sampler", "schedule", "num_inference_steps", "guidance_scale")
+FRAME = ("width", "height", "batch_size", "clip_skip")
+
+
+@dataclass(frozen=True)
+class GenerateTab:
+    """What `app.py` wires to other tabs."""
+
+    form: Form
+    pictures: gr.HTML
+    status: gr.HTML
+    understood: gr.HTML
+    restricted: list[tuple[gr.blocks.Block, Action]]
+
+
+def build(studio: Studio, slug: gr.Textbox) -> GenerateTab:
+    """Build the tab's components and events."""
+    gr.Markdown(t("generate_tab.intro"), elem_classes="ksh-intro")
+    with gr.Row(elem_classes="ksh-columns"):
+        with gr.Column(scale=5, min_width=320):
+            form = _prompts()
+            with gr.Row(elem_classes="ksh-actions"):
+                go = gr.Button(t("generate_tab.go"), variant="primary", elem_id="generate-go")
+                stop = gr.Button(t("ui.stop"), variant="stop", elem_id="generate-stop")
+                insert = gr.Button(t("generate_tab.insert_trigger"), elem_id="insert-trigger")
+            explained = gr.HTML(elem_id="generate-understood")
+            form |= _style()
+            with gr.Accordion(t("ui.settings"), open=False, elem_id="generate-settings"):
+                form |= _settings()
+        with gr.Column(scale=6, min_width=320):
+            status = gr.HTML(elem_id="generate-status")
+            pictures = gr.HTML(elem_id="generate-gallery", js_on_load=script("gallery.js"))
+            panel = RecipePanel.build(studio, slug, form, pictures)
+
+    make = guarded(studio, "generate", generate)
+    shared = {"concurrency_id": "gpu", "concurrency_limit": 1, "show_progress": "hidden"}
+    go.click(make, slug, [status, pictures], inputs_kwargs=form, api_name="generate", **shared)
+    stop.click(guarded(studio, "generate", halt), None, None, **QUIET)
+    insert.click(guarded(studio, "generate", with_trigger), [slug, form["prompt"]], form["prompt"], **QUIET)
+    explain = guarded(studio, "generate", explain_prompts)
+    changes = [form["prompt"].change, form["negative_prompt"].change]
+    gr.on(changes, explain, [form["prompt"], form["negative_prompt"]], explained, trigger_mode="always_last", **QUIET)
+    form["sampler"].input(guarded(studio, "look", schedules), form["sampler"], form["schedule"], **QUIET)
+    return GenerateTab(form, pictures, status, explained, panel.restricted)
+
+
+def _prompts() -> Form:
+    return {
+        "prompt": field("generate", "prompt", lines=3, max_length=MAX_PROMPT_CHARACTERS),
+        "negative_prompt": field("generate", "negative_prompt", lines=2, max_length=MAX_PROMPT_CHARACTERS),
+    }
+
+
+def _style() -> Form:
+    with gr.Row():
+        lora = gr.Dropdown(
+            [(t("generate_tab.no_lora"), "")],
+            value="",
+            allow_custom_value=True,
+            label=t("settings.generate.lora"),
+            info=t("generate_tab.lora_info"),
+            elem_id="generate-lora",
+            scale=3,
+        )
+        scale = field("generate", "lora_scale", minimum=0.0, maximum=2.0, step=0.05, scale=2)
+    return {"lora": lora, "lora_scale": scale}
+
+
+def _settings() -> Form:
+    with gr.Row():
+        form: Form = {name: field("generate", name) for name in NUMBERS[:2]}
+    with gr.Row():
+        form |= {name: field("generate", name) for name in NUMBERS[2:]}
+    with gr.Row():
+        form["seed"] = field("generate", "seed")
+        form["batch_size"] = field("generate", "batch_size")
+    with gr.Row():
+        form |= {name: field("generate", name) for name in ("width", "height", "clip_skip")}
+    return form
+
+
+def generate(visit: Visit, slug: str, **values: Any) -> Iterator[tuple[Any, Any]]:
+    """Draw with the form's settings; yields (status, gallery) as the worker goes on."""
+    project = visit.project(slug)
+    config = _wanted(visit, project, values)
+    language, warned = visit.language, []
+    yield bar(0, 0, translate("ui.starting", language)), gr.skip()
+    for event in visit.studio.worker.generate(config, project):
+        if isinstance(event, Warned):
+            warned.append(note(event.text(language), "warn"))
+        shown = _said(event, language)
+        if shown is None:
+            continue
+        pictures = gallery(project, language) if isinstance(event, Picture) else gr.skip()
+        yield notes([shown, *warned]), pictures
+
+
+def _wanted(visit: Visit, project: Project, values: dict[str, Any]) -> GenerateConfig:
+    from ksh_studio.generation.sampler_menu import check_pair
+    from ksh_studio.lora.header import find_lora
+
+    base = base_of(visit, project, values.pop("base_model", ""))
+    known_models_only(visit, base)
+    config: GenerateConfig = config_from("generate", values | {"base_model": base})
+    check_pair(config.sampler, config.schedule)
+    if config.lora:
+        find_lora(project.workspace, config.lora)
+    return config
+
+
+def _said(event: Event, language: Language) -> str | None:
+    match event:
+        case Progress(phase="denoise"):
+            return bar(
+                event.done, event.total, translate("generate_tab.step", language, step=event.done, total=event.total)
+            )
+        case Progress():
+            return bar(event.done, event.total, translate(f"ui.phase_{event.phase}", language))
+        case Picture():
+            return bar(event.index + 1, event.total, translate("generate_tab.drawn", language, seed=event.seed))
+        case Finished() | Stopped():
+            return note(event.text(language), "good")
+        case Failed():
+            return note(event.text(language), "bad")
+        case Warned():
+            return ""
+    return None
+
+
+def halt(visit: Visit) -> None:
+    """End the picture being drawn after its current step."""
+    visit.studio.worker.interrupt()
+
+
+def with_trigger(visit: Visit, slug: str, prompt: str) -> str:
+    """The prompt with the project's trigger in its place, once."""
+    trigger = visit.project(slug).settings().trigger
+    bare = (prompt or "").rstrip(" ,")
+    if trigger.text.lower() in bare.lower():
+        return prompt
+    parts = (bare, trigger.text) if trigger.position == "end" else (trigger.text, bare)
+    return ", ".join(part for part in parts if part)
+
+
+def explain_prompts(visit: Visit, prompt: str, negative: str) -> str:
+    """What the studio understood of both prompts."""
+    for text in (prompt, negative):
+        if len(text or "") > MAX_PROMPT_CHARACTERS:
+            raise StudioError("generate_tab.too_long", limit=MAX_PROMPT_CHARACTERS)
+    return understood(prompt or "", negative or "", visit.language)
+
+
+def schedules(visit: Visit, sampler: str) -> gr.Dropdown:
+    """Only the schedules that the sampler can have."""
+    from ksh_studio.generation.sampler_menu import schedules_of
+
+    return gr.Dropdown(choices=list(schedules_of(sampler)), value="Automatic")
+
+
+def shown(visit: Visit, slug: str) -> list[Any]:
+    """Everything of the tab that depends on the project: LoRA menu, gallery, empty numbers' defaults."""
+    if not slug:
+        return [gr.skip()] * 7
+    project = visit.project(slug)
+    entry = base_entry(base_of(visit, project))
+    return [
+        gr.Dropdown(choices=lora_choices(project, visit.language)),
+        gallery(project, visit.language),
+        gr.Number(placeholder=str(entry.num_inference_steps)),
+        gr.Number(placeholder=f"{entry.guidance_scale:g}"),
+        gr.Number(placeholder=str(entry.native_size)),
+        gr.Number(placeholder=str(entry.native_size)),
+        gr.Number(placeholder=str(entry.clip_skip)),
+    ]
+
+
+def shown_on(tab: GenerateTab) -> list[gr.components.Component]:
+    """The components that `shown` fills."""
+    names = ("num_inference_steps", "guidance_scale", "width", "height", "clip_skip")
+    return [tab.form["lora"], tab.pictures, *(tab.form[name] for name in names)]

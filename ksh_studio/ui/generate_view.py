@@ -1,0 +1,75 @@
+"""Pictures and prompts as the Generate tab shows them: pure functions to HTML and menus."""
+
+from ksh_studio.generation.prompt import Parsed, is_korean, parse
+from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.lora.header import LoraInfo, list_loras, relative
+from ksh_studio.ui.markup import esc, note, notes
+from ksh_studio.ui.routes import url
+from ksh_studio.workspace import Project
+
+SHOWN_PICTURES = 120
+SHOWN_FRAGMENTS = 60
+
+
+def gallery(project: Project, language: Language) -> str:
+    """The project's newest pictures, from the disk."""
+    found = pictures_of(project)
+    if not found:
+        return note(translate("generate_tab.empty", language))
+    cells = [
+        f'<button type="button" class="ksh-picture" data-picture="{esc(name)}" title="{esc(name)}">'
+        f'<img src="{esc(url(project, "picture", name))}" alt="{esc(name)}" loading="lazy"></button>'
+        for name in found[:SHOWN_PICTURES]
+    ]
+    more = len(found) - len(cells)
+    rest = note(translate("generate_tab.more", language, count=more)) if more > 0 else ""
+    return f'<div class="ksh-gallery">{"".join(cells)}</div>{rest}'
+
+
+def pictures_of(project: Project) -> list[str]:
+    """Names of the pictures relative to their folder, newest first."""
+    found = sorted(project.pictures.glob("*/*.png"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return [path.relative_to(project.pictures).as_posix() for path in found]
+
+
+def lora_choices(project: Project, language: Language) -> list[tuple[str, str]]:
+    """The LoRA files that the project can use, newest first, as (label, path in the workspace)."""
+    found = list_loras(project.workspace, project)
+    return [(translate("generate_tab.no_lora", language), "")] + [
+        (_label(info), relative(project.workspace, info)) for info in found
+    ]
+
+
+def _label(info: LoraInfo) -> str:
+    about = [f"{info.step}" if info.step is not None else "", info.base]
+    return " · ".join([info.label, *(part for part in about if part)])
+
+
+def understood(prompt: str, negative: str, language: Language) -> str:
+    """The prompt as fragments with their weights, with every note and hint about it."""
+    parsed = parse(prompt)
+    said = [_fragments(parsed)] if parsed.weighted or parsed.loras else []
+    if is_korean(prompt) or is_korean(negative):
+        said.append(note(translate("generate_tab.korean", language), "warn"))
+    for read in (parsed, parse(negative, negative=True)):
+        said += [note(found.text(language), "warn") for found in read.notes]
+    return notes(said)
+
+
+def _fragments(parsed: Parsed) -> str:
+    chips = []
+    for part in parsed.fragments[:SHOWN_FRAGMENTS]:
+        if part.is_break:
+            chips.append('<span class="ksh-chip">BREAK</span>')
+        elif part.text.strip(" ,"):
+            strong = "" if part.weight == 1.0 else f" <b>{part.weight:g}</b>"
+            chips.append(f'<span class="ksh-chip">{esc(part.text.strip(" ,")[:120])}{strong}</span>')
+    chips += [f'<span class="ksh-chip ksh-lora">{esc(tag.name)} <b>{tag.unet:g}</b></span>' for tag in parsed.loras]
+    return f'<div class="ksh-chips">{"".join(chips)}</div>'
+
+
+def picture_or_error(project: Project, name: str) -> str:
+    """The name of a picture of this project. Raises StudioError when there is no such picture."""
+    if name not in pictures_of(project):
+        raise StudioError("generate_tab.no_picture", name=str(name)[:100])
+    return name

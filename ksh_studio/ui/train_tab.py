@@ -1,0 +1,260 @@
+"""The Train tab: settings with the real numbers, start, stop and resume, live loss and previews, and the LoRA at the end."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from ksh_studio import jobs
+from ksh_studio.config import TRAIN_PRESETS, TrainConfig
+from ksh_studio.jobs import Job
+from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.models.registry import base_entry
+from ksh_studio.ui.access import Action, Studio, Visit
+from ksh_studio.ui.counting import drawings_of
+from ksh_studio.ui.form import Form, config_from, fields, form_values
+from ksh_studio.ui.guard import guarded
+from ksh_studio.ui.languages import t
+from ksh_studio.ui.markup import note
+from ksh_studio.ui.project import base_of, known_models_only
+from ksh_studio.ui.train_view import headline, loss_chart, results, timeline
+from ksh_studio.workspace import Project, open_folder
+
+PLAIN = ("name", "max_train_steps", "rank", "learning_rate", "resolution", "random_flip")
+HIDDEN = ("base_model",)
+ADVANCED = tuple(name for name in TrainConfig.model_fields if name not in PLAIN + HIDDEN)
+FORM = PLAIN + ADVANCED
+QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+
+
+@dataclass(frozen=True)
+class TrainTab:
+    """What `app.py` wires to other tabs."""
+
+    use: gr.Button
+    """Use the newest LoRA in Generate."""
+    chosen: gr.Textbox
+    """Id of the job shown; empty: the newest."""
+    seen: gr.State
+    restricted: list[tuple[gr.blocks.Block, Action]]
+    plan: gr.HTML
+    form: Form
+    shown: "list[gr.components.Component]"
+
+
+def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> TrainTab:
+    """Build the tab's components and events."""
+    gr.Markdown(t("train_tab.intro"), elem_classes="ksh-intro")
+    preset = gr.Radio(
+        [(t(f"train_tab.preset_{name}"), name) for name in TRAIN_PRESETS],
+        value="studio",
+        label=t("train_tab.preset"),
+        info=t("train_tab.preset_info"),
+        elem_id="train-preset",
+    )
+    with gr.Accordion(t("ui.settings"), open=False, elem_id="train-settings"):
+        form = _form()
+    plan = gr.HTML(elem_id="train-plan")
+    with gr.Row(elem_classes="ksh-actions"):
+        start = gr.Button(t("train_tab.start"), variant="primary", elem_id="train-start")
+        stop = gr.Button(t("ui.stop"), variant="stop", elem_id="train-stop", visible=False)
+        resume = gr.Button(t("train_tab.resume"), elem_id="train-resume", visible=False)
+        kill = gr.Button(t("train_tab.kill"), variant="stop", elem_id="train-kill", visible=False)
+    chosen = gr.Textbox(visible="hidden", elem_id="train-job", label="job", container=False)
+    status = gr.HTML(elem_id="train-status")
+    chart = gr.HTML(elem_id="train-chart")
+    previews = gr.HTML(elem_id="train-previews")
+    result = gr.HTML(elem_id="train-result")
+    with gr.Row(elem_classes="ksh-actions"):
+        use = gr.Button(t("train_tab.use"), variant="primary", elem_id="train-use", visible=False)
+        show = gr.Button(t("ui.open_folder"), elem_id="train-open-folder", visible=False)
+    past = gr.Dropdown(label=t("train_tab.past"), elem_id="train-past", visible=False, filterable=False)
+    shown = [status, chart, previews, result, start, stop, resume, kill, use, show, past]
+    seen = gr.State("")
+
+    begin = guarded(studio, "train", train)
+    start.click(begin, [slug, chosen], chosen, inputs_kwargs=form, api_name="train", queue=False)
+    stop.click(guarded(studio, "train", halt), [slug, chosen], None, **QUIET)
+    kill.click(guarded(studio, "train", end_now), [slug, chosen], None, **QUIET)
+    resume.click(guarded(studio, "train", go_on), [slug, chosen], chosen, **QUIET)
+    show.click(guarded(studio, "open_folder", show_folder), [slug, chosen], None, **QUIET)
+    past.input(guarded(studio, "look", choose), [slug, past], chosen, **QUIET)
+    timer.tick(guarded(studio, "look", poll), [slug, chosen, seen], [seen, *shown], **QUIET)
+    preset.input(guarded(studio, "look", fill), preset, list(form.values()), **QUIET)
+    numbers = [component.change for component in form.values()]
+    gr.on(
+        numbers, guarded(studio, "look", show_plan), slug, plan, inputs_kwargs=form, trigger_mode="always_last", **QUIET
+    )
+    restricted: list[tuple[gr.blocks.Block, Action]] = [(start, "train")]
+    return TrainTab(use, chosen, seen, restricted, plan, form, shown)
+
+
+def _form() -> Form:
+    with gr.Row():
+        form = fields("train", *PLAIN[:3])
+    with gr.Row():
+        form |= fields("train", *PLAIN[3:])
+    with gr.Accordion(t("ui.advanced"), open=False, elem_id="train-advanced"):
+        for start in range(0, len(ADVANCED), 3):
+            with gr.Row():
+                form |= fields("train", *ADVANCED[start : start + 3])
+    return form
+
+
+def fill(visit: Visit, preset: str) -> list[Any]:
+    """The form as a preset has it."""
+    config = TrainConfig(**TRAIN_PRESETS.get(preset, {}))
+    return form_values(config, list(FORM))
+
+
+def resolved(visit: Visit, project: Project, values: dict[str, Any]) -> TrainConfig:
+    """The settings with every number filled in, as the training will use them."""
+    from ksh_studio.training.plan import resolve
+
+    base = base_of(visit, project)
+    config = config_from("train", values | {"base_model": base})
+    return resolve(config, base_entry(base), drawings_of(project).captioned)
+
+
+def show_plan(visit: Visit, slug: str, **values: Any) -> str:
+    """One line with the numbers that matter, or what is wrong with a setting."""
+    project = visit.project(slug)
+    count = drawings_of(project)
+    if not count.total:
+        return note(translate("train_tab.no_drawings", visit.language))
+    if not count.captioned:
+        return note(translate("train_tab.no_captions", visit.language))
+    try:
+        config = resolved(visit, project, values)
+    except StudioError as error:
+        return note(error.text(visit.language), "bad")
+    numbers = {
+        "drawings": count.captioned,
+        "steps": config.max_train_steps,
+        "batch": config.train_batch_size,
+        "size": config.resolution,
+        "rank": config.rank,
+        "rate": f"{config.learning_rate:.2g}",
+        "previews": config.validation_steps,
+        "base": base_entry(config.base_model).label,
+    }
+    return note(translate("train_tab.plan", visit.language, **numbers))
+
+
+def train(visit: Visit, slug: str, chosen: str, **values: Any) -> str:
+    """Start training with the form's settings; returns the job's id."""
+    project = visit.project(slug)
+    count = drawings_of(project)
+    if not count.captioned:
+        raise StudioError("train_tab.no_captions" if count.total else "train_tab.no_drawings")
+    base = base_of(visit, project)
+    known_models_only(visit, base)
+    config = config_from("train", values | {"base_model": base})
+    visit.studio.worker.end()
+    job = jobs.create(project, "train", config)
+    jobs.begin(job)
+    return job.id
+
+
+def job_shown(project: Project, chosen: str) -> Job | None:
+    """The training job that the page shows: the one chosen, else the newest; None when there is none."""
+    found = jobs.jobs_of(project, "train")
+    return next((job for job in found if job.id == chosen), found[0] if found else None)
+
+
+def _wanted(visit: Visit, slug: str, chosen: str) -> Job:
+    job = job_shown(visit.project(slug), chosen)
+    if job is None:
+        raise StudioError("job.unknown", name=str(chosen)[:80])
+    return job
+
+
+def halt(visit: Visit, slug: str, chosen: str) -> None:
+    """Ask the job to finish its step, save and end."""
+    jobs.stop(_wanted(visit, slug, chosen))
+
+
+def end_now(visit: Visit, slug: str, chosen: str) -> None:
+    """End a job that does not answer."""
+    jobs.kill(_wanted(visit, slug, chosen))
+
+
+def go_on(visit: Visit, slug: str, chosen: str) -> str:
+    """Resume a job that was stopped or ended unexpectedly."""
+    job = _wanted(visit, slug, chosen)
+    visit.studio.worker.end()
+    jobs.begin(job)
+    return job.id
+
+
+def choose(visit: Visit, slug: str, job: str) -> str:
+    """Show an earlier job."""
+    return _wanted(visit, slug, job).id
+
+
+def show_folder(visit: Visit, slug: str, chosen: str) -> None:
+    """Open the job's LoRA folder on the machine the studio runs on."""
+    job = _wanted(visit, slug, chosen)
+    open_folder(job.loras if job.loras.is_dir() else job.folder)
+
+
+def poll(visit: Visit, slug: str, chosen: str, seen: str) -> list[Any]:
+    """Everything the tab shows of the job; nothing is sent when nothing is new."""
+    if not slug:
+        return [gr.skip()] * 12
+    project = visit.project(slug)
+    job = job_shown(project, chosen)
+    past = jobs.jobs_of(project, "train")
+    if job is None:
+        now = f"{slug} {visit.language}"
+        return [gr.skip()] * 12 if seen == now else [now, *_nothing(visit)]
+    story, status = visit.studio.stories.of(job), jobs.status(job)
+    signature = (slug, job.id, visit.language, status.state, len(past), len(story.steps), len(story.previews),
+                 len(story.loras), len(story.warnings), str(story.progress), str(story.final))  # fmt: skip
+    now = "|".join(map(str, signature))
+    if now == seen:
+        return [gr.skip()] * 12
+    return [now, *_shown(visit, project, job, past)]
+
+
+def _nothing(visit: Visit) -> list[Any]:
+    hidden = gr.update(visible=False)
+    start = gr.update(visible=visit.may("train"), interactive=True)
+    key = "train_tab.empty" if visit.may("train") else "train_tab.not_here"
+    text = note(translate(key, visit.language))
+    return [text, "", "", "", start, hidden, hidden, hidden, hidden, hidden, hidden]
+
+
+def _shown(visit: Visit, project: Project, job: Job, past: list[Job]) -> list[Any]:
+    story, status, language = visit.studio.stories.of(job), jobs.status(job), visit.language
+    mine, alive = visit.may("train"), status.alive
+    can_resume = status.state in ("stopped", "failed", "ended unexpectedly") and job.checkpoints.is_dir()
+    return [
+        headline(status, story, language, log=visit.may("read_log")),
+        loss_chart(story, language),
+        timeline(project, story.previews, language),
+        results(project, job, story, language, visit.may("download_lora")),
+        gr.update(visible=mine and not alive),
+        gr.update(visible=mine and alive),
+        gr.update(visible=mine and can_resume),
+        gr.update(visible=mine and status.state == "not answering"),
+        gr.update(visible=bool(story.loras)),
+        gr.update(visible=visit.may("open_folder") and visit.studio.mode == "local"),
+        gr.update(visible=len(past) > 1, choices=[(_title(other, language), other.id) for other in past], value=job.id),
+    ]
+
+
+def _title(job: Job, language: Language) -> str:
+    state = translate(f"ui.state_{jobs.status(job).state.replace(' ', '_')}", language)
+    return f"{job.id} · {state}"
+
+
+def newest_lora(visit: Visit, slug: str, chosen: str) -> str:
+    """Path inside the workspace of the last LoRA of the job shown. Raises StudioError when it has none."""
+    project = visit.project(slug)
+    job = _wanted(visit, slug, chosen)
+    saved = visit.studio.stories.of(job).loras
+    if not saved:
+        raise StudioError("train_tab.no_lora")
+    last = max(saved, key=lambda lora: lora.step)
+    return (project.root / last.path).relative_to(project.workspace.root).as_posix()
