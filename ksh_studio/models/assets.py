@@ -11,8 +11,6 @@ from pathlib import Path
 from ksh_studio.locales import StudioError
 from ksh_studio.models.registry import POCKET
 
-CHUNK = 1 << 20
-
 
 def check_shipped(source: Path) -> None:
     """Compare every file of the shipped model in `source` with the manifest; other folders are not looked at.
@@ -55,8 +53,5 @@ def _check(path: Path, sha256: str) -> None:
 
 @lru_cache(maxsize=256)
 def _sha256(path: Path, size: int, changed: int) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

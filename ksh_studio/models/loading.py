@@ -22,8 +22,8 @@ if TYPE_CHECKING:  # diffusers' model modules may only be imported after prepare
     from transformers import Blip2ForConditionalGeneration, Blip2Processor, CLIPTextModel, CLIPTokenizer
 
 Precision = Literal["auto", "no", "bf16", "fp16"]
-SMALL_BYTES = 1_000_000_000
-"""A captioner below this is computed in fp32: half precision would gain nothing."""
+SMALL_BYTES = 400_000_000
+"""A model below this is computed in fp32: half precision would gain nothing."""
 ROOMY_GPU_BYTES = 10_000_000_000
 """A GPU with less holds BLIP-2 in 8 bit, or parts of it."""
 
@@ -71,7 +71,7 @@ def load_base(
     Raises StudioError when it is not there, damaged, no Stable Diffusion 1.x or 2.x, or a pickle.
     """
     if isinstance(dtype, str):
-        dtype = torch.float32 if dtype == "auto" and entry.precision == "fp32" else pick_dtype(device, dtype)
+        dtype = torch.float32 if dtype == "auto" and _is_small(entry, device) else pick_dtype(device, dtype)
     backend = prepare_attention(device, attention)
     with _quiet(), _readable(entry.name):
         base = _assemble(entry, _parts(entry, dtype), device, dtype)
@@ -134,6 +134,10 @@ def _assemble(entry: BaseEntry, parts: dict[str, Any], device: torch.device, dty
     if entry.latent_rgb == SD_LATENT_RGB and vae.config.latent_channels != len(SD_LATENT_RGB):
         entry = replace(entry, latent_rgb=())
     return Base(entry=entry, device=device, dtype=dtype, **parts)
+
+
+def _is_small(entry: BaseEntry, device: torch.device) -> bool:
+    return entry.kind == "folder" and device.type == "cpu" and weight_bytes(Path(entry.source)) < SMALL_BYTES
 
 
 def _placement(folder: Path, device: torch.device) -> dict[str, Any]:

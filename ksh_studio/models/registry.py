@@ -55,8 +55,6 @@ class BaseEntry:
     guidance_scale: float = 7.0
     training: Mapping[str, Any] = field(default_factory=dict)
     """Settings of TrainConfig that this model wants otherwise."""
-    precision: Literal["auto", "fp32"] = "auto"
-    """fp32: so small that half precision costs more than it saves."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +186,7 @@ def _pocket_base() -> BaseEntry:
     known = {name: value for name, value in constants.items() if name in BaseEntry.__dataclass_fields__}
     if "latent_rgb" in known:
         known["latent_rgb"] = tuple(tuple(row) for row in known["latent_rgb"])
-    fixed = {"name": "pocket", "label": "Pocket", "source": str(POCKET / "base"), "kind": "folder", "precision": "fp32"}
+    fixed = {"name": "pocket", "label": "Pocket", "source": str(POCKET / "base"), "kind": "folder"}
     return BaseEntry(**(known | fixed))
 
 

@@ -1,0 +1,1 @@
+"""A prompt becomes pictures: parsed, encoded, denoised, decoded, saved with its recipe."""

@@ -1,0 +1,64 @@
+"""What stays in memory between two requests: one base model and the LoRA files on it."""
+
+import gc
+from pathlib import Path
+
+import torch
+
+from ksh_studio.generation.chosen import Chosen
+from ksh_studio.lora.attach import attach, detach
+from ksh_studio.models.device import pick_device
+from ksh_studio.models.loading import Base, load_base
+from ksh_studio.models.registry import base_entry
+
+
+class Loaded:
+    """At most one base model; another one takes its place."""
+
+    def __init__(self) -> None:
+        self.device = pick_device()
+        self._base: Base | None = None
+        self._worn: tuple[tuple[Path, int], ...] = ()
+
+    def has(self, name: str) -> bool:
+        """Whether the base model of this name is in memory."""
+        return self._base is not None and self._base.entry.name == name
+
+    def base(self, name: str) -> Base:
+        """The base model of this name, loaded where it is not yet. Raises StudioError as `load_base` does."""
+        entry = base_entry(name)
+        if not self.has(name) or self._base is None:
+            self.forget()
+            self._base = load_base(entry, self.device, "fp16" if self.device.type == "cuda" else "auto")
+        return self._base
+
+    def wear(self, loras: list[Chosen]) -> None:
+        """Put exactly these LoRA files on the base model, at their strengths; files already on it are not read again.
+
+        Raises StudioError for a file that does not fit; the base model then wears none.
+        """
+        base = self._base
+        if base is None:
+            raise ValueError("wear() comes after base()")
+        wanted = tuple((lora.path, lora.path.stat().st_mtime_ns) for lora in loras)
+        if wanted != self._worn:
+            self._worn = ()
+            detach(base)
+            for lora in loras:
+                attach(base, lora.path)
+            self._worn = wanted
+        for lora in loras:
+            _set_strength(base, lora)
+
+    def forget(self) -> None:
+        """Free the memory."""
+        self._base, self._worn = None, ()
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _set_strength(base: Base, lora: Chosen) -> None:
+    from ksh_studio.lora.attach import set_strength
+
+    set_strength(base, lora.unet)

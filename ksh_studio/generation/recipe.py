@@ -1,0 +1,188 @@
+"""A picture's recipe: A1111's `parameters` text for everybody, and our own JSON for exact recall. No torch.
+
+Both are PNG text chunks. The order of A1111's fields is that of the project's generation notes, section 2.
+"""
+
+import io
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from PIL import Image, PngImagePlugin
+from pydantic import ValidationError
+
+from ksh_studio import __version__
+from ksh_studio.config import GenerateConfig, Sampler, Schedule
+from ksh_studio.locales import StudioError
+
+OWN_CHUNK = "ksh_studio"
+A1111_CHUNK = "parameters"
+NEGATIVE = "Negative prompt:"
+PAIR = re.compile(r"\s*+([\w\-/][\w \-/]++):\s*+(\"(?:\\.|[^\\\"])*+\"|[^,]*+)(?:,|$)")
+QUOTED = re.compile(r"[,:\n]")
+FEWEST_PAIRS = 3
+SIDES = re.compile(r"(\d{1,6})x(\d{1,6})")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a recipe holds besides the settings."""
+
+    model: str
+    """Name of the base model without owner, folder and ending."""
+    model_hash: str
+    """SHA-256 of its weights, 64 hex digits."""
+    loras: dict[str, str]
+    """AutoV3 hash (12 digits) of each LoRA by name."""
+    lora_tags: str = ""
+    """Tags to add to the prompt for readers that know only prompts."""
+    padded: bool = False
+    """Whether the shorter prompt was lengthened."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a picture file says of itself."""
+
+    parameters: str
+    """A1111's text, as it stands in the file; empty where there is none."""
+    config: GenerateConfig
+    exact: bool
+    """Whether it is the studio's own record; else it was read from A1111's text as far as it goes."""
+
+
+def parameters_text(config: GenerateConfig, seed: int, facts: Facts) -> str:
+    """A1111's text for one picture of a resolved request."""
+    lines = [_one_paragraph(config.prompt) + facts.lora_tags]
+    if config.negative_prompt:
+        lines.append(f"{NEGATIVE} {_one_paragraph(config.negative_prompt)}")
+    fields = {
+        "Steps": config.num_inference_steps,
+        "Sampler": config.sampler,
+        "Schedule type": config.schedule,
+        "CFG scale": f"{config.guidance_scale:g}",
+        "Seed": seed,
+        "Size": f"{config.width}x{config.height}",
+        "Model hash": facts.model_hash[:10],
+        "Model": facts.model,
+        "Clip skip": config.clip_skip if config.clip_skip > 1 else None,
+        "RNG": "CPU",
+        "Lora hashes": ", ".join(f"{re.sub('[:,]', '', name)}: {hash_}" for name, hash_ in facts.loras.items()),
+        "Pad conds": "True" if facts.padded else None,
+        "Version": f"KSH Studio {__version__}",
+    }
+    lines.append(", ".join(f"{name}: {_value(value)}" for name, value in fields.items() if value not in (None, "")))
+    return "\n".join(lines)
+
+
+def to_png(picture: Image.Image, config: GenerateConfig, seed: int, facts: Facts) -> bytes:
+    """The picture as a PNG file with its recipe."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text(A1111_CHUNK, parameters_text(config, seed, facts))  # iTXt where it is not Latin-1
+    own = {"version": __version__, "seed": seed, "config": config.model_dump(mode="json"), "facts": asdict(facts)}
+    text.add_itxt(OWN_CHUNK, json.dumps(own, ensure_ascii=False))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", pnginfo=text)
+    return buffer.getvalue()
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a PNG file: ours exactly, another tool's as far as it goes.
+
+    The settings are for one picture: batch_size 1 and its own seed.
+    Raises StudioError when the file is no PNG or holds no recipe.
+    """
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            picture.load()
+            chunks = dict(picture.text)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise StudioError("generate.no_picture", name=path.name) from error
+    parameters = chunks.get(A1111_CHUNK, "")
+    own = _own(chunks.get(OWN_CHUNK, ""))
+    if own is not None:
+        return Recipe(parameters, own, exact=True)
+    if not parameters:
+        raise StudioError("generate.no_recipe", name=path.name)
+    return Recipe(parameters, config_of(parameters), exact=False)
+
+
+def config_of(parameters: str) -> GenerateConfig:
+    """Settings from A1111's text; what the studio does not know, or out of its bounds, is left at its default."""
+    prompt, negative, fields = split_parameters(parameters)
+    values: dict[str, Any] = {"prompt": prompt, "negative_prompt": negative} | _settings(fields)
+    while True:
+        try:
+            return GenerateConfig.model_validate(values)
+        except ValidationError as error:
+            for problem in error.errors():
+                values.pop(str(problem["loc"][0]), None)
+
+
+def split_parameters(parameters: str) -> tuple[str, str, dict[str, str]]:
+    """Prompt, negative prompt and fields of A1111's text."""
+    lines = parameters.strip().split("\n")
+    fields = {name.strip(): _unquoted(value) for name, value in PAIR.findall(lines[-1])}
+    if len(fields) < FEWEST_PAIRS:
+        fields = {}
+    else:
+        lines.pop()
+    start = next((n for n, line in enumerate(lines) if line.startswith(NEGATIVE)), len(lines))
+    negative = "\n".join(lines[start:]).removeprefix(NEGATIVE)
+    return "\n".join(lines[:start]).strip(), negative.strip(), fields
+
+
+def _settings(fields: dict[str, str]) -> dict[str, Any]:
+    """Fields of A1111's text as settings of ours, unchecked."""
+    sampler, schedule = _sampler(fields.get("Sampler", ""), fields.get("Schedule type", "Automatic"))
+    size = SIDES.fullmatch(fields.get("Size", ""))
+    values = {
+        "num_inference_steps": fields.get("Steps"),
+        "sampler": sampler,
+        "schedule": schedule,
+        "guidance_scale": fields.get("CFG scale"),
+        "seed": fields.get("Seed"),
+        "width": size.group(1) if size else None,
+        "height": size.group(2) if size else None,
+        "clip_skip": fields.get("Clip skip", "1"),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _sampler(name: str, schedule: str) -> tuple[str | None, str | None]:
+    """Sampler and schedule; versions before 1.9 joined them: "DPM++ 2M Karras"."""
+    for known in get_args(Schedule):
+        if name.endswith(f" {known}"):
+            name, schedule = name.removesuffix(f" {known}"), known
+    if name not in get_args(Sampler):
+        return None, None
+    return name, schedule if schedule in get_args(Schedule) else None
+
+
+def _own(chunk: str) -> GenerateConfig | None:
+    try:
+        own = json.loads(chunk)
+        return GenerateConfig.model_validate(own["config"] | {"seed": own["seed"], "batch_size": 1})
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _one_paragraph(prompt: str) -> str:
+    """A line that begins with "Negative prompt:" would end the prompt for every reader: it joins the one before."""
+    return re.sub(rf"\n\s*(?={NEGATIVE})", " ", prompt)
+
+
+def _value(value: object) -> str:
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if QUOTED.search(text) else text
+
+
+def _unquoted(value: str) -> str:
+    if value.startswith('"'):
+        try:
+            return str(json.loads(value))
+        except ValueError:
+            return value
+    return value.strip()

@@ -1,0 +1,40 @@
+"""Which samplers and schedules go together, for the page and for checking. No torch."""
+
+from typing import get_args
+
+from ksh_studio.config import Sampler, Schedule
+from ksh_studio.locales import StudioError
+
+ALL: tuple[Schedule, ...] = get_args(Schedule)
+# DDIM has timesteps of its own; UniPC's own spacing is what SGM Uniform is to the others.
+_SCHEDULES: dict[Sampler, tuple[Schedule, ...]] = {
+    "Euler a": ALL,
+    "Euler": ALL,
+    "DPM++ 2M": ALL,
+    "DDIM": ("Automatic",),
+    "UniPC": ("Automatic", "Uniform", "Karras", "Exponential"),
+}
+_AUTOMATIC: dict[Sampler, Schedule] = {
+    "Euler a": "Uniform",
+    "Euler": "Uniform",
+    "DPM++ 2M": "Karras",
+    "DDIM": "Automatic",
+    "UniPC": "Uniform",
+}
+
+
+def schedules_of(sampler: Sampler) -> tuple[Schedule, ...]:
+    """The schedules that this sampler can have, "Automatic" first."""
+    return _SCHEDULES[sampler]
+
+
+def automatic_of(sampler: Sampler) -> Schedule:
+    """What "Automatic" is for this sampler, as in A1111."""
+    return _AUTOMATIC[sampler]
+
+
+def check_pair(sampler: Sampler, schedule: Schedule) -> None:
+    """Raises StudioError, naming the schedules there are, when the sampler cannot have this one."""
+    if schedule not in _SCHEDULES[sampler]:
+        allowed = ", ".join(_SCHEDULES[sampler])
+        raise StudioError("generate.no_such_pair", sampler=sampler, schedule=schedule, allowed=allowed)
