@@ -38,6 +38,7 @@ def serve(lines_in: BinaryIO, lines_out: BinaryIO, workspace: Workspace) -> None
         for event in _served(request, workspace, loaded):
             lines_out.write(to_line(event))
             lines_out.flush()
+        request.dropped.set()
 
 
 def _read(lines_in: BinaryIO, requests: "queue.Queue[_Request | None]") -> None:
@@ -54,7 +55,7 @@ def _read(lines_in: BinaryIO, requests: "queue.Queue[_Request | None]") -> None:
             before.clear()
         else:
             request = _Request(said, threading.Event())
-            before.append(request)
+            before = [*(old for old in before if not old.dropped.is_set()), request]
             requests.put(request)
     _drop(before)  # nobody listens any more
     requests.put(None)
