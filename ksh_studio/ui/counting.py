@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ksh_studio.catalogue import Catalogue
 from ksh_studio.workspace import Project
 
 
@@ -15,10 +16,8 @@ class Count:
 
 def drawings_of(project: Project) -> Count:
     """The project's count, from its catalogue."""
-    from ksh_studio.catalogue import Catalogue
-
     if not project.captions_db.is_file():
         return Count(0, 0)
     with Catalogue(project) as catalogue:
-        captions = [drawing.caption for drawing in catalogue.drawings()]
-    return Count(len(captions), sum(1 for caption in captions if caption))
+        counts = catalogue.counts()
+    return Count(counts["all"], counts["all"] - counts["empty"])

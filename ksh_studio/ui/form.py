@@ -1,4 +1,4 @@
-"""Settings form and config: one field of `config.py` becomes one component, and back. No list of widget values anywhere."""
+"""Settings form and config: one field of `config.py` becomes one component, and back. No list of widget values."""
 
 from typing import Any, Literal, TypeVar, get_args, get_origin
 

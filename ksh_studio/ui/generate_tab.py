@@ -8,7 +8,9 @@ import gradio as gr
 
 from ksh_studio.config import MAX_PROMPT_CHARACTERS, GenerateConfig
 from ksh_studio.events import Event, Failed, Finished, Picture, Progress, Stopped, Warned
+from ksh_studio.generation.sampler_menu import check_pair, schedules_of
 from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.lora.header import find_lora
 from ksh_studio.models.registry import base_entry
 from ksh_studio.ui.access import Action, Studio, Visit
 from ksh_studio.ui.form import Form, config_from, field
@@ -119,13 +121,16 @@ def generate(visit: Visit, slug: str, **values: Any) -> Iterator[tuple[Any, Any]
 
 
 def _wanted(visit: Visit, project: Project, values: dict[str, Any]) -> GenerateConfig:
-    from ksh_studio.generation.sampler_menu import check_pair
-    from ksh_studio.lora.header import find_lora
-
     base = base_of(visit, project, values.pop("base_model", ""))
     known_models_only(visit, base)
     config: GenerateConfig = config_from("generate", values | {"base_model": base})
     check_pair(config.sampler, config.schedule)
+    if (
+        config.lora
+        and not visit.may("server_path")
+        and config.lora not in dict(map(reversed, lora_choices(project, "en")))
+    ):
+        raise StudioError("lora.missing", name=config.lora[:200])
     if config.lora:
         find_lora(project.workspace, config.lora)
     return config
@@ -175,8 +180,6 @@ def explain_prompts(visit: Visit, prompt: str, negative: str) -> str:
 
 def schedules(visit: Visit, sampler: str) -> gr.Dropdown:
     """Only the schedules that the sampler can have."""
-    from ksh_studio.generation.sampler_menu import schedules_of
-
     return gr.Dropdown(choices=list(schedules_of(sampler)), value="Automatic")
 
 

@@ -1,5 +1,6 @@
 """Pictures and prompts as the Generate tab shows them: pure functions to HTML and menus."""
 
+from ksh_studio.generation.gallery import PictureFile, pictures_of
 from ksh_studio.generation.prompt import Parsed, is_korean, parse
 from ksh_studio.locales import Language, StudioError, translate
 from ksh_studio.lora.header import LoraInfo, list_loras, relative
@@ -13,7 +14,7 @@ SHOWN_FRAGMENTS = 60
 
 def gallery(project: Project, language: Language) -> str:
     """The project's newest pictures, from the disk."""
-    found = pictures_of(project)
+    found = [_name(project, picture) for picture in pictures_of(project)]
     if not found:
         return note(translate("generate_tab.empty", language))
     cells = [
@@ -26,10 +27,8 @@ def gallery(project: Project, language: Language) -> str:
     return f'<div class="ksh-gallery">{"".join(cells)}</div>{rest}'
 
 
-def pictures_of(project: Project) -> list[str]:
-    """Names of the pictures relative to their folder, newest first."""
-    found = sorted(project.pictures.glob("*/*.png"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    return [path.relative_to(project.pictures).as_posix() for path in found]
+def _name(project: Project, picture: PictureFile) -> str:
+    return picture.path.relative_to(project.pictures).as_posix()
 
 
 def lora_choices(project: Project, language: Language) -> list[tuple[str, str]]:
@@ -70,6 +69,6 @@ def _fragments(parsed: Parsed) -> str:
 
 def picture_or_error(project: Project, name: str) -> str:
     """The name of a picture of this project. Raises StudioError when there is no such picture."""
-    if name not in pictures_of(project):
+    if name not in {_name(project, picture) for picture in pictures_of(project)}:
         raise StudioError("generate_tab.no_picture", name=str(name)[:100])
     return name

@@ -37,7 +37,7 @@ def guarded(studio: Studio, action: Action, handler: Handler) -> Handler:
 
 
 def guarded_call(studio: Studio, action: Action, handler: Handler) -> Handler:
-    """`handler(visit, asked)` as a script of ours on the page calls it; the answer is `{ok, ...}` or `{ok, message}`."""
+    """`handler(visit, asked)` as a script of ours on the page calls it; answers `{ok, ...}` or `{ok, message}`."""
 
     def answer(asked: Any, request: gr.Request) -> dict[str, Any]:
         request = request.request if isinstance(request, gr.Request) and request.request else request

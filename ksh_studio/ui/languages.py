@@ -5,6 +5,7 @@ when its frontend's `changeLocale` is called: the switch calls that one, keeps e
 in a cookie, by which the next visit begins and by which the server chooses its sentences.
 """
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,8 @@ def script(name: str, **values: Any) -> str:
     for mark, value in values.items():
         text = text.replace(f"__{mark.upper()}__", str(value))
     return text
+
+
+def json_texts(prefix: str) -> str:
+    """`texts_for(prefix)` as it may stand inside a script."""
+    return json.dumps(texts_for(prefix), ensure_ascii=False).replace("<", "\\u003c")

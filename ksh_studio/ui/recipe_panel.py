@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from ksh_studio.config import GenerateConfig
+from ksh_studio.generation.recipe import read_recipe
 from ksh_studio.locales import StudioError, translate
 from ksh_studio.ui.access import Action, Studio, Visit
 from ksh_studio.ui.form import Form, form_values
@@ -15,7 +15,7 @@ from ksh_studio.ui.guard import guarded
 from ksh_studio.ui.languages import t
 from ksh_studio.ui.markup import esc, link
 from ksh_studio.ui.routes import url
-from ksh_studio.workspace import Project, inside, open_folder
+from ksh_studio.workspace import inside, open_folder
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 LARGEST_DROP = 64_000_000
@@ -54,24 +54,11 @@ def select(visit: Visit, slug: str, event: gr.EventData) -> list[Any]:
     """The clicked picture large, with its recipe and a link."""
     project = visit.project(slug)
     name = picture_or_error(project, str(event._data.get("value", "")))
-    text = recipe_text(project.pictures / name)
+    text = read_recipe(project.pictures / name).parameters
     address = esc(url(project, "picture", name))
     download = link(url(project, "picture", name), translate("ui.download", visit.language), Path(name).name)
     shown = f'<img src="{address}" alt="{esc(name)}"><pre>{esc(text)}</pre>{download}'
     return [name, f'<div class="ksh-large">{shown}</div>', gr.update(visible=True), gr.update(visible=True)]
-
-
-def recipe_text(path: Path) -> str:
-    """The A1111 `parameters` text inside a picture. Raises StudioError when it has none."""
-    from ksh_studio.generation.recipe import read_parameters
-
-    return read_parameters(path)
-
-
-def _config(project: Project, path: Path) -> GenerateConfig:
-    from ksh_studio.generation.recipe import config_of
-
-    return config_of(recipe_text(path), project)
 
 
 def recipe_again(names: list[str]) -> Any:
@@ -80,7 +67,7 @@ def recipe_again(names: list[str]) -> Any:
     def reuse(visit: Visit, slug: str, chosen: str) -> list[Any]:
         project = visit.project(slug)
         name = picture_or_error(project, chosen)
-        return form_values(_config(project, inside(project.pictures, name)), names)
+        return form_values(read_recipe(inside(project.pictures, name)).config, names)
 
     return reuse
 
@@ -92,7 +79,7 @@ def recipe_dropped(names: list[str]) -> Any:
         path = Path(upload)
         if path.stat().st_size > LARGEST_DROP:
             raise StudioError("generate_tab.too_large", limit=LARGEST_DROP // 1_000_000)
-        return [*form_values(_config(visit.project(slug), path), names), None]
+        return [*form_values(read_recipe(path).config, names), None]
 
     return read
 
@@ -100,7 +87,7 @@ def recipe_dropped(names: list[str]) -> Any:
 def seed_again(visit: Visit, slug: str, chosen: str) -> int | None:
     """The seed of the chosen picture."""
     project = visit.project(slug)
-    return _config(project, inside(project.pictures, picture_or_error(project, chosen))).seed
+    return read_recipe(inside(project.pictures, picture_or_error(project, chosen))).config.seed
 
 
 def show_folder(visit: Visit, slug: str) -> None:

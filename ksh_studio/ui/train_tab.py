@@ -1,4 +1,4 @@
-"""The Train tab: settings with the real numbers, start, stop and resume, live loss and previews, and the LoRA at the end."""
+"""The Train tab: settings with the real numbers, start, stop and resume, live loss, previews, and the LoRA."""
 
 from dataclasses import dataclass
 from typing import Any

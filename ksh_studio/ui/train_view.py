@@ -74,13 +74,14 @@ def loss_chart(story: Story, language: Language) -> str:
     measured = " ".join(place(step, mean) for step, mean, _ in points)
     averaged = " ".join(place(step, average) for step, _, average in points)
     label = translate("train_tab.loss_chart", language, low=f"{low:.3f}", high=f"{high:.3f}")
-    floor = HEIGHT - BOTTOM
+    floor, right = HEIGHT - BOTTOM, WIDTH - 8
     return (
         f'<svg class="ksh-chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{esc(label)}">'
-        f'<line x1="{LEFT}" y1="{floor}" x2="{WIDTH - 8}" y2="{floor}"/><line x1="{LEFT}" y1="8" x2="{LEFT}" y2="{floor}"/>'
+        f'<path d="M{LEFT} 8V{floor}H{right}"/>'
         f'<text x="{LEFT - 5}" y="14" text-anchor="end">{high:.3f}</text>'
         f'<text x="{LEFT - 5}" y="{floor}" text-anchor="end">{low:.3f}</text>'
-        f'<text x="{LEFT}" y="{HEIGHT - 4}">0</text><text x="{WIDTH - 8}" y="{HEIGHT - 4}" text-anchor="end">{total}</text>'
+        f'<text x="{LEFT}" y="{HEIGHT - 4}">0</text>'
+        f'<text x="{right}" y="{HEIGHT - 4}" text-anchor="end">{total}</text>'
         f'<polyline class="measured" points="{measured}"/><polyline class="averaged" points="{averaged}"/></svg>'
     )
 
