@@ -24,7 +24,7 @@ class Note:
         """Values of the sentence; positions are counted from 1."""
         return {"position": str(self.position + 1), "suggestion": self.suggestion or "-", **self.values}
 
-    def said(self, language: Language = "en") -> str:
+    def text(self, language: Language = "en") -> str:
         """The sentence in `language`."""
         return translate(self.key, language, **self.spoken)
 
