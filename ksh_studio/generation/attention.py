@@ -33,7 +33,7 @@ class Run:
     is_break: bool = False
 
 
-@dataclass
+@dataclass(slots=True)
 class _Bracket:
     stack: Stack
     position: int
@@ -42,7 +42,7 @@ class _Bracket:
     """Letters other than blanks read before it opened: tells whether it is empty."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Mark:
     """Where a bracket opens or closes between texts."""
 
@@ -155,6 +155,7 @@ class _Scanner:
             self.notes.add("prompt.only_weight", self.source.position(match.start()), text=match.group()[:20])
             return False
         if not math.isfinite(number):
+            self.notes.add("prompt.failed_weight", self.source.position(bracket.position), text=match.group()[1:20])
             return False
         bracket.factor = number
         self._mark(self.open["("].pop(), opens=False)

@@ -1,0 +1,241 @@
+"""The prompt syntax: A1111's from 1.6 on, and what the studio does better."""
+
+import math
+import time
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ksh_studio.generation.notes import SourceText
+from ksh_studio.generation.prompt import Fragment, is_korean, parse, render
+from ksh_studio.generation.tags import LoraTag
+from ksh_studio.locales import LANGUAGES
+
+BREAK = "BREAK"
+
+
+def fragments(text, **options):
+    return [
+        BREAK if part.is_break else (part.text, pytest.approx(part.weight, abs=5e-4))
+        for part in parse(text, **options).fragments
+    ]
+
+
+def notes(text, **options):
+    return [(note.key.removeprefix("prompt."), note.position) for note in parse(text, **options).notes]
+
+
+WORKED = [
+    (
+        "(drawn by KSH drawing style : 1.5), an anime girl, blonde hair, green eyes, school uniform, smile",
+        [
+            ("drawn by KSH drawing style ", 1.5),
+            (", an anime girl, blonde hair, green eyes, school uniform, smile", 1.0),
+        ],
+    ),
+    ("((soft ink lines)), [flat colours]", [("soft ink lines", 1.21), (", ", 1.0), ("flat colours", 0.909)]),
+    ("((silver hair:1.2) in moonlight:1.3)", [("silver hair", 1.56), (" in moonlight", 1.3)]),
+    (r"saber \(fate\), (archer \(fate\) : 1.1)", [("saber (fate), ", 1.0), ("archer (fate) ", 1.1)]),
+    (
+        "a fox (with nine tails, [night sky",
+        [("a fox ", 1.0), ("with nine tails, ", 1.1), ("night sky", 1.0)],
+    ),
+    (
+        "two sisters BREAK (winter coat BREAK snow : 1.2)",
+        [("two sisters", 1.0), BREAK, ("winter coat", 1.2), BREAK, ("snow ", 1.2)],
+    ),
+    (
+        "(rain:1.5.2), (snow:1,5), a] b)",
+        [("rain:1.5.2", 1.1), (", ", 1.0), ("snow:1,5", 1.1), (", a] b)", 1.0)],
+    ),
+    ("(re:zero:1.2)", [("re:zero", 1.2)]),
+    ("([a)b]", [("a", 1.0), ("b", 0.909)]),
+    (r"a\b \\ \[x\]", [("ab \\ [x]", 1.0)]),
+    ("(ink)(wash)", [("inkwash", 1.1)]),
+    ("", [("", 1.0)]),
+    ("(:3)", [(":3", 1.1)]),
+    ("(a:+.5)(b:-1)(c:0)(d:1.)", [("a", 0.5), ("b", -1.0), ("c", 0.0), ("d", 1.0)]),
+    ("(a\n:\n1.5\n)b", [("a\n", 1.5), ("b", 1.0)]),
+    (r"(a\:1.5)", [("a", 1.5)]),
+    ("aBREAKb _BREAK", [("aBREAKb _BREAK", 1.0)]),
+    ("BREAK a BREAK BREAK b BREAK", [BREAK, ("a", 1.0), BREAK, BREAK, ("b", 1.0), BREAK]),
+    (":(, smile", [(":", 1.0), (", smile", 1.1)]),
+    ("{a} <b>", [("{a} <b>", 1.0)]),
+    ("ratio 16:9", [("ratio 16:9", 1.0)]),
+    ("cat # a remark (x\nsat", [("cat \nsat", 1.0)]),
+]
+
+
+@pytest.mark.parametrize(("text", "wanted"), WORKED)
+def test_a_worked_example_means_what_the_syntax_says(text, wanted):
+    assert fragments(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("a fox (with nine tails, [night sky", [("unclosed", 6), ("unclosed", 24)]),
+        (
+            "(rain:1.5.2), (snow:1,5), a] b)",
+            [("failed_weight", 0), ("failed_weight", 14), ("stray", 27), ("stray", 30)],
+        ),
+        ("(a：1.5)", [("failed_weight", 0)]),
+        ("(a:)", [("failed_weight", 0)]),
+        ("(a:1e3)", [("failed_weight", 0)]),
+        ("(a:1.5x)", [("failed_weight", 0)]),
+        ("(rain:.)", [("failed_weight", 0)]),
+        ("(:3)", [("only_weight", 1)]),
+        ("x : 1.5", [("bare_weight", 2)]),
+        ("time 12:30", [("bare_weight", 7)]),
+        ("<lora:ksh", [("lora_unclosed", 0)]),
+        ("<lora:ksh:strong>", [("lora_unreadable", 0)]),
+        ("a <lora:x> (b", [("unclosed", 11)]),
+        ("a # (\n(b", [("unclosed", 6)]),
+        ("(soft:1.2), (re:zero), time: now", []),
+    ],
+)
+def test_a_note_stands_at_its_character(text, wanted):
+    assert notes(text) == wanted
+
+
+def test_a_failed_weight_comes_with_what_is_meant():
+    suggestions = {
+        text: parse(text).notes[0].suggestion for text in ("(a:1,5)", "(a：1.5)", "(red fox:1.5.2)", "(a:1e3)")
+    }
+    assert suggestions == {
+        "(a:1,5)": "(a:1.5)",
+        "(a：1.5)": "(a:1.5)",
+        "(red fox:1.5.2)": "(red fox:1.5)",
+        "(a:1e3)": "",
+    }
+
+
+def test_every_note_is_a_sentence_in_both_languages():
+    text = "(a:1,5) (:3) ] <lora:x:y> <lora: [" + "(" * 30 + "a:b"
+    for language in LANGUAGES:
+        said = [note.text(language) for note in parse(text).notes]
+        assert len(said) == 21  # twenty, and how many more there are
+        assert all(said)
+        assert all("{" not in sentence or "\\" in sentence for sentence in said)
+
+
+def test_lora_tags_are_taken_out_with_their_strengths():
+    parsed = parse("<lora:ksh:0.8>fox<lora:ksh:0.5:0.9> <lora:a b:te=0.4:unet=1> <lora:x>")
+    assert parsed.fragments == (Fragment("fox  "),)
+    assert parsed.loras == (
+        LoraTag("ksh", 0.8, 0.8),
+        LoraTag("ksh", 0.5, 0.9),
+        LoraTag("a b", 0.4, 1.0),
+        LoraTag("x", 1.0, 1.0),
+    )
+
+
+def test_lora_tags_in_a_negative_prompt_are_text_with_a_note():
+    parsed = parse("bad <lora:x:1>", negative=True)
+    assert parsed.loras == ()
+    assert parsed.fragments == (Fragment("bad <lora:x:1>"),)
+    assert [note.key for note in parsed.notes] == ["prompt.lora_in_negative"]
+
+
+def test_weights_stay_finite_and_a_cut_is_said():
+    for text in ("(a:1e309)", f"(a:{'9' * 400})", "(" * 9000 + "a" + ")" * 9000, "((a:1000):1000)"):
+        parsed = parse(text)
+        assert all(math.isfinite(part.weight) for part in parsed.fragments)
+        assert parsed.notes
+
+
+@pytest.mark.parametrize(("text", "korean"), [("눈 내리는 fox", True), ("ㅋㅋ", True), ("a fox", False), ("猫", False)])
+def test_korean_is_seen(text, korean):
+    assert is_korean(text) == korean
+
+
+SYNTAX = st.lists(
+    st.sampled_from(
+        ["(", ")", "[", "]", ":", "1.5", ".", "-", "0", " ", "\n", "\\", "BREAK", "AND", "<lora:", "<", ">", "|", "#"]
+        + ["a", "fox, ", "：", ",", "_", "B", "REAK", "te=", "é", "눈", "\0", "\u202e", "🦊"]
+    )
+).map("".join)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.one_of(SYNTAX, st.text()), st.booleans())
+@example("(a )BREAK b", False)
+@example("(BREA)(K)", False)
+@example("a ()  BREAK", False)
+@example("([ ]:3)", False)
+@example("<lo\\ra:x>", False)
+@example("a\\", False)
+def test_any_text_parses_and_its_rendering_means_the_same(text, negative):
+    parsed = parse(text, negative=negative)
+    assert parsed.fragments
+    assert all(math.isfinite(part.weight) for part in parsed.fragments)
+    assert all(0 <= note.position <= len(text) for note in parsed.notes)
+    assert parse(render(parsed), negative=negative) == parsed
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet="abc, :.;!é눈🦊\n", max_size=60))
+def test_text_without_syntax_is_kept_to_the_letter(text):
+    assert parse(text).fragments == (Fragment(text),)
+
+
+@given(st.text("ab#\n<>", max_size=30), st.data())
+def test_positions_survive_any_cuts(text, data):
+    source = SourceText(text)
+    kept = list(range(len(text)))
+    for _ in range(data.draw(st.integers(0, 3))):
+        if not kept:
+            break
+        start = data.draw(st.integers(0, len(kept) - 1))
+        end = data.draw(st.integers(start + 1, len(kept)))
+        source = source.cut([(start, end)])
+        del kept[start:end]
+        assert source.text == "".join(text[n] for n in kept)
+        assert [source.position(n) for n in range(len(kept))] == kept
+
+
+def seconds(text):
+    """The best of three: the machine is busy with other tests."""
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        parse(text)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+HOSTILE = [
+    "(",
+    "[",
+    ")",
+    "([",
+    "(a",
+    "(a:",
+    ":",
+    ": ",
+    ":1",
+    "(:1",
+    "(a:1.5)",
+    "\\",
+    "<lora:",
+    "<lora:a>",
+    "BREAK ",
+    "B",
+]
+HOSTILE += ["#", "#\n", "((", "(a:1.", "[a:", "[a|", "AND ", "：", " ", ",(", "a(b)", "🦊"]
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_ten_thousand_characters_of_anything_parse_in_a_moment_and_in_linear_time(piece):
+    text = piece * (10_000 // len(piece))
+    once, twice = seconds(text), seconds(text * 2)
+    assert once < 0.05
+    assert twice / once < 3 or twice < 0.01
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 50_000 + "!", " " * 50_000, ",(" * 20_000, ":" + "1" * 50_000, ": " + " " * 50_000]
+)
+def test_long_runs_are_no_trap_for_a_pattern(text):
+    assert seconds(text) < 0.1 * max(1, len(text) / 50_000)
