@@ -48,7 +48,8 @@ class Worker:
         ended = False
         try:
             process = self._start()
-            request = {"project": project.slug, "config": config.model_dump(mode="json")}
+            request = {"workspace": str(project.workspace.root), "project": project.slug}
+            request |= {"config": config.model_dump(mode="json")}
             self._send(process, request)
             for event in self._events(process):
                 ended = isinstance(event, Final)

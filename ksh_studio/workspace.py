@@ -25,6 +25,7 @@ from ksh_studio.config import ProjectSettings, validated
 from ksh_studio.locales import StudioError
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
+VISITORS = "visitors"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -246,8 +247,14 @@ class Workspace:
 
     @property
     def device_lock(self) -> Path:
-        """Held by whatever works on the GPU or CPU: one owner at a time."""
-        return self.root / "device.lock"
+        """Held by whatever works on the GPU or CPU: one owner at a time, also among the visitors of a Space."""
+        home = self.root.parent.parent if self.root.parent.name == VISITORS else self.root
+        return home / "device.lock"
+
+    @property
+    def visitors(self) -> Path:
+        """On a Space, one workspace a visitor."""
+        return self.root / VISITORS
 
     def prepare(self) -> None:
         """Make the folders; raises StudioError when the disk does not allow it."""

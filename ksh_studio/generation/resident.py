@@ -1,7 +1,8 @@
 """The process that draws for the page: the model and the LoRA stay loaded from one request to the next.
 
-One JSON line in is a request `{"project": slug, "config": {...}}` or `{"interrupt": true}`, which ends the request
-being served after its current step. Event lines go out; each request ends with Finished, Stopped or Failed.
+One JSON line in is a request `{"workspace": folder, "project": slug, "config": {...}}`, or `{"interrupt": true}`, which
+ends the request being served after its current step. Event lines go out; each request ends with Finished, Stopped or
+Failed.
 """
 
 import json
@@ -10,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from ksh_studio.config import GenerateConfig, validated
@@ -68,7 +70,8 @@ def _drop(requests: list[_Request]) -> None:
 
 def _served(request: _Request, workspace: Workspace, loaded: Loaded) -> Iterator[Event]:
     try:
-        project = workspace.project(str(request.said.get("project", "")))
+        home = Workspace(Path(request.said.get("workspace") or workspace.root))  # on a Space, a visitor's own
+        project = home.project(str(request.said.get("project", "")))
         config = validated(GenerateConfig, request.said.get("config") or {})
         with device(workspace):
             yield from generate(config, project, request.dropped.is_set, loaded)

@@ -137,7 +137,7 @@ def visit_of(studio: Studio, request: gr.Request | Request) -> Visit:
 
 def visitor_workspace(workspace: Workspace, name: str) -> Workspace:
     """The workspace of the visitor whose cookie has this SHA-256."""
-    return Workspace(workspace.root / "visitors" / name[:40])
+    return Workspace(workspace.visitors / name[:40])
 
 
 def _account(request: gr.Request | Request) -> str | None:

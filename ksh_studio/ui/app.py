@@ -9,7 +9,7 @@ from ksh_studio.ui import caption_tab, generate_tab, project, train_tab
 from ksh_studio.ui.access import Action, Studio, Visit
 from ksh_studio.ui.generate_tab import GenerateTab
 from ksh_studio.ui.guard import guarded
-from ksh_studio.ui.languages import script, t
+from ksh_studio.ui.languages import frontend_module, script, t
 from ksh_studio.ui.markup import note
 from ksh_studio.ui.project import ProjectBar
 from ksh_studio.ui.train_tab import TrainTab
@@ -33,19 +33,20 @@ def build_app(studio: Studio) -> gr.Blocks:
                 scale=0,
                 min_width=190,
             )
-        banner = gr.HTML(elem_id="banner")
+        greeting = gr.HTML(elem_id="banner")
         bar = project.build(studio)
         timer = gr.Timer(1.0)
         with gr.Tabs(elem_id="stages", selected="caption") as tabs:
-            with gr.Tab(t("ui.tab_caption"), id="caption", elem_id="tab-caption"):
+            with gr.Tab(t("ui.tab_caption"), id="caption", elem_id="tab-caption") as first:
                 caption = caption_tab.build(studio, bar.slug, timer)
-            with gr.Tab(t("ui.tab_train"), id="train", elem_id="tab-train", render_children=True):
+            with gr.Tab(t("ui.tab_train"), id="train", elem_id="tab-train", render_children=True) as second:
                 train = train_tab.build(studio, bar.slug, timer)
-            with gr.Tab(t("ui.tab_generate"), id="generate", elem_id="tab-generate", render_children=True):
+            with gr.Tab(t("ui.tab_generate"), id="generate", elem_id="tab-generate", render_children=True) as third:
                 generate = generate_tab.build(studio, bar.slug)
         restricted = [*bar.restricted, *caption.restricted, *train.restricted, *generate.restricted]
-        arriving = [language, banner, bar.picker, bar.slug, tabs, *(part for part, _ in restricted)]
+        arriving = [language, bar.picker, bar.slug, tabs, *(part for part, _ in restricted)]
         page.load(guarded(studio, "look", arrive([action for _, action in restricted])), None, arriving, **QUIET)
+        _languages(studio, page, language, (greeting, first, second, third))
         _wire(studio, bar, train, generate, (language, tabs))
     page.queue(max_size=64, default_concurrency_limit=8)
     return page
@@ -56,7 +57,6 @@ def _wire(studio: Studio, bar: ProjectBar, train: TrainTab, generate: GenerateTa
     language, tabs = head
     changes = [bar.slug.change, language.input]
     settings = guarded(studio, "look", project.settings_shown(list(bar.settings)))
-    language.input(None, language, None, js=script("language.js"), **QUIET)
     gr.on(changes, settings, bar.slug, list(bar.settings.values()), **QUIET)
     plan = guarded(studio, "look", train_tab.show_plan)
     gr.on(changes, plan, bar.slug, train.plan, inputs_kwargs=train.form, **QUIET)
@@ -66,6 +66,20 @@ def _wire(studio: Studio, bar: ProjectBar, train: TrainTab, generate: GenerateTa
     bar.slug.change(lambda: "", None, train.chosen, **QUIET)
     use = guarded(studio, "generate", use_lora)
     train.use.click(use, [bar.slug, train.chosen], [generate.form["lora"], generate.form["prompt"], tabs], **QUIET)
+
+
+def _languages(studio: Studio, page: gr.Blocks, language: gr.Radio, named: tuple[Any, ...]) -> None:
+    """The switch: static texts by gradio in the browser, the server's sentences by the cookie that it leaves."""
+    switch = script("language.js", module=frontend_module())
+    names = guarded(studio, "look", in_language)
+    page.load(None, None, None, js=switch, **QUIET)
+    page.load(names, None, list(named), **QUIET)
+    language.input(None, language, None, js=switch, **QUIET).then(names, None, list(named), **QUIET)
+
+
+def in_language(visit: Visit) -> list[Any]:
+    """The banner and the tabs' names, which gradio does not translate again by itself."""
+    return [banner(visit), *(gr.Tab(label=translate(f"ui.tab_{name}", visit.language)) for name in TABS)]
 
 
 def arrive(actions: list[Action]) -> Any:
@@ -78,7 +92,7 @@ def arrive(actions: list[Action]) -> Any:
         tab = tab if tab in TABS else "caption"
         picker = gr.Dropdown(choices=project.choices(visit), value=slug or None)
         shown = [gr.update(visible=visit.may(action)) for action in actions]
-        return [visit.language, banner(visit), picker, slug, gr.Tabs(selected=tab), *shown]
+        return [visit.language, picker, slug, gr.Tabs(selected=tab), *shown]
 
     return open_page
 

@@ -77,17 +77,15 @@ def _prompts() -> Form:
 
 
 def _style() -> Form:
-    with gr.Row():
-        lora = gr.Dropdown(
-            [(t("generate_tab.no_lora"), "")],
-            value="",
-            allow_custom_value=True,
-            label=t("settings.generate.lora"),
-            info=t("generate_tab.lora_info"),
-            elem_id="generate-lora",
-            scale=3,
-        )
-        scale = field("generate", "lora_scale", minimum=0.0, maximum=2.0, step=0.05, scale=2)
+    lora = gr.Dropdown(
+        [(t("generate_tab.no_lora"), "")],
+        value="",
+        allow_custom_value=True,
+        label=t("settings.generate.lora"),
+        info=t("generate_tab.lora_info"),
+        elem_id="generate-lora",
+    )
+    scale = field("generate", "lora_scale", minimum=0.0, maximum=2.0, step=0.05)
     return {"lora": lora, "lora_scale": scale}
 
 

@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from ksh_studio.locales import Language, StudioError, translate
 from ksh_studio.ui.access import Mode, Studio
 from ksh_studio.ui.app import build_app
-from ksh_studio.ui.languages import frontend_module, page_texts, script
+from ksh_studio.ui.languages import page_texts
 from ksh_studio.ui.look import STYLES, theme
 from ksh_studio.ui.routes import routes
 from ksh_studio.ui.shield import UPLOAD_BYTES, Shield
@@ -85,7 +85,6 @@ def launch(page: gr.Blocks, studio: Studio, port: int | None = None, browser: bo
             num_workers=0,
             footer_links=["settings"],
             i18n=page_texts(),
-            head=script("head.html", module=frontend_module()),
             app_kwargs={"middleware": [shield], "routes": routes(studio), "docs_url": None, "redoc_url": None},
             **_look(),
         )

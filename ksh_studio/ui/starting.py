@@ -38,7 +38,7 @@ def with_demo(workspace: Workspace, language: Language) -> None:
 def clean_visitors(workspace: Workspace, hours: float = VISITOR_HOURS) -> list[str]:
     """Delete the workspaces of visitors who have not been seen for `hours`; returns their folder names."""
     gone = []
-    for folder in (workspace.root / "visitors").glob("*/"):
+    for folder in workspace.visitors.glob("*/"):
         seen = max((path.stat().st_mtime for path in (folder, folder / "seen") if path.exists()), default=0.0)
         if time.time() - seen > hours * 3600:
             shutil.rmtree(folder, ignore_errors=True)
