@@ -37,6 +37,7 @@ CREATE TABLE seen (
     root TEXT NOT NULL, path TEXT NOT NULL, file_sha256 TEXT NOT NULL, drawing TEXT NOT NULL,
     PRIMARY KEY (root, path)
 );
+CREATE INDEX seen_by_content ON seen (file_sha256);
 CREATE VIEW current AS
     SELECT d.id, d.original_name, d.source_path, d.width, d.height, d.file_sha256, d.pixel_sha256, d.flags, d.excluded,
         d.revision, coalesce(c.caption, '') AS caption, coalesce(c.source, '') AS source,

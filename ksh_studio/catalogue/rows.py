@@ -31,6 +31,14 @@ class NewDrawing:
     flags: tuple[str, ...] = ()
     """What was done to it, sorted: "alpha", "animated", "deep", "cmyk", "colour_profile", "turned", "reduced"."""
 
+    def path(self, project: Project) -> Path:
+        """Its upright RGB copy, a lossless WebP."""
+        return project.drawings / f"{self.id}.webp"
+
+    def thumb(self, project: Project) -> Path:
+        """Its 256 px copy."""
+        return project.thumbs / f"{self.id}.webp"
+
 
 @dataclass(frozen=True)
 class Drawing(NewDrawing):
@@ -46,14 +54,6 @@ class Drawing(NewDrawing):
     settings: str = "{}"
     """JSON of what the captioner was told."""
     excluded: bool = False
-
-    def path(self, project: Project) -> Path:
-        """Its upright RGB copy, a lossless WebP."""
-        return project.drawings / f"{self.id}.webp"
-
-    def thumb(self, project: Project) -> Path:
-        """Its 256 px copy."""
-        return project.thumbs / f"{self.id}.webp"
 
 
 @dataclass(frozen=True)

@@ -103,8 +103,9 @@ class Catalogue:
         return [Revision(**row) for row in found]
 
     def known(self, file_sha256: str) -> Drawing | None:
-        """The drawing that was made of a file of this content, excluded or not."""
-        return next(iter(self._drawings("WHERE file_sha256 = ?", file_sha256)), None)
+        """The drawing that a file of this content is, or has the same pixels as; excluded or not."""
+        where = "WHERE file_sha256 = ? OR id IN (SELECT drawing FROM seen WHERE file_sha256 = ?)"
+        return next(iter(self._drawings(where, file_sha256, file_sha256)), None)
 
     def same_pixels(self, pixel_sha256: str) -> Drawing | None:
         """The drawing whose copy has these pixels, excluded or not."""

@@ -1,0 +1,1 @@
+"""A folder of drawings becomes clean, captioned training data, and goes out again in other programs' formats."""

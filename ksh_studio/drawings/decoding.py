@@ -1,0 +1,116 @@
+"""Processes that prepare pictures: several at a time, and a hostile file can only take its own process down."""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Generic, TypeVar
+
+from ksh_studio.drawings.pixels import Prepared, Unreadable, prepare
+
+MOST_PROCESSES = 8
+MEMORY_BYTES = 4 << 30
+SECONDS_A_FILE = 60
+
+T = TypeVar("T")
+Answer = Prepared | Unreadable | None
+_Waiting = tuple[T, bytes | None, Future[Prepared | str] | None]
+
+
+class Decoders(Generic[T]):
+    """`with Decoders() as decoders: for thing, answer in decoders.prepare(pairs)`."""
+
+    def __init__(self, processes: int | None = None) -> None:
+        self.processes = processes or min(MOST_PROCESSES, os.cpu_count() or 1)
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "Decoders[T]":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close()
+
+    def prepare(self, pairs: Iterable[tuple[T, bytes | None]]) -> Iterator[tuple[T, Answer]]:
+        """Each thing with what became of its file's bytes, in the order given; few files are held at a time.
+
+        A thing without bytes goes along in its place, with None.
+        """
+        waiting: deque[_Waiting[T]] = deque()
+        for thing, data in pairs:
+            waiting.append((thing, data, self._submit(data) if data is not None else None))
+            if len(waiting) > 2 * self.processes:
+                yield self._next(waiting)
+        while waiting:
+            yield self._next(waiting)
+
+    def _next(self, waiting: "deque[_Waiting[T]]") -> tuple[T, Answer]:
+        thing, data, future = waiting.popleft()
+        if data is None:
+            return thing, None
+        try:
+            answer = future.result() if future else self._alone(data)
+        except BrokenProcessPool:  # by this file or by one beside it
+            self._close()
+            answer = self._alone(data)
+        return thing, Unreadable(answer) if isinstance(answer, str) else answer
+
+    def _submit(self, data: bytes) -> "Future[Prepared | str] | None":
+        if self._pool is None:
+            self._pool = _pool(self.processes)
+        try:
+            return self._pool.submit(_prepare, data)
+        except BrokenProcessPool:
+            self._close()
+            return None  # done alone, when its turn comes
+
+    def _close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def _alone(self, data: bytes) -> Prepared | str:
+        with _pool(1) as pool:
+            try:
+                return pool.submit(_prepare, data).result()
+            except BrokenProcessPool:
+                return "import.reason_crashed"
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    # Not fork: the page has threads. The fork server starts once and has the decoder already imported.
+    ways = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in ways else "spawn")
+    if "forkserver" in ways:
+        context.set_forkserver_preload(["__main__", prepare.__module__])
+    return ProcessPoolExecutor(processes, context, initializer=_limit_memory)
+
+
+def _limit_memory() -> None:
+    if os.name == "nt":
+        return
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES if hard < 0 else min(MEMORY_BYTES, hard), hard))
+
+
+def _limit_time() -> None:
+    """A file that takes longer ends this process; the limit counts all the seconds it ever worked."""
+    if os.name == "nt":
+        return
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    soft = int(used.ru_utime + used.ru_stime) + SECONDS_A_FILE
+    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard < 0 else min(soft, hard), hard))
+
+
+def _prepare(data: bytes) -> Prepared | str:
+    _limit_time()
+    try:
+        return prepare(data)
+    except Unreadable as error:
+        return error.key  # an exception of two arguments does not survive the way between processes

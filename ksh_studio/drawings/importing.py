@@ -1,0 +1,198 @@
+"""Drawings come in: a folder, zip or files become upright copies in the project, with the captions beside them."""
+
+import hashlib
+import time
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ksh_studio.catalogue import CaptionConflict, Catalogue, Drawing, NewDrawing, Seen
+from ksh_studio.drawings.beside import CaptionFiles
+from ksh_studio.drawings.decoding import Decoders
+from ksh_studio.drawings.pixels import Prepared, Unreadable
+from ksh_studio.drawings.sources import Item, Source, open_sources, read_all
+from ksh_studio.events import Event, Finished, Imported, Progress, Warned
+from ksh_studio.locales import StudioError, translate
+from ksh_studio.workspace import Project, locked, write_bytes
+
+SHOWN_NAMES = 5
+
+
+def import_drawings(
+    source: Path | list[Path], project: Project, names: Mapping[Path, str] | None = None
+) -> Iterator[Event]:
+    """Bring drawings into the project; what it already has stays, with its caption.
+
+    source: a folder, a zip, or a list of folders, zips, pictures and caption files.
+    names: what uploaded files were called before the upload renamed them.
+    Yields Progress, warnings, one Imported and Finished. Every drawing is committed before its Progress, so that an
+    import that was cut off is simply begun again.
+    Raises StudioError when nothing there is a drawing, the zip is unsafe, or the disk is full.
+    """
+    paths = source if isinstance(source, list) else [source]
+    with (
+        locked(project.root / "import.lock", "import.busy"),
+        open_sources(paths, names) as sources,
+        Catalogue(project) as catalogue,
+    ):
+        files = [(found, item) for found in sources for item in found.pictures()]
+        _refuse_nothing(sources, len(files))
+        if not catalogue.wal:
+            yield Warned(key="captions.no_wal")
+        yield from _Import(project, catalogue, sources).events(files)
+
+
+def _refuse_nothing(sources: list[Source], pictures: int) -> None:
+    if pictures:
+        return
+    label = ", ".join(source.label for source in sources[:SHOWN_NAMES])
+    if any(source.items for source in sources):
+        raise StudioError("import.no_pictures", name=label)
+    raise StudioError("import.empty_folder", name=label)
+
+
+@dataclass(frozen=True)
+class _File:
+    source: Source
+    path: str
+    sha256: str = ""
+    reason: str = ""
+    """Key of the sentence why it could not even be read."""
+
+
+class _Import:
+    """What one import has met so far."""
+
+    def __init__(self, project: Project, catalogue: Catalogue, sources: list[Source]) -> None:
+        self.project = project
+        self.catalogue = catalogue
+        self.beside = {source.root: CaptionFiles(source) for source in sources}
+        self.began = time.monotonic()
+        self.captions = 0
+        self.new: set[str] = set()
+        self.known: set[str] = set()
+        self.met: dict[str, str] = {}
+        """Path of the first file met of each drawing, by the drawing's id."""
+        self.outcome: dict[str, str] = {}
+        """Id of the drawing that the content became, or the key why not, by the file's SHA-256."""
+        self.duplicates: list[tuple[str, str]] = []
+        self.unreadable: list[tuple[str, str]] = []
+        self.seen: dict[str, list[Seen]] = {source.root: [] for source in sources}
+
+    def events(self, files: list[tuple[Source, Item]]) -> Iterator[Event]:
+        for beside in self.beside.values():
+            yield from beside.warnings
+        yield Progress(phase="import", done=0, total=len(files))
+        with Decoders[_File]() as decoders:
+            for done, (file, answer) in enumerate(decoders.prepare(self._read(files)), 1):
+                self._take(file, answer)
+                yield Progress(phase="import", done=done, total=len(files))
+        paths: dict[str, set[str]] = {}
+        for source, item in files:
+            paths.setdefault(source.root, set()).add(item.path)
+        gone = yield from self._compare(paths)
+        yield Imported(
+            added=len(self.new),
+            known=len(self.known),
+            captions=self.captions,
+            duplicates=tuple(self.duplicates),
+            unreadable=tuple(self.unreadable),
+            gone=gone,
+        )
+        yield self._end(len(files))
+
+    def _read(self, files: list[tuple[Source, Item]]) -> Iterator[tuple[_File, bytes | None]]:
+        """Each file, with its bytes where they must still be decoded."""
+        asked: set[str] = set()
+        for source, item in files:
+            try:
+                data = read_all(item)
+            except Unreadable as error:
+                yield _File(source, item.path, reason=error.key), None
+                continue
+            file = _File(source, item.path, hashlib.sha256(data).hexdigest())
+            before = self.catalogue.known(file.sha256)
+            whole = before is not None and before.path(self.project).exists() and before.thumb(self.project).exists()
+            yield file, None if whole or file.sha256 in asked else data
+            asked.add(file.sha256)
+
+    def _take(self, file: _File, answer: Prepared | Unreadable | None) -> None:
+        if isinstance(answer, Unreadable):
+            self.outcome[file.sha256] = answer.key
+        elif isinstance(answer, Prepared):
+            self.outcome[file.sha256] = self._store(file, answer)
+        elif not file.reason and file.sha256 not in self.outcome:
+            self.outcome[file.sha256] = self.catalogue.known(file.sha256).id
+        became = file.reason or self.outcome[file.sha256]
+        if became.startswith("import."):
+            self.unreadable.append((file.path, became))
+            return
+        if became in self.met:
+            self.duplicates.append((file.path, self.met[became]))
+        elif became not in self.new:
+            self.known.add(became)
+        self.met.setdefault(became, file.path)
+        self.seen[file.source.root].append(Seen(file.path, file.sha256, became))
+        self._caption(file, self.catalogue.drawing(became))
+
+    def _store(self, file: _File, prepared: Prepared) -> str:
+        """Write the copies, then the row that makes them count; returns the drawing's id."""
+        same = self.catalogue.same_pixels(prepared.pixel_sha256)
+        drawing = same or NewDrawing(
+            id=file.sha256[:16],
+            original_name=PurePosixPath(file.path).name,
+            source_path=file.path,
+            width=prepared.width,
+            height=prepared.height,
+            file_sha256=file.sha256,
+            pixel_sha256=prepared.pixel_sha256,
+            flags=prepared.flags,
+        )
+        for path, data in ((drawing.path(self.project), prepared.webp), (drawing.thumb(self.project), prepared.thumb)):
+            if not path.exists():
+                write_bytes(path, data)
+        if same is None and self.catalogue.add(drawing):
+            self.new.add(drawing.id)
+        return drawing.id
+
+    def _caption(self, file: _File, drawing: Drawing) -> None:
+        """Take over the caption beside the file, unless a person or a captioner has written one here."""
+        found = self.beside[file.source.root].caption_of(file.path)
+        if found is None or (drawing.revision and drawing.source != "file"):
+            return
+        try:
+            after = self.catalogue.save_caption(drawing.id, found.text, found.by, expected=drawing.revision)
+        except CaptionConflict:
+            return  # written on the page at this very moment: the person's stands
+        self.captions += after.revision != drawing.revision
+
+    def _compare(self, paths: dict[str, set[str]]) -> Generator[Event, None, tuple[str, ...]]:
+        """Remember what each folder and zip held; say what changed, return what it held before and no longer holds."""
+        gone: list[str] = []
+        changed: list[str] = []
+        for root, seen in self.seen.items():
+            if not root:
+                continue
+            now = {file.file_sha256 for file in seen}
+            lost = [file for file in self.catalogue.seen(root) if file.file_sha256 not in now]
+            missing = [file for file in lost if file.path not in paths.get(root, ())]
+            changed += [file.path for file in lost if file.path in paths.get(root, ())]
+            gone += [file.path for file in missing]
+            self.catalogue.remember(root, [*seen, *missing])
+        if changed:
+            yield Warned(key="import.changed", values=_counted(changed))
+        return tuple(gone)
+
+    def _end(self, files: int) -> Event:
+        """Finished; raises StudioError when not one file could be read."""
+        if len(self.unreadable) == files:
+            path, key = self.unreadable[0]
+            raise StudioError("import.none_readable", count=files, name=path, why=translate(key))
+        seconds = time.monotonic() - self.began
+        total = self.catalogue.counts()["all"]
+        values = {"total": str(total), "seconds": f"{seconds:.1f}"}
+        return Finished(key="import.finished", values=values, figures={"import_seconds": seconds, "drawings": total})
+
+
+def _counted(names: list[str]) -> dict[str, str]:
+    return {"count": str(len(names)), "names": ", ".join(names[:SHOWN_NAMES])}

@@ -1,0 +1,200 @@
+"""One picture file becomes an upright, opaque sRGB picture of eight bits a channel, with everything else stripped."""
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+LONG_SIDE = 1536
+THUMB_SIDE = 256
+MIN_SIDE = 32
+MAX_SIDE = 16_384
+MAX_PIXELS = 64_000_000
+MAX_RATIO = 10
+MAX_FILE_BYTES = 200_000_000
+ORIENTATION = 0x0112
+"""EXIF tag."""
+
+
+class Unreadable(Exception):
+    """The file cannot become a drawing; `key` is the sentence that says why."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(key)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is stored of one picture."""
+
+    webp: bytes
+    """Lossless, long side at most 1536."""
+    thumb: bytes
+    """Long side at most 256, lossy."""
+    width: int
+    height: int
+    pixel_sha256: str
+    """Of "<width>x<height> " and the RGB bytes."""
+    flags: tuple[str, ...]
+
+
+def prepare(data: bytes) -> Prepared:
+    """The stored forms of a picture file's bytes.
+
+    Raises Unreadable for what is no picture of the formats, is damaged, too large, too small or too narrow.
+    """
+    image, flags = read_upright(data)
+    if max(image.size) > LONG_SIDE:
+        image.thumbnail((LONG_SIDE, LONG_SIDE), Image.Resampling.LANCZOS)
+        flags.add("reduced")
+    thumb = image.copy()
+    thumb.thumbnail((THUMB_SIDE, THUMB_SIDE), Image.Resampling.LANCZOS)
+    digest = hashlib.sha256(f"{image.width}x{image.height} ".encode() + image.tobytes())
+    return Prepared(
+        # Effort 0: measured on a 1536x1152 drawing, 34 ms and 592 kB, against 608 ms and 469 kB at Pillow's default.
+        webp=_webp(image, lossless=True, quality=0, method=0),
+        thumb=_webp(thumb, quality=85),
+        width=image.width,
+        height=image.height,
+        pixel_sha256=digest.hexdigest(),
+        flags=tuple(sorted(flags)),
+    )
+
+
+def read_upright(data: bytes) -> tuple[Image.Image, set[str]]:
+    """The picture in its own size, RGB, and what had to be done to it. Raises Unreadable as `prepare`."""
+    if not data:
+        raise Unreadable("import.reason_empty")
+    if len(data) > MAX_FILE_BYTES:
+        raise Unreadable("import.reason_heavy")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata; bombs are measured below
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return _decode(data)
+    except Unreadable:
+        raise
+    except MemoryError as error:
+        raise Unreadable("import.reason_large") from error
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise Unreadable("import.reason_large") from error
+    except UnidentifiedImageError as error:
+        raise Unreadable(_foreign(data)) from error
+    except Exception as error:  # noqa: BLE001 - damaged files make decoders raise anything at all
+        raise Unreadable("import.reason_damaged") from error
+
+
+def looks_like_a_picture(head: bytes) -> bool:
+    """Whether the first 16 bytes of a file are those of a format we read, whatever its name."""
+    if head[:4] == b"RIFF":
+        return head[8:12] == b"WEBP"
+    return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8"))
+
+
+def _decode(data: bytes) -> tuple[Image.Image, set[str]]:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+        _check_size(opened)
+        if opened.format == "PNG":
+            opened.verify()  # checksums, which decoding does not look at; the file must then be opened again
+    with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+        flags = {"animated"} if getattr(opened, "is_animated", False) else set()
+        opened.seek(0)
+        opened.load()
+        return _flatten(_turned(opened, flags), flags), flags
+
+
+def _check_size(image: Image.Image) -> None:
+    short, long = sorted(image.size)
+    if short == 0:
+        raise Unreadable("import.reason_no_pixels")
+    if long > MAX_RATIO * short and long > MIN_SIDE:
+        raise Unreadable("import.reason_narrow")
+    if long > MAX_SIDE or short * long > MAX_PIXELS:
+        raise Unreadable("import.reason_large")
+    if short < MIN_SIDE:
+        raise Unreadable("import.reason_small")
+
+
+def _turned(image: Image.Image, flags: set[str]) -> Image.Image:
+    try:
+        if image.getexif().get(ORIENTATION, 1) in range(2, 9):
+            flags.add("turned")
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001 - broken EXIF raises anything; the pixels are sound and stay as they are
+        flags.discard("turned")
+        return image
+
+
+def _flatten(image: Image.Image, flags: set[str]) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    alpha = _alpha(image)
+    colour = _eight_bit(image, flags)
+    if alpha is not None and alpha.getextrema()[0] < 255:
+        flags.add("alpha")
+    if colour.mode == "CMYK":
+        flags.add("cmyk")
+    colour = _srgb(colour, profile, flags)
+    if "alpha" not in flags:
+        return colour
+    white = Image.new("RGB", colour.size, "white")
+    white.paste(colour, mask=alpha)
+    return white
+
+
+def _alpha(image: Image.Image) -> Image.Image | None:
+    """Opacity [H, W] of eight bits, or None where there is none."""
+    if not image.has_transparency_data:
+        return None
+    if image.mode.startswith("I"):  # 16-bit grey with one transparent grey
+        opaque = np.asarray(image) != image.info["transparency"]
+        return Image.fromarray(opaque.astype(np.uint8) * 255)
+    return image.convert("RGBA").getchannel("A")
+
+
+def _eight_bit(image: Image.Image, flags: set[str]) -> Image.Image:
+    """The colours as L, RGB or CMYK, opacity left aside; Pillow itself would cut 16-bit grey off at white."""
+    if image.mode.startswith("I"):
+        flags.add("deep")
+        grey = np.asarray(image).astype(np.float64) / 257
+        return Image.fromarray(np.clip(np.round(grey), 0, 255).astype(np.uint8))
+    if image.mode in ("L", "RGB", "CMYK"):
+        return image
+    if image.mode in ("1", "LA"):
+        return image.convert("L")
+    return image.convert("RGBA").convert("RGB") if image.mode in ("P", "PA") else image.convert("RGB")
+
+
+def _srgb(colour: Image.Image, profile: bytes | None, flags: set[str]) -> Image.Image:
+    """The colours in sRGB; a broken or unfitting profile is left aside."""
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(colour, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            flags.add("broken_profile")
+        else:
+            flags.add("colour_profile")
+            return converted
+    return colour.convert("RGB")
+
+
+def _webp(image: Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", **options)
+    return buffer.getvalue()
+
+
+def _foreign(data: bytes) -> str:
+    """Why a file that Pillow does not know as one of the formats is none."""
+    head = data[:2000].lstrip().lower()
+    if b"<svg" in head:
+        return "import.reason_vector"
+    if looks_like_a_picture(data[:16]) or data[:2] == b"BM":
+        return "import.reason_damaged"
+    known = (b"8bps", b"ii*\0", b"mm\0*", b"\0\0\0", b"simple  =", b"\xd0\xcf\x11\xe0", b"\xff\x0a", b"%pdf")
+    return "import.reason_format" if data[:32].lower().startswith(known) else "import.reason_no_picture"

@@ -1,0 +1,188 @@
+import errno
+import hashlib
+
+import pytest
+from PIL import Image
+
+from ksh_studio import workspace as workspace_module
+from ksh_studio.catalogue import Catalogue
+from ksh_studio.drawings.importing import import_drawings
+from ksh_studio.events import Imported, Progress
+from ksh_studio.locales import StudioError
+from tests.drawings.conftest import picture, run_import, save_pictures
+
+
+def hashes(folder):
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_of_any_depth_comes_in_and_is_left_as_it_was(project, folder):
+    save_pictures(folder, "그림 1.png", "하나/둘/그림 2.png", "하나/세 번째.bmp")
+    before = hashes(folder)
+    said, warned = run_import(folder, project)
+    assert (said.added, said.known, said.captions, said.duplicates, said.unreadable, said.gone, warned) == (
+        (3, 0, 0, (), (), (), [])
+    )
+    assert hashes(folder) == before
+    with Catalogue(project) as catalogue:
+        rows = catalogue.drawings()
+    assert [row.source_path for row in rows] == ["그림 1.png", "하나/둘/그림 2.png", "하나/세 번째.bmp"]
+    for row in rows:
+        assert row.id == row.file_sha256[:16] == before[folder / row.source_path][:16]
+        with Image.open(row.path(project)) as stored, Image.open(folder / row.source_path) as own:
+            assert stored.format == "WEBP"
+            assert stored.convert("RGB").tobytes() == own.tobytes()
+        with Image.open(row.thumb(project)) as thumb:
+            assert thumb.size == (48, 40)
+
+
+def test_progress_counts_every_file_to_the_end(project, folder):
+    save_pictures(folder, "가.png", "나.png", "다.png")
+    done = [event.done for event in import_drawings(folder, project) if isinstance(event, Progress)]
+    assert done == [0, 1, 2, 3]
+
+
+def test_a_grown_folder_adds_only_what_is_new_keeps_captions_and_lists_what_is_gone(project, folder):
+    save_pictures(folder, "가.png", "나.png", "다.png", "라.png")
+    run_import(folder, project)
+    with Catalogue(project) as catalogue:
+        for row in catalogue.drawings():
+            catalogue.save_caption(row.id, f"그림 {row.original_name}")
+    (folder / "나.png").unlink()
+    (folder / "다.png").rename(folder / "옮김.png")
+    picture(77).save(folder / "라.png")
+    save_pictures(folder, "새 그림.png", first=50)
+    said, warned = run_import(folder, project)
+    assert (said.added, said.known, said.gone) == (2, 2, ("나.png",))
+    assert [(event.key, event.values["names"]) for event in warned] == [("import.changed", "라.png")]
+    with Catalogue(project) as catalogue:
+        captions = {row.original_name: row.caption for row in catalogue.drawings() if row.caption}
+        assert catalogue.counts()["all"] == 6
+    assert captions == {name: f"그림 {name}" for name in ("가.png", "나.png", "다.png", "라.png")}
+    said, warned = run_import(folder, project)
+    assert (said.added, said.known, said.gone, warned) == (0, 4, ("나.png",), [])
+
+
+def test_exact_duplicates_are_named_by_file_and_by_pixels(project, folder):
+    save_pictures(folder, "가.png", "나.png")
+    (folder / "복사.png").write_bytes((folder / "가.png").read_bytes())
+    picture(0).save(folder / "하.bmp")
+    said, _ = run_import(folder, project)
+    assert said.added == 2
+    assert said.duplicates == (("복사.png", "가.png"), ("하.bmp", "가.png"))
+    said, _ = run_import(folder, project)
+    assert (said.added, said.known) == (0, 2)
+    assert said.duplicates == (("복사.png", "가.png"), ("하.bmp", "가.png"))
+
+
+def test_uploaded_files_keep_the_names_they_had(project, folder):
+    save_pictures(folder, "tmp1.png", "tmp2.png")
+    names = {folder / "tmp1.png": "눈 오는 날.png", folder / "tmp2.png": "../../etc/passwd.png"}
+    said, _ = run_import([folder / "tmp1.png", folder / "tmp2.png"], project, names=names)
+    assert said.added == 2
+    with Catalogue(project) as catalogue:
+        assert [row.original_name for row in catalogue.drawings()] == ["passwd.png", "눈 오는 날.png"]
+
+
+def test_content_beats_the_ending(project, folder):
+    picture(1).save(folder / "그림.dat", "PNG")
+    picture(2).save(folder / "사진", "JPEG")
+    picture(3).save(folder / "거짓.png", "JPEG")
+    assert run_import(folder, project)[0].added == 3
+
+
+@pytest.mark.parametrize(
+    ("make", "key"),
+    [
+        (lambda folder: None, "import.empty_folder"),
+        (lambda folder: (folder / "메모.txt").write_text("글", encoding="utf-8"), "import.no_pictures"),
+        (lambda folder: (folder / "그림.png").write_text("글", encoding="utf-8"), "import.none_readable"),
+    ],
+)
+def test_a_folder_without_drawings_is_one_sentence(project, folder, make, key):
+    make(folder)
+    with pytest.raises(StudioError) as error:
+        list(import_drawings(folder, project))
+    assert error.value.key == key
+    assert "\n" not in error.value.text("ko")
+
+
+def test_a_path_that_is_not_there_is_one_sentence(project, folder):
+    with pytest.raises(StudioError) as error:
+        list(import_drawings(folder / "없음", project))
+    assert error.value.key == "import.not_there"
+
+
+def test_unreadable_files_are_listed_and_the_rest_comes_in(project, folder):
+    save_pictures(folder, "가.png", "하.png")
+    whole = (folder / "가.png").read_bytes()
+    (folder / "끊김.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "빈.png").write_bytes(b"")
+    (folder / "벡터.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (folder / "스케치.psd").write_bytes(b"8BPS" + bytes(100))
+    Image.new("RGB", (1, 20_000)).save(folder / "좁음.png")
+    said, _ = run_import(folder, project)
+    assert said.added == 2
+    assert dict(said.unreadable) == {
+        "끊김.png": "import.reason_damaged",
+        "빈.png": "import.reason_empty",
+        "벡터.svg": "import.reason_vector",
+        "스케치.psd": "import.reason_format",
+        "좁음.png": "import.reason_narrow",
+    }
+
+
+def test_a_full_disk_keeps_what_was_made_and_the_import_goes_on_later(project, folder, monkeypatch):
+    save_pictures(folder, *(f"그림 {n}.png" for n in range(6)))
+    written = 0
+    real = workspace_module.sync
+
+    def sync(path):
+        nonlocal written
+        written += path.suffix == ".tmp"
+        if written > 6:  # two files a drawing
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path)
+
+    monkeypatch.setattr(workspace_module, "sync", sync)
+    with pytest.raises(StudioError) as error:
+        list(import_drawings(folder, project))
+    assert error.value.key == "disk.full"
+    with Catalogue(project) as catalogue:
+        assert len(catalogue.drawings()) == 3
+    assert list(project.root.rglob("*.tmp")) == []
+    monkeypatch.setattr(workspace_module, "sync", real)
+    said, _ = run_import(folder, project)
+    assert (said.added, said.known) == (3, 3)
+
+
+def test_a_lost_copy_is_made_again(project, folder):
+    save_pictures(folder, "가.png")
+    run_import(folder, project)
+    with Catalogue(project) as catalogue:
+        row = catalogue.drawings()[0]
+    row.path(project).unlink()
+    said, _ = run_import(folder, project)
+    assert (said.added, said.known, row.path(project).exists()) == (0, 1, True)
+
+
+def test_an_excluded_drawing_does_not_come_back(project, folder):
+    save_pictures(folder, "가.png", "나.png")
+    run_import(folder, project)
+    with Catalogue(project) as catalogue:
+        catalogue.exclude(catalogue.drawings()[0].id)
+    assert run_import(folder, project)[0].added == 0
+    with Catalogue(project) as catalogue:
+        assert [row.original_name for row in catalogue.drawings()] == ["나.png"]
+
+
+def test_a_stopped_import_keeps_what_it_committed(project, folder):
+    save_pictures(folder, *(f"{n}.png" for n in range(8)))
+    events = import_drawings(folder, project)
+    while not (isinstance(event := next(events), Progress) and event.done == 3):
+        pass
+    events.close()
+    with Catalogue(project) as catalogue:
+        assert catalogue.counts()["all"] == 3
+    said = [e for e in import_drawings(folder, project) if isinstance(e, Imported)][0]
+    assert (said.added, said.known) == (5, 3)
