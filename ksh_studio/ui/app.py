@@ -63,7 +63,7 @@ def _wire(studio: Studio, bar: ProjectBar, train: TrainTab, generate: GenerateTa
     drawn = guarded(studio, "look", generate_tab.shown)
     gr.on(changes, drawn, bar.slug, generate_tab.shown_on(generate), **QUIET)
     bar.slug.change(None, bar.slug, None, js=script("address.js"), **QUIET)
-    bar.slug.change(lambda: "", None, train.chosen, **QUIET)
+    bar.slug.change(None, None, train.chosen, js="() => ''", **QUIET)
     use = guarded(studio, "generate", use_lora)
     train.use.click(use, [bar.slug, train.chosen], [generate.form["lora"], generate.form["prompt"], tabs], **QUIET)
 

@@ -33,7 +33,7 @@ def guarded(studio: Studio, action: Action, handler: Handler) -> Handler:
         with _sentences(request):
             yield from handler(_admitted(studio, action, request), *values, **named)
 
-    return _signed(stream_of if inspect.isgeneratorfunction(handler) else values_of, handler)
+    return _signed(stream_of if inspect.isgeneratorfunction(handler) else values_of, handler, action)
 
 
 def guarded_call(studio: Studio, action: Action, handler: Handler) -> Handler:
@@ -49,7 +49,7 @@ def guarded_call(studio: Studio, action: Action, handler: Handler) -> Handler:
             log.exception("a call from the page failed")
             return {"ok": False, "message": translate("ui.unexpected", language_of(request))}
 
-    answer.__name__ = handler.__name__
+    answer.__name__, answer.action = handler.__name__, action
     return answer
 
 
@@ -74,12 +74,12 @@ def _sentences(request: gr.Request) -> Iterator[None]:
         raise gr.Error(text, title=translate("ui.error", language_of(request)), print_exception=False) from error
 
 
-def _signed(run: Handler, handler: Handler) -> Handler:
+def _signed(run: Handler, handler: Handler, action: Action) -> Handler:
     """Give the wrapper the handler's own parameters, by which gradio checks inputs and names the API's arguments."""
     own = inspect.signature(handler).parameters.values()
     first = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=gr.Request)
     run.__signature__ = inspect.Signature([first, *list(own)[1:]])
     special = {name: hint for name, hint in handler.__annotations__.items() if hint is gr.EventData}
     run.__annotations__ = {"request": gr.Request} | special
-    run.__name__, run.__doc__ = handler.__name__, handler.__doc__
+    run.__name__, run.__doc__, run.action = handler.__name__, handler.__doc__, action
     return run

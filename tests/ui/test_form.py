@@ -1,0 +1,66 @@
+import gradio as gr
+import pytest
+
+from ksh_studio.config import ALL_CONFIGS, TRAIN_PRESETS, GenerateConfig, TrainConfig
+from ksh_studio.locales import StudioError
+from ksh_studio.ui.form import config_from, field, fields, form_values
+
+STAGES = [("caption", name) for name in ALL_CONFIGS["caption"].model_fields]
+STAGES += [("train", name) for name in ALL_CONFIGS["train"].model_fields]
+STAGES += [("generate", name) for name in ALL_CONFIGS["generate"].model_fields]
+
+
+@pytest.mark.parametrize(("stage", "name"), STAGES)
+def test_every_setting_has_a_component_that_shows_its_default(stage, name):
+    with gr.Blocks():
+        component = field(stage, name)
+    default = ALL_CONFIGS[stage].model_fields[name].default
+    shown = "\n".join(default) if isinstance(default, tuple) else default
+    assert component.value == shown or (component.value in ("", None) and shown in ("", None))
+    assert component.elem_id == f"{stage}-{name.replace('_', '-')}"
+
+
+@pytest.mark.parametrize("stage", ["caption", "train", "generate"])
+def test_an_untouched_form_is_the_default_config(stage):
+    with gr.Blocks():
+        form = fields(stage, *ALL_CONFIGS[stage].model_fields)
+    assert config_from(stage, {name: part.value for name, part in form.items()}) == ALL_CONFIGS[stage]()
+
+
+@pytest.mark.parametrize("preset", TRAIN_PRESETS)
+def test_a_preset_goes_through_the_form_and_back_unchanged(preset):
+    config = TrainConfig(**TRAIN_PRESETS[preset])
+    names = list(TrainConfig.model_fields)
+    assert config_from("train", dict(zip(names, form_values(config, names), strict=True))) == config
+
+
+def test_zero_is_zero_and_empty_is_none_or_the_default():
+    config = config_from("generate", {"guidance_scale": 0, "seed": 0, "num_inference_steps": None, "batch_size": None})
+    assert (config.guidance_scale, config.seed, config.num_inference_steps, config.batch_size) == (0.0, 0, None, 1)
+    assert config_from("train", {"snr_gamma": None}).snr_gamma is None
+
+
+def test_numbers_come_as_floats_from_the_browser():
+    assert config_from("train", {"rank": 8.0, "max_train_steps": 30.0}).rank == 8
+
+
+def test_a_value_out_of_its_bounds_is_one_sentence_that_names_it():
+    with pytest.raises(StudioError, match="CFG scale"):
+        config_from("generate", {"guidance_scale": 99})
+    with pytest.raises(StudioError, match="Width"):
+        config_from("generate", {"width": float("nan")})
+
+
+def test_preview_prompts_are_one_a_line():
+    config = config_from("train", {"validation_prompts": "a cat\n\n  a dog \n"})
+    assert config.validation_prompts == ("a cat", "a dog")
+    assert form_values(config, ["validation_prompts"]) == ["a cat\na dog"]
+
+
+def test_bounds_of_the_component_are_those_of_the_config():
+    with gr.Blocks():
+        steps = field("generate", "num_inference_steps")
+        strength = field("generate", "lora_scale", minimum=0.0, maximum=2.0, step=0.05)
+    assert (steps.minimum, steps.maximum, steps.precision) == (1, 150, 0)
+    assert (strength.minimum, strength.maximum) == (0.0, 2.0)
+    assert GenerateConfig().lora_scale == strength.value

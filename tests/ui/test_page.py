@@ -1,0 +1,57 @@
+import subprocess
+import sys
+from collections import Counter
+
+import gradio as gr
+
+from ksh_studio.config import TrainConfig
+from ksh_studio.ui import train_tab
+from ksh_studio.ui.app import build_app
+
+PUBLIC = {"caption", "train", "generate"}
+
+
+def test_the_page_is_built_without_torch_and_without_work():
+    code = (
+        "import sys, pathlib, tempfile\n"
+        "from ksh_studio.ui.access import Studio\nfrom ksh_studio.ui.app import build_app\n"
+        "from ksh_studio.worker import Worker\nfrom ksh_studio.workspace import Workspace\n"
+        "w = Workspace(pathlib.Path(tempfile.mkdtemp()))\nw.prepare()\n"
+        "build_app(Studio(w, 'local', Worker(w)))\n"
+        "print(sorted({'torch', 'diffusers', 'transformers', 'peft'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_three_tabs_and_only_three_public_names(studio):
+    page = build_app(studio)
+    assert [block.id for block in page.blocks.values() if isinstance(block, gr.Tab)] == ["caption", "train", "generate"]
+    public = [fn for fn in page.fns.values() if fn.api_visibility == "public"]
+    assert {fn.api_name for fn in public} == PUBLIC and len(public) == 3
+
+
+def test_every_handler_passes_the_guard(studio):
+    page = build_app(studio)
+    unguarded = [fn.name for fn in page.fns.values() if fn.fn is not None and not hasattr(fn.fn, "action")]
+    assert unguarded == []
+    served = [fn for block in page.blocks.values() for fn in getattr(block, "server_fns", [])]
+    calls = [fn for fn in served if fn.__name__.startswith("ksh_")]
+    assert {fn.__name__ for fn in calls} == {"ksh_rows", "ksh_save"}
+
+
+def test_no_two_parts_share_a_name(studio):
+    names = [block.elem_id for block in build_app(studio).blocks.values() if getattr(block, "elem_id", None)]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
+
+
+def test_long_work_is_never_queued_and_drawing_is_one_at_a_time(studio):
+    page = build_app(studio)
+    named = {fn.api_name: fn for fn in page.fns.values() if fn.api_visibility == "public"}
+    assert not named["train"].queue and not named["caption"].queue
+    assert named["generate"].queue and named["generate"].concurrency_id == "gpu"
+    assert named["generate"].concurrency_limit == 1
+
+
+def test_every_training_setting_is_on_the_page():
+    assert set(train_tab.FORM) | set(train_tab.HIDDEN) == set(TrainConfig.model_fields)
