@@ -1,0 +1,1 @@
+"""Captioned drawings become a LoRA."""

@@ -1,0 +1,136 @@
+"""A complete state of a training on disk, or none: staged, synced, hashed, renamed; read back only when whole.
+
+    step-000500/ tensors.safetensors   weights, optimiser, EMA
+                 state.json            counters
+                 manifest.json         sizes and SHA-256 of the two; written last
+
+No pickle. Killed at any moment, the newest folder without a leading dot is whole or its hashes say that it is not.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from ksh_studio.locales import StudioError
+from ksh_studio.workspace import disk_errors, sync
+
+FORMAT = 1
+KEEP = 3
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint read back whole."""
+
+    step: int
+    tensors: dict[str, Tensor]
+    state: dict[str, Any]
+    path: Path
+    damaged: list[str] = field(default_factory=list)
+    """Names of newer checkpoints that were not whole."""
+
+
+def save_checkpoint(
+    folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any], keep: int = KEEP
+) -> Path:
+    """Write the state after `step` steps under `folder` and return its folder; the oldest beyond `keep` are removed.
+
+    Raises StudioError when the disk is full or read-only; earlier checkpoints are then untouched.
+    """
+    target, staged = folder / f"step-{step:06d}", folder / f".step-{step:06d}"
+    with disk_errors(target):
+        clean(folder)
+        staged.mkdir(parents=True)
+        try:
+            _stage(staged, tensors, state)
+            if target.exists():  # of an earlier life whose later steps are void
+                target.rename(folder / f".old-{target.name}")
+            os.rename(staged, target)
+            sync(folder)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        for old in _newest_first(folder)[keep:]:
+            shutil.rmtree(old, ignore_errors=True)
+        clean(folder)
+    return target
+
+
+def _stage(staged: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+    """Write and sync the two files, then the manifest that vouches for them."""
+    own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        safetensors.torch.save_file(own, staged / "tensors.safetensors")
+    except SafetensorError as error:  # a full disk comes as this, its number in the text
+        if "os error 28" in str(error) or "No space" in str(error):
+            raise StudioError("disk.full", path=staged.parent) from error
+        raise
+    (staged / "state.json").write_text(json.dumps(dict(state)), encoding="utf-8")
+    files = {}
+    for name in ("tensors.safetensors", "state.json"):
+        sync(staged / name)
+        files[name] = {"bytes": (staged / name).stat().st_size, "sha256": _sha256(staged / name)}
+    (staged / "manifest.json").write_text(json.dumps({"format": FORMAT, "files": files}), encoding="utf-8")
+    sync(staged / "manifest.json")
+    sync(staged)
+
+
+def load_newest(folder: Path) -> Saved | None:
+    """The newest whole checkpoint under `folder`, with the names of newer ones that are damaged; None without any.
+
+    Raises StudioError for a checkpoint that a newer studio wrote.
+    """
+    damaged: list[str] = []
+    for path in _newest_first(folder):
+        if _whole(path):
+            tensors = safetensors.torch.load_file(path / "tensors.safetensors")
+            state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+            return Saved(int(path.name.removeprefix("step-")), tensors, state, path, damaged)
+        damaged.append(path.name)
+    return None
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is anything to go on from; the files are not checked."""
+    return bool(_newest_first(folder))
+
+
+def clean(folder: Path) -> None:
+    """Remove what a killed save left."""
+    for path in folder.glob(".*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-[0-9]*"), key=lambda path: int(path.name.removeprefix("step-")), reverse=True)
+
+
+def _whole(path: Path) -> bool:
+    """Whether the manifest is there and its sizes and hashes hold."""
+    try:
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        if manifest["format"] > FORMAT:
+            raise StudioError("train.checkpoint_format", name=path.name)
+        files = manifest["files"]
+        return set(files) == {"tensors.safetensors", "state.json"} and all(
+            (path / name).stat().st_size == entry["bytes"] and _sha256(path / name) == entry["sha256"]
+            for name, entry in files.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("%s is not whole: %s", path, error)
+        return False
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,61 @@
+"""The project's drawings as training sees them: file, caption with trigger, crop."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from ksh_studio.catalogue import Catalogue
+from ksh_studio.config import TrainConfig, Trigger
+from ksh_studio.locales import StudioError
+from ksh_studio.training.buckets import Crop, fit
+from ksh_studio.workspace import Project
+
+
+@dataclass(frozen=True)
+class Item:
+    """One drawing."""
+
+    id: str
+    path: Path
+    caption: str
+    """With the trigger in its place."""
+    crop: Crop
+    digest: str
+    """SHA-256 of its pixels: what the latents' cache is keyed by."""
+
+
+def load_items(
+    project: Project, trigger: Trigger, config: TrainConfig, step: int
+) -> tuple[list[Item], list[StudioError]]:
+    """The drawings that can be trained on, in the catalogue's order, and what is to be said of the others.
+
+    step: sides of training pictures are multiples of it. A drawing without a caption gets the trigger alone.
+    Raises StudioError when no drawing is left.
+    """
+    items, warnings, bare = [], [], 0
+    with Catalogue(project) as catalogue:
+        drawings = catalogue.drawings()
+    for drawing in drawings:
+        path = drawing.path(project)
+        if not path.is_file():
+            warnings.append(StudioError("train.drawing_gone", name=drawing.original_name))
+            continue
+        try:
+            crop = fit(drawing.width, drawing.height, config.resolution, step, config.crop)
+        except ValueError:
+            size = {"width": drawing.width, "height": drawing.height, "least": step}
+            warnings.append(StudioError("train.drawing_small", name=drawing.original_name, **size))
+            continue
+        bare += not drawing.caption
+        items.append(Item(drawing.id, path, trigger.apply(drawing.caption), crop, drawing.pixel_sha256))
+    if not items:
+        raise StudioError("train.no_drawings")
+    if bare:
+        warnings.append(StudioError("train.no_captions", count=bare, total=len(items)))
+    return items, warnings
+
+
+def digest_of(items: list[Item]) -> str:
+    """What a resumed job compares: drawings, captions and crops, in order."""
+    told = [(item.digest, item.caption, repr(item.crop)) for item in items]
+    return hashlib.sha256(repr(told).encode()).hexdigest()

@@ -1,0 +1,101 @@
+"""What a trained LoRA says of itself, as kohya's readers expect it: every value a string, no paths."""
+
+import json
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from ksh_studio.config import TrainConfig
+from ksh_studio.lora.metadata import base_family, modelspec, safe_stem
+from ksh_studio.training.dataset import Item
+
+if TYPE_CHECKING:
+    from ksh_studio.models.loading import Base
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was trained on, when."""
+
+    name: str
+    trigger: str
+    items: list[Item]
+    started: float
+    """Unix seconds."""
+    finished: float
+
+
+def training_metadata(config: TrainConfig, base: "Base", facts: Facts, step: int) -> dict[str, str]:
+    """All `ss_` and `modelspec.` keys of a LoRA saved after `step` steps; hashes are added when it is written."""
+    unet = base.unet.config
+    base_name = safe_stem(PurePath(base.entry.name.replace("\\", "/")).name.removesuffix(".safetensors"))
+    found = base_family(unet.cross_attention_dim, tuple(unet.block_out_channels), base_name)
+    found |= modelspec(facts.name, facts.trigger, config.resolution, base.prediction_type)
+    values = _run(config, step) | _data(config, facts)
+    values |= {"sd_model_name": base_name, "new_sd_model_hash": base.sha256, "mixed_precision": _precision(base)}
+    found |= {f"ss_{name}": str(value) for name, value in values.items()}
+    return found | {"modelspec.encoder_layer": str(config.clip_skip)}
+
+
+def _run(config: TrainConfig, step: int) -> dict[str, object]:
+    """How it was trained."""
+    return {
+        "network_module": "networks.lora",
+        "network_dim": config.rank,
+        "network_alpha": float(config.lora_alpha),
+        "network_args": json.dumps({"conv_dim": config.rank} if config.target_modules == "all" else {}),
+        "clip_skip": config.clip_skip,
+        "resolution": f"({config.resolution}, {config.resolution})",
+        "seed": config.seed,
+        "max_token_length": None,
+        "training_comment": "KSH Studio",
+        "learning_rate": config.learning_rate,
+        "unet_lr": config.learning_rate,
+        "text_encoder_lr": config.text_encoder_lr if config.train_text_encoder else None,
+        "lr_scheduler": config.lr_scheduler,
+        "lr_warmup_steps": config.lr_warmup_steps,
+        "optimizer": f"torch.optim.AdamW(betas=({config.adam_beta1}, {config.adam_beta2}))",
+        "max_grad_norm": config.max_grad_norm,
+        "steps": step,
+        "max_train_steps": config.max_train_steps,
+        "batch_size_per_device": config.train_batch_size,
+        "total_batch_size": config.train_batch_size * config.gradient_accumulation_steps,
+        "gradient_accumulation_steps": config.gradient_accumulation_steps,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "min_snr_gamma": config.snr_gamma,
+        "noise_offset": config.noise_offset or None,
+        "caption_dropout_rate": config.caption_dropout,
+        "shuffle_caption": False,
+        "keep_tokens": 0,
+    }
+
+
+def _data(config: TrainConfig, facts: Facts) -> dict[str, object]:
+    """What it was trained on."""
+    count = len(facts.items)
+    per_step = config.train_batch_size * config.gradient_accumulation_steps
+    sizes = sorted({item.crop.size for item in facts.items})
+    buckets = {
+        str(n): {"resolution": list(size), "count": sum(item.crop.size == size for item in facts.items)}
+        for n, size in enumerate(sizes)
+    }
+    return {
+        "epoch": config.max_train_steps * per_step // count,
+        "num_epochs": config.num_train_epochs,
+        "num_train_images": count,
+        "num_batches_per_epoch": -(-count // per_step),
+        "flip_aug": config.random_flip,
+        "enable_bucket": config.crop == "bucket",
+        "min_bucket_reso": min(min(size) for size in sizes),
+        "max_bucket_reso": max(max(size) for size in sizes),
+        "cache_latents": True,
+        "training_started_at": facts.started,
+        "training_finished_at": facts.finished,
+        "tag_frequency": json.dumps({facts.name: {facts.trigger: count}} if facts.trigger else {}, ensure_ascii=False),
+        "dataset_dirs": json.dumps({facts.name: {"n_repeats": 1, "img_count": count}}),
+        "bucket_info": json.dumps({"buckets": buckets, "mean_img_ar_error": 0.0}),
+    }
+
+
+def _precision(base: "Base") -> str:
+    return {"torch.bfloat16": "bf16", "torch.float16": "fp16"}.get(str(base.dtype), "no")

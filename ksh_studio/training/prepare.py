@@ -1,0 +1,145 @@
+"""Everything about the drawings that does not change, computed once and resident: latents and text embeddings."""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ksh_studio.config import TrainConfig
+from ksh_studio.events import Event, Progress, Warned
+from ksh_studio.generation.encoding import caption_tokens, encode_tokens
+from ksh_studio.models.loading import Base
+from ksh_studio.training.cache import Cache, key_of, missing
+from ksh_studio.training.dataset import Item
+
+BATCH = 8
+"""Pictures or captions encoded together."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Training data as tensors on the device."""
+
+    items: list[Item]
+    """Those whose drawing could be read."""
+    latents: list[Tensor]
+    """One a bucket: [drawings, 1 or 2 (mirrored), C, h, w], fp32, ready to be noised."""
+    place: list[tuple[int, int]]
+    """Bucket and row of each item."""
+    embeddings: Tensor
+    """[items + 1, 77 · chunks, width]; the last row is the empty caption."""
+    tokens: Tensor | None
+    """[items + 1, chunks, 77], where the text encoder is trained and embeddings are not used."""
+
+
+def prepare(base: Base, items: list[Item], config: TrainConfig, cache: Cache) -> Generator[Event, None, Prepared]:
+    """Encode what the cache lacks, saying how far it is, and put everything on the base's device.
+
+    A drawing that cannot be decoded is left out, with a warning.
+    """
+    values, items = yield from _latents(base, items, config.random_flip, cache)
+    sizes = sorted({value.shape[-2:] for value in values})
+    groups: list[list[Tensor]] = [[] for _ in sizes]
+    place = []
+    for value in values:
+        bucket = sizes.index(value.shape[-2:])
+        place.append((bucket, len(groups[bucket])))
+        groups[bucket].append(value)
+    latents = [torch.stack(group).to(base.device, torch.float32) for group in groups]
+    captions = [*(item.caption for item in items), ""]
+    embeddings = yield from _embeddings(base, captions, config.clip_skip, cache)
+    tokens = caption_tokens(base.tokenizer, captions).to(base.device) if config.train_text_encoder else None
+    return Prepared(items, latents, place, embeddings.to(base.device), tokens)
+
+
+def _latents(
+    base: Base, items: list[Item], flip: bool, cache: Cache
+) -> Generator[Event, None, tuple[list[Tensor], list[Item]]]:
+    """Latents [1 or 2, C, h, w] of each readable drawing, and these drawings.
+
+    The mean of the VAE's distribution, not a sample: it is the same at every use, and the spread of Stable Diffusion's
+    autoencoders is far below what the picture itself varies by.
+    """
+    made_by = (base.sha256, str(base.vae.dtype), base.vae.config.scaling_factor)
+    keys = [key_of("latents", item.digest, item.crop, flip, made_by) for item in items]
+    found, absent = missing(cache, keys)
+    unreadable: set[str] = set()
+    for done, places in _batches(absent, [items[n].crop for n in absent]):
+        yield Progress(phase="latents", done=len(items) - len(absent) + done, total=len(items))
+        pictures = {}
+        for n in places:
+            try:
+                pictures[n] = pixels(items[n])
+            except (OSError, ValueError, SyntaxError):
+                unreadable.add(keys[n])
+                yield Warned(key="train.drawing_unreadable", values={"name": items[n].path.name})
+        for n, value in zip(pictures, encode_pictures(base, list(pictures.values()), flip), strict=True):
+            cache.put(keys[n], value)
+            found[keys[n]] = value
+    yield Progress(phase="latents", done=len(items), total=len(items))
+    kept = [(found[key], item) for key, item in zip(keys, items, strict=True) if key not in unreadable]
+    return [value for value, _ in kept], [item for _, item in kept]
+
+
+def pixels(item: Item) -> Tensor:
+    """The drawing, scaled and cropped, as [3, H, W] in -1..1. Raises OSError when it cannot be decoded."""
+    crop = item.crop
+    with Image.open(item.path, formats=("WEBP",)) as opened:
+        picture = ImageOps.exif_transpose(opened.convert("RGB")).resize(crop.scaled, Image.Resampling.LANCZOS)
+    picture = picture.crop((crop.left, crop.top, crop.left + crop.width, crop.top + crop.height))
+    values = np.asarray(picture, dtype=np.float32) / 127.5 - 1
+    return torch.from_numpy(values).permute(2, 0, 1)
+
+
+@torch.no_grad()
+def encode_pictures(base: Base, pictures: list[Tensor], flip: bool) -> list[Tensor]:
+    """Latents [1 or 2, C, h, w] on the CPU in fp32 of pictures [3, H, W] of one size; the second one is mirrored."""
+    if not pictures:
+        return []
+    stacked = torch.stack(pictures)  # [n, 3, H, W]
+    both = torch.stack([stacked, stacked.flip(-1)], dim=1) if flip else stacked[:, None]
+    count, sides = both.shape[:2]
+    mean = base.vae.encode(both.flatten(0, 1).to(base.device, base.vae.dtype)).latent_dist.mode()
+    shift = getattr(base.vae.config, "shift_factor", None) or 0.0
+    latents = (mean.float() - shift) * base.vae.config.scaling_factor
+    return list(latents.cpu().unflatten(0, (count, sides)))
+
+
+def _embeddings(base: Base, captions: list[str], clip_skip: int, cache: Cache) -> Generator[Event, None, Tensor]:
+    """[captions, 77 · chunks, width] in the base's precision; the last caption is the empty one.
+
+    Shorter ones are lengthened with the encoded empty caption, as prompts are.
+    """
+    keys = [key_of("caption", caption, clip_skip, base.sha256, str(base.dtype)) for caption in captions]
+    found, absent = missing(cache, keys)
+    tokens = {n: caption_tokens(base.tokenizer, [captions[n]]) for n in absent}  # [1, chunks, 77]
+    for done, places in _batches(absent, [tokens[n].shape[1] for n in absent]):
+        yield Progress(phase="captions", done=len(captions) - len(absent) + done, total=len(captions))
+        with torch.no_grad():
+            encoded = encode_tokens(base, torch.cat([tokens[n] for n in places]), clip_skip).cpu()
+        for n, value in zip(places, encoded, strict=True):
+            cache.put(keys[n], value)
+            found[keys[n]] = value.clone()
+    yield Progress(phase="captions", done=len(captions), total=len(captions))
+    empty = found[keys[-1]]
+    longest = max(found[key].shape[0] for key in keys)
+    return torch.stack([_lengthened(found[key], empty, longest) for key in keys])
+
+
+def _lengthened(value: Tensor, empty: Tensor, length: int) -> Tensor:
+    return torch.cat([value, *[empty] * ((length - value.shape[0]) // empty.shape[0])])
+
+
+def _batches(places: list[int], kinds: list[object]) -> Iterator[tuple[int, list[int]]]:
+    """Up to BATCH places of one kind at a time, with how many came before."""
+    groups: dict[str, list[int]] = {}
+    for place, kind in zip(places, kinds, strict=True):
+        groups.setdefault(repr(getattr(kind, "size", kind)), []).append(place)
+    done = 0
+    for group in groups.values():
+        for start in range(0, len(group), BATCH):
+            yield done, group[start : start + BATCH]
+            done += len(group[start : start + BATCH])

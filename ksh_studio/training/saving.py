@@ -1,0 +1,49 @@
+"""What a training leaves on disk along the way: checkpoints to go on from, LoRA files to use."""
+
+import time
+from collections.abc import Iterator
+
+from ksh_studio.events import Checkpoint, Event, LoraSaved
+from ksh_studio.jobs import Job
+from ksh_studio.lora.export import save_lora
+from ksh_studio.models.loading import Base
+from ksh_studio.training.adapter import lora_weights
+from ksh_studio.training.checkpoint import save_checkpoint
+from ksh_studio.training.dataset import Item, digest_of
+from ksh_studio.training.metadata import Facts, training_metadata
+from ksh_studio.training.previews import Previews
+from ksh_studio.training.session import Session
+
+
+class Saver:
+    """Saves one job's state and result, each step once."""
+
+    def __init__(self, base: Base, job: Job, session: Session, items: list[Item], name: str) -> None:
+        self.base, self.job, self.session, self.items, self.name = base, job, session, items, name
+        self.digest = digest_of(items)
+        self.checkpointed = self.exported = -1
+
+    def save(self, previews: Previews, seconds: float) -> Iterator[Event]:
+        """A checkpoint, then the LoRA of this moment; nothing that was already saved at this step.
+
+        The checkpoint comes first: when the disk fills up between the two, nothing is lost.
+        """
+        step = self.session.step
+        if self.checkpointed != step:
+            state = self.session.state() | {"data": self.digest, "seconds": seconds}
+            path = save_checkpoint(self.job.checkpoints, step, self.session.tensors(), state)
+            self.checkpointed = step
+            yield Checkpoint(step=step, path=self.job.project.relative(path))
+        if self.exported != step:
+            yield self._export(previews)
+
+    def _export(self, previews: Previews) -> LoraSaved:
+        config, step = self.session.config, self.session.step
+        file = self.job.file
+        facts = Facts(self.name, file.trigger.text, self.items, file.created, time.time())
+        path = self.job.loras / f"{self.name}-{step:06d}.safetensors"
+        weights = lora_weights(self.session.result(), config.lora_alpha)
+        metadata = training_metadata(config, self.base, facts, step)
+        save_lora(path, self.base, weights, metadata, previews.newest())
+        self.exported = step
+        return LoraSaved(step=step, path=self.job.project.relative(path))

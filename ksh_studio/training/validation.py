@@ -1,0 +1,38 @@
+"""The loss on drawings never trained on, at noise and timesteps that are the same at every measurement."""
+
+from collections.abc import Iterator
+
+import torch
+
+from ksh_studio.events import Validated
+from ksh_studio.training.sampler import generator
+from ksh_studio.training.session import Session
+from ksh_studio.training.step import Stepper
+
+LEVELS = (125, 375, 625, 875)
+"""Timesteps: the middles of four equal parts of the noise schedule."""
+
+
+class Validation:
+    """Plain mean squared error over the held-out items, unweighted."""
+
+    def __init__(self, stepper: Stepper, items: list[int]) -> None:
+        self.stepper, self.items = stepper, items
+
+    def measure(self, session: Session) -> Iterator[Validated]:
+        """One event, with the weights that would be saved; none when no drawing is held out."""
+        if not self.items:
+            return
+        with torch.no_grad(), session.showing_result():
+            losses = [self._loss(item, level, session.config.seed) for item in self.items for level in LEVELS]
+        yield Validated(step=session.step, loss=torch.stack(losses).mean().item())
+
+    def _loss(self, item: int, level: int, seed: int) -> torch.Tensor:
+        stepper = self.stepper
+        bucket, row = stepper.data.place[item]
+        device = stepper.base.device
+        latents = stepper.data.latents[bucket][row, :1]  # [1, C, h, w], not mirrored
+        random = generator(seed, "validation", item * 1000 + level, device)
+        noise = torch.randn(latents.shape, generator=random, device=device)
+        timestep, caption = torch.tensor([level], device=device), torch.tensor([item], device=device)
+        return stepper.compare(latents, noise, timestep, caption, torch.ones(1, device=device))

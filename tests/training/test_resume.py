@@ -1,0 +1,90 @@
+"""N steps straight equal k steps, a stop, and the rest: weights, optimiser, average and losses, bit for bit."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ksh_studio.training.checkpoint import load_newest
+
+EVERYTHING = {"max_train_steps": 6, "validation_steps": 2, "checkpointing_steps": 4, "validation_share": 0.2}
+
+
+def outcome(made):
+    """Losses as told, and every tensor of the last checkpoint and of the last LoRA."""
+    steps = [(event.step, event.loss, event.ema_loss, event.learning_rate) for event in made.of("step")]
+    validated = [(event.step, event.loss) for event in made.of("validated")]
+    lora = load_file(made.project.root / made.of("lora")[-1].path)
+    return steps, validated, load_newest(made.job.checkpoints).tensors, lora
+
+
+def assert_same(first, second):
+    assert first[0] == second[0] and first[1] == second[1]
+    for one, other in zip(first[2:], second[2:], strict=True):
+        assert one.keys() == other.keys() and len(one) > 50
+        assert [name for name in one if not torch.equal(one[name], other[name])] == []
+
+
+@pytest.mark.parametrize("accumulation", [1, 3])
+def test_a_run_stopped_at_every_step_equals_a_straight_one(accumulation, lesson):
+    straight = lesson(**EVERYTHING, gradient_accumulation_steps=accumulation)
+    straight.run()
+    wanted = outcome(straight)
+    assert [step for step, *_ in wanted[0]] == [1, 2, 3, 4, 5, 6]
+    for k in range(1, 6):
+        stopped = lesson(**EVERYTHING, gradient_accumulation_steps=accumulation)
+        said = stopped.run(stop_after=k)
+        assert said[-1].kind == "stopped" and said[-1].values["step"] == str(k)
+        again = stopped.run()
+        assert [event.step for event in again if event.kind == "resumed"] == [k]
+        assert again[-1].kind == "finished"
+        assert_same(outcome(stopped), wanted)
+
+
+def test_previews_do_not_disturb_training(lesson):
+    seen = lesson(max_train_steps=4, validation_steps=1)
+    blind = lesson(max_train_steps=4, validation_steps=100, validation_prompts=("something else",))
+    seen.run()
+    blind.run()
+    assert_same(outcome(seen), outcome(blind))
+
+
+def test_a_seed_decides_the_lora(lesson):
+    results = []
+    for seed in (1, 1, 2):
+        made = lesson(max_train_steps=3, seed=seed, validation_steps=100)
+        made.run()
+        results.append(outcome(made)[3])
+    assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+    ups = [name for name in results[0] if "lora_up" in name]
+    assert ups and not any(torch.equal(results[0][name], results[2][name]) for name in ups)
+    assert all(results[0][name].abs().max() > 0 for name in ups)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(lesson):
+    made = lesson(max_train_steps=6, checkpointing_steps=2)
+    made.run(stop_after=5)
+    tensors = made.job.checkpoints / "step-000005" / "tensors.safetensors"
+    data = bytearray(tensors.read_bytes())
+    data[-1] ^= 1
+    tensors.write_bytes(bytes(data))
+    said = made.run()
+    assert [event.step for event in said if event.kind == "resumed"] == [4]
+    (warning,) = [event for event in said if event.kind == "warned" and event.key == "train.checkpoint_damaged"]
+    assert warning.values == {"name": "step-000005", "used": "step-000004"}
+    assert [event.step for event in made.of("step")] == [1, 2, 3, 4, 5, 6]
+    straight = lesson(max_train_steps=6, checkpointing_steps=2)
+    straight.run()
+    assert_same(outcome(made), outcome(straight))
+
+
+def test_more_steps_are_a_new_job_that_goes_on_from_its_parent(lesson):
+    first = lesson(max_train_steps=4)
+    first.run()
+    second = lesson(parent=first.job.id, max_train_steps=6)
+    said = second.run()
+    assert [event.step for event in said if event.kind == "step"] == [5, 6]
+    assert said[-1].kind == "finished" and said[-1].figures["steps"] == 6
+    shorter = lesson(parent=first.job.id, max_train_steps=4)
+    assert shorter.run()[-1].key == "train.parent_longer"
+    other = lesson(parent=first.job.id, max_train_steps=6, rank=8)
+    assert other.run()[-1].key == "train.other_lora"
