@@ -147,8 +147,8 @@ class TrainConfig(Config):
     """Size of the LoRA; the file grows linearly with it; None: the base model's own for this number of drawings."""
     lora_alpha: float | None = Field(None, gt=0, le=512, title="Alpha")
     """The LoRA acts with alpha / rank; None: half the rank."""
-    target_modules: Literal["attention", "transformer", "all"] = Field("transformer", title="What is trained")
-    """attention: as the original; transformer: also feed-forward and projections; all: also the convolutions."""
+    target_modules: Literal["auto", "attention", "transformer", "all"] = Field("auto", title="What is trained")
+    """attention: as the original; transformer: and what is around it; all: also convolutions; auto: the model's own."""
     snr_gamma: float | None = Field(5.0, gt=0, title="Min-SNR gamma")
     """Evens out easy and hard noise levels (arXiv:2303.09556, section 3.4); None: plain mean squared error."""
     noise_offset: float = Field(0.0, ge=0, le=0.2, title="Noise offset")
