@@ -1,0 +1,64 @@
+"""Pictures as latents: the trained autoencoder, its scale, the base's cache, and a quick way back to RGB."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from drawings import Drawings, composite, named_backgrounds, style_names
+from torch import Tensor
+from torch.nn import functional
+from train_vae import new_vae
+
+BATCH = 40
+
+
+@torch.no_grad()
+def encode(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
+    """Return unscaled latents [B, C, H/8, W/8] of pictures [B, 3, H, W] in 0..1."""
+    with torch.autocast("cpu", torch.bfloat16):
+        return vae.encode(pictures * 2 - 1).latent_dist.mode().float()
+
+
+def sample_pictures(build: Path, count: int) -> Tensor:
+    """Return pictures [count, 3, H, W] in 0..1 from all over the training set, on named backgrounds."""
+    drawings = Drawings.load(build, "train", style_names("train"))
+    indices = np.linspace(0, len(drawings) - 1, count).astype(int)
+    return composite(drawings.rgba(indices), named_backgrounds(np.random.default_rng(0), count)[1])
+
+
+def load_vae(build: Path) -> AutoencoderKL:
+    """Return the averaged autoencoder, with the scaling factor that makes its latents' spread 1."""
+    vae = new_vae().eval()
+    vae.load_state_dict(torch.load(build / "vae.pt", weights_only=True)["ema"])
+    latents = encode(vae, sample_pictures(build, 120))
+    vae.register_to_config(scaling_factor=round(1 / float(latents.std()), 5))
+    return vae
+
+
+def latent_to_rgb(build: Path, vae: AutoencoderKL) -> Tensor:
+    """Return [C + 1, 3]: scaled latents times this, plus the last row, is RGB in about -1..1 (least squares)."""
+    pictures = sample_pictures(build, 120)
+    latents = encode(vae, pictures) * vae.config.scaling_factor
+    small = functional.avg_pool2d(pictures * 2 - 1, 8)
+    known = latents.permute(0, 2, 3, 1).flatten(0, 2)
+    known = torch.cat([known, torch.ones(len(known), 1)], 1)
+    return torch.linalg.lstsq(known, small.permute(0, 2, 3, 1).flatten(0, 2)).solution
+
+
+def cache_latents(build: Path, vae: AutoencoderKL, rounds: int) -> None:
+    """Write `<build>/latents-<round>.pt`: every training drawing once a round, on a background of its own."""
+    drawings = Drawings.load(build, "train", style_names("train"))
+    for number in range(rounds):
+        path = build / f"latents-{number}.pt"
+        if path.exists():
+            continue
+        rng = np.random.default_rng(1000 + number)
+        names, background = named_backgrounds(rng, len(drawings))
+        parts = []
+        for start in range(0, len(drawings), BATCH):
+            rows = np.arange(start, min(start + BATCH, len(drawings)))
+            pictures = composite(drawings.rgba(rows), background[rows])
+            parts.append((encode(vae, pictures) * vae.config.scaling_factor).half())
+        torch.save({"latents": torch.cat(parts), "background": [str(name) for name in names]}, path)
+        print(f"latents of round {number} cached", flush=True)

@@ -1,0 +1,73 @@
+"""What every training run shares: a budget of minutes, averaged weights and a checkpoint that is never half written."""
+
+import copy
+import math
+import os
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+SAVE_EVERY_S = 120
+LONGEST_STEP_S = 30
+
+
+class Run:
+    """A resumable training run of `minutes` minutes, counted over all its starts.
+
+    The model, its averaged copy, the optimiser and the minutes spent lie in one checkpoint.
+    """
+
+    def __init__(self, model: nn.Module, path: Path, minutes: float, lr: float, ema_decay: float = 0.999) -> None:
+        """Take up `path` where it was left, if it is there."""
+        self.model, self.path, self.budget_s, self.lr = model, path, minutes * 60, lr
+        self.ema = copy.deepcopy(model).requires_grad_(False).eval()
+        self.ema_decay = ema_decay
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=1e-4)
+        self.step, self.spent_s = 0, 0.0
+        if path.exists():
+            saved = torch.load(path, weights_only=True)
+            model.load_state_dict(saved["model"])
+            self.ema.load_state_dict(saved["ema"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.step, self.spent_s = saved["step"], saved["spent_s"]
+        self._last = self._saved = time.monotonic()
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget spent, 0..1."""
+        return min(self.spent_s / self.budget_s, 1.0)
+
+    def update(self, loss: torch.Tensor, clip: float = 1.0) -> None:
+        """Take one optimiser step: warm-up, then cosine to 2 % over the budget; average; save now and then."""
+        warm = min((self.step + 1) / 200, 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr * warm * (0.02 + 0.98 * (1 + math.cos(math.pi * self.progress)) / 2)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), clip)
+        self.optimizer.step()
+        self._average()
+        self.step += 1
+        now = time.monotonic()
+        # A compile or a sleeping machine is no training: it must not eat the schedule.
+        self.spent_s += min(now - self._last, LONGEST_STEP_S)
+        self._last = now
+        if now - self._saved > SAVE_EVERY_S:
+            self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint beside itself, then rename."""
+        state = {"model": self.model.state_dict(), "ema": self.ema.state_dict(), "step": self.step}
+        state |= {"optimizer": self.optimizer.state_dict(), "spent_s": self.spent_s}
+        part = self.path.with_suffix(".part")
+        torch.save(state, part)
+        os.replace(part, self.path)
+        self._saved = time.monotonic()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
+        ema, new = list(self.ema.parameters()), list(self.model.parameters())
+        torch._foreach_lerp_(ema, new, 1 - decay)
