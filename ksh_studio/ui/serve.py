@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from ksh_studio.demo import demo_project
 from ksh_studio.locales import Language, StudioError, translate
 from ksh_studio.ui.access import Mode, Studio
 from ksh_studio.ui.app import build_app
@@ -40,7 +41,8 @@ def serve(arguments: argparse.Namespace) -> Iterator[str]:
     workspace = Workspace(arguments.workspace)
     workspace.prepare()
     mode = _mode(arguments)
-    with locked(workspace.studio_lock, "access.second_studio", path=workspace.root):
+    with locked(workspace.studio_lock, "access.second_studio", folder=workspace.root):
+        demo_project(workspace, arguments.language)
         studio = Studio(workspace, mode, Worker(workspace), _passwords(mode, arguments.password))
         page = build_app(studio)
         try:
@@ -114,7 +116,7 @@ def _passwords(mode: Mode, given: str | None) -> tuple[tuple[str, str], ...]:
 
 
 def _addresses(studio: Studio, local: str, shared: str | None, language: Language) -> Iterator[str]:
-    yield translate("access.address", language, url=local, path=studio.workspace.root)
+    yield translate("access.address", language, url=local, folder=studio.workspace.root)
     if studio.mode != "share":
         return
     owner, guest = (password for _, password in studio.passwords)

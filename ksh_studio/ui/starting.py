@@ -4,6 +4,8 @@ import logging
 import shutil
 import time
 
+from ksh_studio.demo import DRAWINGS, demo_project
+from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.locales import Language, StudioError
 from ksh_studio.ui.access import Studio
 from ksh_studio.workspace import Workspace, locked
@@ -24,9 +26,6 @@ def prepare(studio: Studio, language: Language) -> None:
 
 def with_demo(workspace: Workspace, language: Language) -> None:
     """Make the demo project and bring its drawings in, where that has not been done."""
-    from ksh_studio.demo import DRAWINGS, demo_project
-    from ksh_studio.drawings.importing import import_drawings
-
     project = demo_project(workspace, language)
     if any(project.drawings.glob("*.webp")) or not DRAWINGS.is_dir():
         return
