@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from safetensors.torch import save_file
 from transformers import (
     Blip2Config,
     Blip2ForConditionalGeneration,
@@ -128,6 +129,25 @@ def tiny_base_folder(path: Path, prediction_type: str = "epsilon", latent_channe
             requires_safety_checker=False,
         )
     pipeline.save_pretrained(path, safe_serialization=True)
+    return path
+
+
+def tiny_lora_file(path: Path, seed: int = 0, size: float = 0.2, width: int = TEXT_WIDTH) -> Path:
+    """Write a LoRA file in kohya format, rank 2, for the attention of `tiny_base_folder`'s UNet and return `path`.
+
+    width: of the text encoder it was made for; another one than the tiny base's makes it fit no tiny base.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for name, module in tiny_unet().named_modules():
+        if name.endswith(("to_q", "to_k", "to_v")):
+            key = f"lora_unet_{name.replace('.', '_')}"
+            inside = width if "attn2" in name and not name.endswith("to_q") else module.in_features
+            tensors[f"{key}.lora_down.weight"] = torch.randn(2, inside, generator=generator) * size
+            tensors[f"{key}.lora_up.weight"] = torch.randn(module.out_features, 2, generator=generator) * size
+            tensors[f"{key}.alpha"] = torch.tensor(2.0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path, {"ss_base_model_version": "tiny", "ss_sd_model_name": "tiny"})
     return path
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from ksh_studio.generation.chosen import Chosen
-from ksh_studio.lora.attach import attach, detach
+from ksh_studio.locales import StudioError
+from ksh_studio.lora.attach import ADAPTER, attach, detach, set_strength
 from ksh_studio.models.device import pick_device
 from ksh_studio.models.loading import Base, load_base
 from ksh_studio.models.registry import base_entry
@@ -41,14 +42,19 @@ class Loaded:
         if base is None:
             raise ValueError("wear() comes after base()")
         wanted = tuple((lora.path, lora.path.stat().st_mtime_ns) for lora in loras)
+        names = [f"{ADAPTER}-{number}" for number in range(len(loras))]
         if wanted != self._worn:
             self._worn = ()
             detach(base)
-            for lora in loras:
-                attach(base, lora.path)
+            try:
+                for lora, name in zip(loras, names, strict=True):
+                    attach(base, lora.path, adapter=name)
+            except StudioError:
+                detach(base)
+                raise
             self._worn = wanted
-        for lora in loras:
-            _set_strength(base, lora)
+        for lora, name in zip(loras, names, strict=True):
+            set_strength(base, lora.unet, lora.te, name)
 
     def forget(self) -> None:
         """Free the memory."""
@@ -56,9 +62,3 @@ class Loaded:
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def _set_strength(base: Base, lora: Chosen) -> None:
-    from ksh_studio.lora.attach import set_strength
-
-    set_strength(base, lora.unet)

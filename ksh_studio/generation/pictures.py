@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import torch
 
@@ -18,7 +17,7 @@ from ksh_studio.generation.recipe import Facts, to_png
 from ksh_studio.generation.resolve import base_model_of, resolve, seeds_of
 from ksh_studio.locales import StudioError
 from ksh_studio.models.loading import Base
-from ksh_studio.models.registry import default_base
+from ksh_studio.models.registry import BaseEntry, default_base, has_name
 from ksh_studio.workspace import Project
 
 __all__ = ["DenoisingStep", "Interrupted", "draw", "generate"]
@@ -88,7 +87,7 @@ class _Run:
         denoised = time.monotonic()
         facts = self._facts(encoded.padded)
         for index, (seed, latents) in enumerate(zip(seeds, step.latents.split(1), strict=True)):
-            path = add_picture(self.project, to_png(decode(self.base, latents), self.request, seed, facts), seed)
+            path = add_picture(self.project, to_png(decode(self.base, latents), self._shareable(), seed, facts), seed)
             yield Picture(path=self.project.relative(path), seed=seed, index=index, total=len(seeds))
         seconds = time.monotonic() - self.began
         figures = {
@@ -104,8 +103,14 @@ class _Run:
         """What the recipe says besides the settings."""
         tags = "".join(f" {lora.tag}" for lora in self.loras if not lora.in_prompt)
         hashes = {lora.name: lora.hash for lora in self.loras}
-        source = PurePosixPath(self.base.entry.source.replace("\\", "/"))
-        model = source.name if self.base.entry.kind != "file" else source.stem
-        if self.base.entry.name != self.base.entry.source and "/" not in self.base.entry.name:
-            model = self.base.entry.name
-        return Facts(model, self.base.sha256, hashes, tags, padded)
+        return Facts(_model_name(self.base.entry), self.base.sha256, hashes, tags, padded)
+
+    def _shareable(self) -> GenerateConfig:
+        """The request without folders of this machine: pictures are shown to others."""
+        known = has_name(self.base.entry)
+        return self.request if known else self.request.model_copy(update={"base_model": ""})
+
+
+def _model_name(entry: BaseEntry) -> str:
+    """Without owner, folder and ending."""
+    return entry.name.rpartition("/")[2] if has_name(entry) else entry.label

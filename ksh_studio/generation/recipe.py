@@ -20,9 +20,14 @@ from ksh_studio.locales import StudioError
 OWN_CHUNK = "ksh_studio"
 A1111_CHUNK = "parameters"
 NEGATIVE = "Negative prompt:"
-PAIR = re.compile(r"\s*+([\w\-/][\w \-/]++):\s*+(\"(?:\\.|[^\\\"])*+\"|[^,]*+)(?:,|$)")
+PIECE = re.compile(r"(?:[^,\"]++|\"(?:\\.|[^\\\"])*+\"|\")++")
+"""What stands between two commas; commas inside a JSON string do not count."""
+NAME = re.compile(r"[\w\-/][\w \-/]++")
+LONGEST_LINE = 10_000
+"""A line of fields is a few hundred characters; a longer one is no such line."""
 QUOTED = re.compile(r"[,:\n]")
 FEWEST_PAIRS = 3
+MOST_PIXELS = 64_000_000
 SIDES = re.compile(r"(\d{1,6})x(\d{1,6})")
 
 
@@ -96,9 +101,11 @@ def read_recipe(path: Path) -> Recipe:
     """
     try:
         with Image.open(path, formats=("PNG",)) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise StudioError("generate.no_picture", name=path.name)
             picture.load()
             chunks = dict(picture.text)
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise StudioError("generate.no_picture", name=path.name) from error
     parameters = chunks.get(A1111_CHUNK, "")
     own = _own(chunks.get(OWN_CHUNK, ""))
@@ -124,7 +131,7 @@ def config_of(parameters: str) -> GenerateConfig:
 def split_parameters(parameters: str) -> tuple[str, str, dict[str, str]]:
     """Prompt, negative prompt and fields of A1111's text."""
     lines = parameters.strip().split("\n")
-    fields = {name.strip(): _unquoted(value) for name, value in PAIR.findall(lines[-1])}
+    fields = _fields(lines[-1])
     if len(fields) < FEWEST_PAIRS:
         fields = {}
     else:
@@ -132,6 +139,16 @@ def split_parameters(parameters: str) -> tuple[str, str, dict[str, str]]:
     start = next((n for n, line in enumerate(lines) if line.startswith(NEGATIVE)), len(lines))
     negative = "\n".join(lines[start:]).removeprefix(NEGATIVE)
     return "\n".join(lines[:start]).strip(), negative.strip(), fields
+
+
+def _fields(line: str) -> dict[str, str]:
+    """The `name: value` pairs of a line."""
+    found = {}
+    for piece in PIECE.findall(line) if len(line) <= LONGEST_LINE else ():
+        name, colon, value = piece.partition(":")
+        if colon and NAME.fullmatch(name.strip()):
+            found[name.strip()] = _unquoted(value.strip())
+    return found
 
 
 def _settings(fields: dict[str, str]) -> dict[str, Any]:
@@ -185,4 +202,4 @@ def _unquoted(value: str) -> str:
             return str(json.loads(value))
         except ValueError:
             return value
-    return value.strip()
+    return value

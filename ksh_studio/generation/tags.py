@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 from ksh_studio.generation.notes import Notes, SourceText
 
@@ -24,8 +25,11 @@ class LoraTag:
 
     def text(self) -> str:
         """The tag as written in a prompt."""
-        dyn = "" if self.dyn is None else f":{_plain(self.dyn)}"
-        return f"<lora:{self.name}:{_plain(self.te)}:{_plain(self.unet)}{dyn}>"
+        if self.dyn is not None:
+            return f"<lora:{self.name}:{_plain(self.te)}:{_plain(self.unet)}:{_plain(self.dyn)}>"
+        if self.te == self.unet:
+            return f"<lora:{self.name}:{_plain(self.te)}>"
+        return f"<lora:{self.name}:{_plain(self.te)}:{_plain(self.unet)}>"
 
 
 def take_tags(source: SourceText, notes: Notes, negative: bool) -> tuple[SourceText, list[LoraTag]]:
@@ -66,4 +70,4 @@ def _tag(content: str) -> LoraTag | None:
 
 def _plain(number: float) -> str:
     """Without exponent, which the syntax does not know."""
-    return format(number, ".12f").rstrip("0").rstrip(".")
+    return format(Decimal(repr(number)), "f")

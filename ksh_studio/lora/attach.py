@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ksh_studio.models.loading import Base
 
 ADAPTER = "style"
+"""Name on the base of the LoRA; of several worn at once, the beginning of their names."""
 
 
 def check_fits(path: Path, base: "Base") -> LoraInfo:
@@ -57,45 +58,59 @@ def _fits(module: str, key: str, shape: tuple[int, ...], weights: dict[str, tupl
     return True
 
 
-def attach(base: "Base", path: Path, strength: float = 1.0) -> LoraInfo:
-    """Load the LoRA file onto `base` in place of the one that is there, and set its strength.
+def attach(base: "Base", path: Path, strength: float = 1.0, adapter: str = ADAPTER) -> LoraInfo:
+    """Load the LoRA file onto `base` in place of the one of that adapter's name, and set its strength.
 
+    adapter: "style", or a name that begins so where several files act at once.
     Raises StudioError, with `base` as it was, for a file that does not fit or holds values that are not finite.
     """
     info = check_fits(path, base)
     tensors = safetensors.torch.load_file(path)
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
         raise StudioError("lora.not_finite", name=path.name)
-    detach(base)
-    load_adapter(tensors, base.unet, base.text_encoder)
-    set_strength(base, strength)
+    detach(base, adapter)
+    load_adapter(tensors, base.unet, base.text_encoder, adapter)
+    for layer in (*_layers(base.unet), *_layers(base.text_encoder)):
+        layer.set_adapter([name for name in layer.scaling if name.startswith(ADAPTER)], inference_mode=True)
+    set_strength(base, strength, adapter=adapter)
     return info
 
 
-def load_adapter(tensors: dict[str, torch.Tensor], unet: nn.Module, text_encoder: nn.Module | None) -> None:
+def load_adapter(
+    tensors: dict[str, torch.Tensor], unet: nn.Module, text_encoder: nn.Module | None, adapter: str = ADAPTER
+) -> None:
     """What `StableDiffusionPipeline.load_lora_weights` does, without its warning for a file of the UNet alone."""
     # imported here: diffusers may be imported only after `prepare_attention`, which loading a base does
-    from diffusers import StableDiffusionPipeline
+    from diffusers.loaders import StableDiffusionLoraLoaderMixin as Loader  # the pipeline itself is loud to import
 
-    state, alphas = StableDiffusionPipeline.lora_state_dict(dict(tensors))
-    StableDiffusionPipeline.load_lora_into_unet(state, alphas, unet, adapter_name=ADAPTER)
+    state, alphas = Loader.lora_state_dict(dict(tensors))
+    Loader.load_lora_into_unet(state, alphas, unet, adapter_name=adapter)
     if text_encoder is not None and any(key.startswith("text_encoder.") for key in state):
-        StableDiffusionPipeline.load_lora_into_text_encoder(state, alphas, text_encoder, adapter_name=ADAPTER)
+        Loader.load_lora_into_text_encoder(state, alphas, text_encoder, adapter_name=adapter)
 
 
-def set_strength(base: "Base", strength: float) -> None:
-    """How much of the attached LoRA acts: 0 nothing, 1 as trained; nothing is reloaded."""
-    for model in (base.unet, base.text_encoder):
+def set_strength(base: "Base", strength: float, text_encoder: float | None = None, adapter: str = ADAPTER) -> None:
+    """How much of the attached LoRA acts: 0 nothing, 1 as trained; nothing is reloaded.
+
+    text_encoder: another strength for that part.
+    """
+    for model, scale in (
+        (base.unet, strength),
+        (base.text_encoder, strength if text_encoder is None else text_encoder),
+    ):
         for layer in _layers(model):
-            layer.set_scale(ADAPTER, strength)
+            layer.set_scale(adapter, scale)
 
 
-def detach(base: "Base") -> None:
-    """Take the LoRA off; `base` then gives bit for bit what it gave before."""
+def detach(base: "Base", adapter: str | None = None) -> None:
+    """Take the LoRA off, or all of them; without any, `base` gives bit for bit what it gave before."""
     for model in (base.unet, base.text_encoder):
-        if ADAPTER in getattr(model, "peft_config", {}):
-            model.delete_adapters(ADAPTER) if hasattr(model, "delete_adapters") else model.delete_adapter(ADAPTER)
+        for name in list(getattr(model, "peft_config", {})):
+            if name == adapter or (adapter is None and name.startswith(ADAPTER)):
+                model.delete_adapters(name) if hasattr(model, "delete_adapters") else model.delete_adapter(name)
 
 
 def _layers(model: nn.Module) -> list[BaseTunerLayer]:
-    return [layer for layer in model.modules() if isinstance(layer, BaseTunerLayer) and ADAPTER in layer.scaling]
+    """Layers that some attached LoRA changes."""
+    layers = (layer for layer in model.modules() if isinstance(layer, BaseTunerLayer))
+    return [layer for layer in layers if any(name.startswith(ADAPTER) for name in layer.scaling)]

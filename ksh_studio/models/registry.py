@@ -108,6 +108,11 @@ def captioners() -> list[CaptionerEntry]:
     return [BLIP2_OPT, BLIP2_T5, _pocket_captioner()]
 
 
+def has_name(entry: BaseEntry | CaptionerEntry) -> bool:
+    """Whether a name of the registry or of the hub stands for it, rather than a path of this machine."""
+    return entry.kind == "hub" or entry.name in {one.name for one in (*base_models(), *captioners())}
+
+
 def default_base(device_kind: str) -> str:
     """Name of the base model to begin with on a device of this kind ("cuda", "mps", "cpu")."""
     return ANYTHING.name if device_kind in ("cuda", "mps") else "pocket"

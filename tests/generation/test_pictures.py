@@ -1,0 +1,220 @@
+"""The Generate stage from request to files: events in order, pictures with recipes, LoRA files, stops and failures."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ksh_studio import workspace as workspace_module
+from ksh_studio.config import GenerateConfig
+from ksh_studio.events import Failed, Finished, Picture, Progress, Started, Stopped, Warned
+from ksh_studio.generation import pictures
+from ksh_studio.generation.gallery import pictures_of
+from ksh_studio.generation.loaded import Loaded
+from ksh_studio.generation.pictures import generate
+from ksh_studio.generation.recipe import read_recipe
+from ksh_studio.workspace import write_bytes
+from tests.tiny import tiny_lora_file
+
+REQUEST = GenerateConfig(prompt="a fox", num_inference_steps=2, seed=7)
+
+
+def never():
+    return False
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return Loaded()
+
+
+def run(project, loaded, should_stop=never, **changes):
+    return list(generate(REQUEST.model_copy(update=changes), project, should_stop, loaded))
+
+
+def pixels(project, event):
+    return np.asarray(Image.open(project.root / event.path), np.int16)
+
+
+def drawn(project, loaded, **changes):
+    return [pixels(project, event) for event in run(project, loaded, **changes) if isinstance(event, Picture)]
+
+
+def test_a_request_becomes_pictures_with_their_recipe(tiny_project, loaded):
+    events = run(tiny_project, loaded, batch_size=2)
+    assert [type(event) for event in events] == [Started, *[Progress] * 4, Picture, Picture, Finished]
+    assert [(e.phase, e.done, e.total) for e in events[1:5]] == [
+        ("load", 0, 1),
+        ("load", 1, 1),
+        ("denoise", 1, 2),
+        ("denoise", 2, 2),
+    ]
+    assert [(event.seed, event.index, event.total) for event in events[5:7]] == [(7, 0, 2), (8, 1, 2)]
+    assert events[-1].figures["pictures"] == 2
+    assert events[-1].figures["steps_per_second"] > 0
+    assert [picture.seed for picture in pictures_of(tiny_project)] == [8, 7]
+    recipe = read_recipe(tiny_project.root / events[5].path)
+    assert recipe.exact
+    assert recipe.config.prompt == "a fox"
+    assert ", Model: tiny, " in recipe.parameters
+    raw = (tiny_project.root / events[5].path).read_bytes()
+    assert str(tiny_project.settings().base_model).encode() not in raw  # no folder of this machine is shown to others
+
+
+def test_a_picture_is_drawn_again_from_its_recipe(tiny_project, loaded):
+    first = run(tiny_project, loaded, seed=None, sampler="UniPC", lora_scale=0.5)
+    picture = next(event for event in first if isinstance(event, Picture))
+    config = read_recipe(tiny_project.root / picture.path).config
+    again = next(e for e in generate(config, tiny_project, never, loaded) if isinstance(e, Picture))
+    assert (pixels(tiny_project, picture) == pixels(tiny_project, again)).all()
+
+
+def test_no_seed_means_a_random_one(tiny_project, loaded):
+    seeds = [e.seed for _ in range(3) for e in run(tiny_project, loaded, seed=None) if isinstance(e, Picture)]
+    assert len(set(seeds)) == 3
+
+
+def test_a_lora_acts_with_its_strength_and_leaves_no_trace(tiny_project, loaded):
+    tiny_lora_file(tiny_project.workspace.loras / "ink.safetensors")
+    plain = drawn(tiny_project, loaded)[0]
+    full, half, none = (
+        drawn(tiny_project, loaded, lora="loras/ink.safetensors", lora_scale=scale)[0] for scale in (1.0, 0.5, 0.0)
+    )
+    assert np.abs(full - plain).mean() > 1
+    assert 0 < np.abs(half - plain).mean() < np.abs(full - plain).mean()
+    assert np.abs(none - plain).max() <= 1
+    assert (drawn(tiny_project, loaded)[0] == plain).all()
+
+
+def test_strength_needs_no_reloading(tiny_project, loaded, monkeypatch):
+    tiny_lora_file(tiny_project.workspace.loras / "ink.safetensors")
+    run(tiny_project, loaded, lora="loras/ink.safetensors")
+    monkeypatch.setattr("ksh_studio.generation.loaded.attach", lambda *_, **__: pytest.fail("read again"))
+    monkeypatch.setattr("ksh_studio.generation.loaded.load_base", lambda *_, **__: pytest.fail("loaded again"))
+    events = run(tiny_project, loaded, lora="loras/ink.safetensors", lora_scale=0.3)
+    assert isinstance(events[-1], Finished)
+
+
+def test_a_tag_in_the_prompt_is_the_same_as_the_setting_and_two_files_act_together(tiny_project, loaded):
+    loras = tiny_project.workspace.loras
+    tiny_lora_file(loras / "ink.safetensors", seed=1)
+    tiny_lora_file(loras / "wash.safetensors", seed=2)
+    by_setting = drawn(tiny_project, loaded, lora="loras/ink.safetensors", lora_scale=0.5)[0]
+    by_tag = drawn(tiny_project, loaded, prompt="a fox<lora:ink:0.5>")[0]
+    assert (by_setting == by_tag).all()
+    both = drawn(tiny_project, loaded, prompt="a fox<lora:ink:0.5><lora:wash:0.5>")[0]
+    other_way = drawn(
+        tiny_project, loaded, prompt="a fox<lora:ink:0.5>", lora="loras/wash.safetensors", lora_scale=0.5
+    )[0]
+    assert np.abs(both - by_tag).mean() > 0.5
+    assert np.abs(both - other_way).max() <= 2
+
+
+def test_an_unknown_tag_is_a_warning_and_the_picture_is_drawn(tiny_project, loaded):
+    events = run(tiny_project, loaded, prompt="a fox <lora:nobody:1>")
+    assert [e.key for e in events if isinstance(e, Warned)] == ["generate.no_such_lora"]
+    assert isinstance(events[-1], Finished)
+
+
+def test_korean_and_brackets_are_warned_of(tiny_project, loaded):
+    events = run(tiny_project, loaded, prompt="여우 (fox")
+    assert [e.key for e in events if isinstance(e, Warned)] == ["prompt.korean", "prompt.unclosed"]
+
+
+def test_ten_thousand_brackets_are_drawn_like_none(tiny_project, loaded):
+    plain = drawn(tiny_project, loaded)[0]
+    assert (drawn(tiny_project, loaded, prompt="[" * 10 + "a fox" + "]" * 10)[0] != plain).any()
+    events = run(tiny_project, loaded, prompt="(" * 5000 + "[" * 5000)
+    assert isinstance(events[-1], Finished)
+    assert sum(isinstance(event, Warned) for event in events) == 21
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"base_model": "/no/such/folder"}, "models.not_there"),
+        ({"base_model": "model.ckpt"}, "models.pickle"),
+        ({"base_model": "nobody/nothing"}, "models.hub_unreachable"),
+        ({"lora": "loras/missing.safetensors"}, "lora.missing"),
+        ({"lora": "../../outside.safetensors"}, "disk.outside"),
+        ({"lora": "/etc/passwd"}, "disk.outside"),
+        ({"sampler": "DDIM", "schedule": "Karras"}, "generate.no_such_pair"),
+        ({"clip_skip": 4}, "generate.clip_skip_too_deep"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_sentence(tiny_project, loaded, changes, key):
+    events = run(tiny_project, loaded, **changes)
+    assert isinstance(events[-1], Failed)
+    assert events[-1].key == key
+    assert "\n" not in events[-1].text()
+    assert events[-1].text("ko") != events[-1].text("en")
+    assert pictures_of(tiny_project) == []
+
+
+def test_a_lora_for_another_model_or_no_lora_is_one_sentence_and_the_next_request_works(tiny_project, loaded):
+    loras = tiny_project.workspace.loras
+    tiny_lora_file(loras / "wide.safetensors", width=48)
+    (loras / "text.safetensors").write_text("no lora")
+    (loras / "bomb.ckpt").write_bytes(b"cposix\nsystem\n(S'touch marker'\ntR.")
+    tiny_lora_file(loras / "ink.safetensors")
+    for name, key in (
+        ("wide.safetensors", "lora.only_for"),
+        ("text.safetensors", "lora."),
+        ("bomb.ckpt", "lora.not_safetensors"),
+    ):
+        events = run(tiny_project, loaded, lora=f"loras/{name}")
+        assert isinstance(events[-1], Failed)
+        assert events[-1].key.startswith(key)
+    assert isinstance(run(tiny_project, loaded, lora="loras/ink.safetensors")[-1], Finished)
+
+
+def test_stop_ends_after_the_current_step_and_saves_nothing(tiny_project, loaded):
+    asked = []
+    events = run(tiny_project, loaded, lambda: asked.append(1) or len(asked) == 2, num_inference_steps=5)
+    assert isinstance(events[-1], Stopped)
+    assert [e.done for e in events if isinstance(e, Progress) and e.phase == "denoise"] == [1, 2]
+    assert pictures_of(tiny_project) == []
+
+
+def test_a_full_disk_keeps_what_was_saved_and_says_so(tiny_project, loaded, monkeypatch):
+    calls = []
+
+    def full(path, data):
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_bytes(path, data)
+
+    monkeypatch.setattr("ksh_studio.generation.gallery.write_bytes", full)
+    events = run(tiny_project, loaded, batch_size=2)
+    assert isinstance(events[-1], Failed)
+    assert events[-1].key == "disk.full"
+    assert [picture.seed for picture in pictures_of(tiny_project)] == [7]
+    assert workspace_module.is_locked(pictures_of(tiny_project)[0].path.parent / ".numbering.lock") is False
+
+
+def test_latents_that_are_not_finite_are_an_error_and_no_file(tiny_project, loaded, monkeypatch):
+    def broken(*arguments):
+        for step in denoise(*arguments):
+            step.latents[0, 0, 0, 0] = float("nan")
+            yield step
+
+    denoise = pictures.denoise
+    monkeypatch.setattr(pictures, "denoise", broken)
+    events = run(tiny_project, loaded)
+    assert isinstance(events[-1], Failed)
+    assert events[-1].key == "generate.not_finite"
+    assert pictures_of(tiny_project) == []
+
+
+def test_too_little_memory_is_one_sentence(tiny_project, loaded, monkeypatch):
+    def full(*arguments):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(pictures, "denoise", full)
+    events = run(tiny_project, loaded)
+    assert isinstance(events[-1], Failed)
+    assert events[-1].key == "generate.no_memory"
