@@ -65,18 +65,19 @@ def test_two_requests_load_the_model_once_and_end_with_one_final_event_each(tiny
     loads = []
     load_base = loaded_module.load_base
     monkeypatch.setattr(loaded_module, "load_base", lambda *a, **k: loads.append(1) or load_base(*a, **k))
-    lines = Lines()
-    heard = Heard(
-        lambda event: isinstance(event, Final) and lines.close() if len(loads) and len(heard.finals) == 1 else None
-    )
-    heard.finals = []
-    heard.on_event = lambda event: (
-        isinstance(event, Final) and (heard.finals.append(event) or (lines.close() if len(heard.finals) == 2 else None))
-    )
+    lines, finals = Lines(), []
+
+    def on_event(event):
+        if isinstance(event, Final):
+            finals.append(event)
+            if len(finals) == 2:
+                lines.close()
+
+    heard = Heard(on_event)
     lines.say(**request(tiny_project))
     lines.say(**request(tiny_project))
     serve(lines, heard, tiny_project.workspace)
-    assert [type(event) for event in heard.finals] == [Finished, Finished]
+    assert [type(event) for event in finals] == [Finished, Finished]
     assert sum(isinstance(event, Picture) for event in heard.events) == 2
     assert loads == [1]
 
