@@ -105,7 +105,8 @@ def encode_pictures(base: Base, pictures: list[Tensor], flip: bool) -> list[Tens
     mean = base.vae.encode(both.flatten(0, 1).to(base.device, base.vae.dtype)).latent_dist.mode()
     shift = getattr(base.vae.config, "shift_factor", None) or 0.0
     latents = (mean.float() - shift) * base.vae.config.scaling_factor
-    return list(latents.cpu().unflatten(0, (count, sides)))
+    # contiguous, as the cache gives them back: another memory layout would round differently in the UNet
+    return list(latents.cpu().contiguous().unflatten(0, (count, sides)))
 
 
 def _embeddings(base: Base, captions: list[str], clip_skip: int, cache: Cache) -> Generator[Event, None, Tensor]:

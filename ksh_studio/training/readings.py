@@ -28,9 +28,8 @@ class _Reading:
 class Readings:
     """Steps made but not yet told."""
 
-    def __init__(self, config: TrainConfig, step: int) -> None:
+    def __init__(self, config: TrainConfig) -> None:
         self.total = config.max_train_steps
-        self.first = step + 1
         self.waiting: list[_Reading] = []
         self.read_at = time.monotonic()
 

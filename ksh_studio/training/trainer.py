@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 
+from ksh_studio import jobs
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import TrainConfig
-from ksh_studio.events import Event, Finished, Progress, Resumed, Started, Step, Stopped, Warned, warned
+from ksh_studio.events import Event, Finished, Progress, Resumed, Started, Step, Stopped, Validated, Warned, warned
 from ksh_studio.jobs import Job
-from ksh_studio.journal import EventReader
 from ksh_studio.locales import StudioError
 from ksh_studio.lora.metadata import safe_stem
 from ksh_studio.models.device import pick_device
@@ -71,11 +71,9 @@ def train(config: TrainConfig, project: Project, job: Job) -> Iterator[Event]:
 def _loop(run: Run) -> Iterator[Event]:
     config, session, job = run.config, run.session, run.job
     report, close = open_tracker(config.report_to, job.folder, run.saver.name)
-    stopped = job.stop_requested()
-    if not stopped:
-        yield from run.previews.draw(session)  # step 0: what the base draws by itself
-        yield from run.validation.measure(session)
-    first, stepping = session.step, 0.0
+    if session.step % config.validation_steps == 0:  # step 0: what the base draws by itself
+        yield from _look(run)
+    first, stepping, stopped = session.step, 0.0, False
     while session.step < config.max_train_steps and not (stopped := job.stop_requested()):
         start = time.monotonic()
         run.readings.add(session, run.stepper(), time.monotonic() - run.began)
@@ -86,9 +84,8 @@ def _loop(run: Run) -> Iterator[Event]:
             yield event
         stepping += time.monotonic() - start
         if preview or last:
-            yield from run.previews.draw(session)
-            for event in run.validation.measure(session):
-                report(event)
+            for event in _look(run):
+                report(event) if isinstance(event, Validated) else None
                 yield event
         if save and not last:
             yield from run.saver.save(run.previews, run.seconds)
@@ -97,6 +94,14 @@ def _loop(run: Run) -> Iterator[Event]:
         yield from run.saver.save(run.previews, run.seconds)
     close()
     yield _ending(run, stopped and session.step < config.max_train_steps, session.step - first, stepping)
+
+
+def _look(run: Run) -> Iterator[Event]:
+    """Previews and validation loss of this step; what a stop leaves out is done when the job goes on."""
+    if not run.job.stop_requested():
+        yield from run.previews.draw(run.session)
+    if not run.job.stop_requested():
+        yield from run.validation.measure(run.session)
 
 
 def _read(run: Run, now: bool) -> Iterator[Event]:
@@ -155,7 +160,8 @@ def _assembled(
     session, saver, previews, began = parts
     aside = held_out(len(data.items), config.validation_share, config.seed)
     stepper = Stepper(base, data, session, [n for n in range(len(data.items)) if n not in aside])
-    validation, readings = Validation(stepper, sorted(aside)), Readings(config, session.step)
+    told = {event.step for event in jobs.events(job) if isinstance(event, Validated)}
+    validation, readings = Validation(stepper, sorted(aside), told), Readings(config)
     return Run(config, job, base, session, stepper, readings, previews, validation, saver, began)
 
 
@@ -170,7 +176,7 @@ def _settled(config: TrainConfig, project: Project, device: torch.device) -> tup
 def _resume(session: Session, job: Job, digest: str) -> Iterator[Event]:
     """Take up this job's newest whole checkpoint, or its parent's; say so, and what is not as it was."""
     clean(job.checkpoints)
-    lived = any(event.kind == "step" for event in EventReader(job.events_file).new())
+    lived = any(isinstance(event, Step) for event in jobs.events(job))
     saved, parent = load_newest(job.checkpoints), job.file.parent
     if saved is None and parent is not None:
         saved = load_newest(job.folder.parent / parent / "checkpoints")

@@ -16,13 +16,15 @@ LEVELS = (125, 375, 625, 875)
 class Validation:
     """Plain mean squared error over the held-out items, unweighted."""
 
-    def __init__(self, stepper: Stepper, items: list[int]) -> None:
-        self.stepper, self.items = stepper, items
+    def __init__(self, stepper: Stepper, items: list[int], told: set[int]) -> None:
+        """Told: the steps that an earlier life of the job has measured."""
+        self.stepper, self.items, self.told = stepper, items, told
 
     def measure(self, session: Session) -> Iterator[Validated]:
         """One event, with the weights that would be saved; none when no drawing is held out."""
-        if not self.items:
+        if not self.items or session.step in self.told:
             return
+        self.told.add(session.step)
         with torch.no_grad(), session.showing_result():
             losses = [self._loss(item, level, session.config.seed) for item in self.items for level in LEVELS]
         yield Validated(step=session.step, loss=torch.stack(losses).mean().item())

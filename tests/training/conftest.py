@@ -1,5 +1,6 @@
 import hashlib
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 from ksh_studio import jobs
 from ksh_studio.catalogue import Catalogue, NewDrawing
 from ksh_studio.config import TrainConfig
+from ksh_studio.models.registry import base_entry
 from ksh_studio.training.trainer import train
 from tests.tiny import tiny_base_folder
 
@@ -45,9 +47,10 @@ def settings(base_folder):
     def make(**values):
         chosen = {
             "base_model": str(base_folder), "name": "ksh", "max_train_steps": 6, "train_batch_size": 2,
-            "gradient_accumulation_steps": 1, "checkpointing_steps": 100, "validation_steps": 100, "learning_rate": 1e-2,
-            "lr_warmup_steps": 2, "rank": 4, "lora_alpha": 2.0, "caption_dropout": 0.3, "random_flip": True,
-            "mixed_precision": "no", "validation_prompts": ("a girl",), "clip_skip": 1, "resolution": 64,
+            "gradient_accumulation_steps": 1, "checkpointing_steps": 100, "validation_steps": 100,
+            "lr_warmup_steps": 2, "learning_rate": 1e-2, "rank": 4, "lora_alpha": 2.0, "caption_dropout": 0.3,
+            "random_flip": True, "mixed_precision": "no", "validation_prompts": ("a girl",), "clip_skip": 1,
+            "resolution": 64,
         }  # fmt: skip
         return TrainConfig(**chosen | values)
 
@@ -95,5 +98,7 @@ def lesson(project, drawings, settings):
 
 @pytest.fixture(autouse=True)
 def read_every_step(monkeypatch):
-    """So that a stop at a step comes at that step."""
+    """So that a stop at a step comes at that step; and previews of two denoising steps."""
     monkeypatch.setattr("ksh_studio.training.readings.EVERY_SECONDS", 0.0)
+    quick = {"num_inference_steps": 2}
+    monkeypatch.setattr("ksh_studio.training.trainer.base_entry", lambda name: replace(base_entry(name), **quick))
