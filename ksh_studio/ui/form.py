@@ -1,9 +1,10 @@
 """Settings form and config: one field of `config.py` becomes one component, and back. No list of widget values."""
 
+from collections.abc import Iterable
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import gradio as gr
-from annotated_types import Ge, Le
+from annotated_types import Ge
 from pydantic.fields import FieldInfo
 
 from ksh_studio.config import ALL_CONFIGS, Config, validated
@@ -42,30 +43,60 @@ def fields(stage: str, *names: str) -> Form:
 def config_from(stage: str, values: dict[str, Any]) -> Any:
     """The stage's config from what the form holds.
 
-    An empty number is None where the setting may be None, else its default. Raises StudioError for a value out of its
-    bounds.
+    A number may come as text; an empty one is None where the setting may be None, else its default.
+    Raises StudioError for a value out of its bounds.
     """
     config = ALL_CONFIGS[stage]
     read = {name: _read(config.model_fields[name], value) for name, value in values.items()}
     return validated(config, read)
 
 
+def open_fields(stage: str, names: Iterable[str]) -> list[str]:
+    """Those of the settings that may be left empty: a number which then is somebody else's choice."""
+    infos = ALL_CONFIGS[stage].model_fields
+    return [name for name in names if _kind(infos[name])[1] and _kind(infos[name])[0] in (int, float)]
+
+
+def chosen_numbers(config: Config, names: Iterable[str]) -> list[gr.Textbox]:
+    """Shows in the empty fields what will be used: the numbers of a config with everything filled in."""
+    values = [getattr(config, name) for name in names]
+    return [gr.Textbox(placeholder="" if value is None else _text(value)) for value in values]
+
+
 def form_values(config: Config, names: list[str]) -> list[Any]:
     """What the components of these settings show for a config."""
-    return [_shown(getattr(config, name)) for name in names]
+    return [_shown(type(config).model_fields[name], getattr(config, name)) for name in names]
 
 
 def _read(info: FieldInfo, value: Any) -> Any:
     kind, may_be_none = _kind(info)
     if get_origin(kind) is tuple:
         return tuple(line.strip() for line in str(value or "").splitlines() if line.strip())
+    if isinstance(value, str):
+        value = value.strip()
     if value is None or value == "":
         return None if may_be_none else info.default
+    if kind in (int, float) and isinstance(value, str):
+        return _number_in(value)
     return int(value) if kind is int and isinstance(value, float) and value.is_integer() else value
 
 
-def _shown(value: Any) -> Any:
-    return "\n".join(value) if isinstance(value, tuple) else value
+def _number_in(text: str) -> Any:
+    """The number typed, or the text itself, which the config then refuses by name."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return int(number) if number.is_integer() and "e" not in text.lower() and "." not in text else number
+
+
+def _shown(info: FieldInfo, value: Any) -> Any:
+    if isinstance(value, tuple):
+        return "\n".join(value)
+    kind, may_be_none = _kind(info)
+    if kind in (int, float) and may_be_none:
+        return "" if value is None else _text(value)
+    return value
 
 
 def _kind(info: FieldInfo) -> tuple[Any, bool]:
@@ -82,9 +113,22 @@ def _choices(name: str, values: tuple[str, ...]) -> list[tuple[Any, str]]:
 
 
 def _number(info: FieldInfo, kind: type, options: dict[str, Any]) -> gr.components.Component:
-    low = next((bound.ge for bound in info.metadata if isinstance(bound, Ge)), None)
-    high = next((bound.le for bound in info.metadata if isinstance(bound, Le)), None)
+    """A number's component; its bounds are checked by the config, whose sentences are in the visitor's language.
+
+    gradio's own number field turns "empty" into 0 when the page opens, so a number that may be None is a line of text.
+    """
     if "step" in options and "maximum" in options:
-        return gr.Slider(value=info.default, **{"minimum": low} | options)
-    precision = {"precision": 0} if kind is int else {}
-    return gr.Number(value=info.default, minimum=low, maximum=high, **precision | options)
+        return gr.Slider(value=info.default, **{"minimum": _lowest(info)} | options)
+    if _kind(info)[1]:
+        text = "" if info.default is None else _text(info.default)
+        typed = gr.InputHTMLAttributes(spellcheck=False, autocomplete="off")
+        return gr.Textbox(value=text, max_lines=1, html_attributes=typed, **options)
+    return gr.Number(value=info.default, **({"precision": 0} if kind is int else {}) | options)
+
+
+def _lowest(info: FieldInfo) -> float | None:
+    return next((bound.ge for bound in info.metadata if isinstance(bound, Ge)), None)
+
+
+def _text(number: float) -> str:
+    return f"{number:g}" if isinstance(number, float) else str(number)

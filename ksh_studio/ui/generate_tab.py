@@ -187,14 +187,11 @@ def shown(visit: Visit, slug: str) -> list[Any]:
         return [gr.skip()] * 7
     project = visit.project(slug)
     entry = base_entry(base_of(visit, project))
+    numbers = (entry.num_inference_steps, entry.guidance_scale, entry.native_size, entry.native_size, entry.clip_skip)
     return [
         gr.Dropdown(choices=lora_choices(project, visit.language)),
         gallery(project, visit.language),
-        gr.Number(placeholder=str(entry.num_inference_steps)),
-        gr.Number(placeholder=f"{entry.guidance_scale:g}"),
-        gr.Number(placeholder=str(entry.native_size)),
-        gr.Number(placeholder=str(entry.native_size)),
-        gr.Number(placeholder=str(entry.clip_skip)),
+        *(gr.Textbox(placeholder=f"{number:g}") for number in numbers),
     ]
 
 

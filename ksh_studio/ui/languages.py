@@ -33,7 +33,8 @@ def page_texts() -> gr.I18n:
     chosen: dict[str, dict[str, str]] = {}
     for language in LANGUAGES:
         texts = sentences("en") | sentences(language)
-        chosen[language] = {key: text for key, text in texts.items() if "{" not in text}
+        # On the page nobody types None: the field is left empty.
+        chosen[language] = {key: text.replace("None:", "Empty:") for key, text in texts.items() if "{" not in text}
     return gr.I18n(**chosen)
 
 

@@ -12,7 +12,7 @@ from ksh_studio.locales import Language, StudioError, translate
 from ksh_studio.models.registry import base_entry
 from ksh_studio.ui.access import Action, Studio, Visit
 from ksh_studio.ui.counting import drawings_of
-from ksh_studio.ui.form import Form, config_from, fields, form_values
+from ksh_studio.ui.form import Form, chosen_numbers, config_from, fields, form_values, open_fields
 from ksh_studio.ui.guard import guarded
 from ksh_studio.ui.languages import t
 from ksh_studio.ui.markup import note
@@ -24,6 +24,7 @@ PLAIN = ("name", "max_train_steps", "rank", "learning_rate", "resolution", "rand
 HIDDEN = ("base_model",)
 ADVANCED = tuple(name for name in TrainConfig.model_fields if name not in PLAIN + HIDDEN)
 FORM = PLAIN + ADVANCED
+OPEN = tuple(open_fields("train", FORM))
 QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 
 
@@ -35,11 +36,10 @@ class TrainTab:
     """Use the newest LoRA in Generate."""
     chosen: gr.Textbox
     """Id of the job shown; empty: the newest."""
-    seen: gr.State
     restricted: list[tuple[gr.blocks.Block, Action]]
-    plan: gr.HTML
+    plan: list[gr.components.Component]
+    """What `show_plan` fills."""
     form: Form
-    shown: "list[gr.components.Component]"
 
 
 def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> TrainTab:
@@ -82,11 +82,11 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> TrainTab:
     timer.tick(guarded(studio, "look", poll), [slug, chosen, seen], [seen, *shown], **QUIET)
     preset.input(guarded(studio, "look", fill), preset, list(form.values()), **QUIET)
     numbers = [component.change for component in form.values()]
-    gr.on(
-        numbers, guarded(studio, "look", show_plan), slug, plan, inputs_kwargs=form, trigger_mode="always_last", **QUIET
-    )
+    planned = [plan, *(form[name] for name in OPEN)]
+    explain = guarded(studio, "look", show_plan)
+    gr.on(numbers, explain, slug, planned, inputs_kwargs=form, trigger_mode="always_last", **QUIET)
     restricted: list[tuple[gr.blocks.Block, Action]] = [(start, "train")]
-    return TrainTab(use, chosen, seen, restricted, plan, form, shown)
+    return TrainTab(use, chosen, restricted, planned, form)
 
 
 def _form() -> Form:
@@ -116,18 +116,21 @@ def resolved(visit: Visit, project: Project, values: dict[str, Any]) -> TrainCon
     return resolve(config, base_entry(base), drawings_of(project).captioned)
 
 
-def show_plan(visit: Visit, slug: str, **values: Any) -> str:
-    """One line with the numbers that matter, or what is wrong with a setting."""
+def show_plan(visit: Visit, slug: str, **values: Any) -> list[Any]:
+    """One line with the numbers that matter, or what is wrong with a setting; and those numbers in the empty fields."""
+    kept = [gr.skip() for _ in OPEN]
+    if not slug:
+        return [gr.skip(), *kept]
     project = visit.project(slug)
     count = drawings_of(project)
     if not count.total:
-        return note(translate("train_tab.no_drawings", visit.language))
+        return [note(translate("train_tab.no_drawings", visit.language)), *kept]
     if not count.captioned:
-        return note(translate("train_tab.no_captions", visit.language))
+        return [note(translate("train_tab.no_captions", visit.language)), *kept]
     try:
         config = resolved(visit, project, values)
     except StudioError as error:
-        return note(error.text(visit.language), "bad")
+        return [note(error.text(visit.language), "bad"), *kept]
     numbers = {
         "drawings": count.captioned,
         "steps": config.max_train_steps,
@@ -138,7 +141,7 @@ def show_plan(visit: Visit, slug: str, **values: Any) -> str:
         "previews": config.validation_steps,
         "base": base_entry(config.base_model).label,
     }
-    return note(translate("train_tab.plan", visit.language, **numbers))
+    return [note(translate("train_tab.plan", visit.language, **numbers)), *chosen_numbers(config, OPEN)]
 
 
 def train(visit: Visit, slug: str, chosen: str, **values: Any) -> str:

@@ -69,7 +69,9 @@ def test_each_visitor_of_a_space_has_a_workspace_of_their_own(workspace):
     assert first.workspace.device_lock == workspace.device_lock
 
 
-@pytest.mark.parametrize("cookie", ["", "short", "../../../../../../../../../../../../../etc/xx", "a" * 44, "a" * 42 + "/"])
+@pytest.mark.parametrize(
+    "cookie", ["", "short", "../../../../../../../../../../../../../etc/xx", "a" * 44, "a" * 42 + "/"]
+)
 def test_a_visitors_cookie_that_is_not_ours_is_refused(workspace, cookie):
     with pytest.raises(StudioError, match="cookies"):
         visit_of(Studio(workspace, "space", Worker(workspace)), request(cookies={VISITOR_COOKIE: cookie}))

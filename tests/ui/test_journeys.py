@@ -1,0 +1,86 @@
+"""What an artist does, in a real Chromium, on the pocket models."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from ksh_studio import jobs
+from ksh_studio.catalogue import Catalogue
+from ksh_studio.generation.gallery import pictures_of
+from ksh_studio.generation.recipe import read_recipe
+from tests.ui.browser import chromium, demo_of, open_studio, visit
+
+pytestmark = [pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(240)]
+WORK = 120_000
+
+
+def test_caption_and_edit_and_a_reload_keeps_it(workspace):
+    project = demo_of(workspace, 5)
+    with open_studio(workspace) as address, chromium() as browser:
+        page = visit(browser, address)
+        expect(page.locator("#caption-about")).to_contain_text("5 drawings, 0 with a caption")
+        page.locator("#caption-start").click()
+        expect(page.locator("#caption-about")).to_contain_text("5 with a caption", timeout=WORK)
+        box = page.locator(".ksh-card textarea").first
+        expect(box).not_to_have_value("", timeout=WORK)
+        box.fill("a person with <b>brown</b> hair, 갈색 머리")
+        box.blur()
+        expect(page.locator(".ksh-card .ksh-state").first).to_have_text(re.compile("saved|by hand"))
+        page.reload()
+        again = page.locator(".ksh-card textarea").first
+        expect(again).to_have_value("a person with <b>brown</b> hair, 갈색 머리")
+    with Catalogue(project) as catalogue:
+        captions = {drawing.source for drawing in catalogue.drawings()}
+        assert captions == {"person", "captioner"}
+        assert all("drawn by KSH" not in drawing.caption for drawing in catalogue.drawings())
+
+
+def test_train_and_a_reload_in_mid_run_shows_it_still_live(workspace):
+    project = demo_of(workspace, 5, captions="a person")
+    with open_studio(workspace) as address, chromium() as browser:
+        page = visit(browser, f"{address}?tab=train")
+        page.locator("#train-settings > button").click()
+        page.locator("#train-max-train-steps").get_by_role("textbox").fill("60")
+        expect(page.locator("#train-plan")).to_contain_text("60 steps")
+        page.locator("#train-start").click()
+        step = re.compile(r"Step \d+ of 60")
+        expect(page.locator("#train-status")).to_contain_text(step, timeout=WORK)
+        before = int(re.search(r"Step (\d+)", page.locator("#train-status").inner_text()).group(1))
+        page.reload()
+        page.get_by_role("tab", name="Train").click()
+        page.wait_for_function(
+            "(before) => { const said = /Step (\\d+) of/.exec(document.querySelector('#train-status').innerText);"
+            " return said ? Number(said[1]) > before : document.querySelector('#train-use'); }",
+            arg=before,
+        )
+        expect(page.locator("#train-use")).to_be_visible(timeout=WORK)
+        expect(page.locator("#train-result")).to_contain_text(".safetensors", timeout=WORK)
+        expect(page.locator("#train-chart polyline").first).to_be_attached()
+        assert page.locator("#train-previews img").count() >= 2
+        page.locator("#train-use").click()
+        expect(page.locator("#generate-prompt textarea")).to_have_value("drawn by KSH drawing style")
+    assert jobs.status(jobs.jobs_of(project, "train")[0]).state == "finished"
+
+
+def test_generate_and_find_the_picture_after_a_reload(workspace):
+    project = demo_of(workspace, 1)
+    with open_studio(workspace) as address, chromium() as browser:
+        page = visit(browser, f"{address}?tab=generate")
+        page.locator("#generate-prompt textarea").fill("(a person : 1.2), blue hair")
+        expect(page.locator("#generate-understood")).to_contain_text("1.2")
+        page.locator("#generate-settings > button").click()
+        page.locator("#generate-num-inference-steps textarea, #generate-num-inference-steps input").fill("6")
+        page.locator("#generate-seed textarea, #generate-seed input").fill("7")
+        page.locator("#generate-go").click()
+        expect(page.locator("#generate-gallery img")).to_have_count(1, timeout=WORK)
+        page.reload()
+        page.get_by_role("tab", name="Generate").click()
+        expect(page.locator("#generate-gallery img")).to_have_count(1)
+        page.locator("#generate-gallery button").click()
+        expect(page.locator("#generate-large")).to_contain_text("Steps: 6")
+        page.locator("#reuse-recipe").click()
+        expect(page.locator("#generate-prompt textarea")).to_have_value("(a person : 1.2), blue hair")
+    [picture] = pictures_of(project)
+    recipe = read_recipe(picture.path)
+    assert recipe.config.num_inference_steps == 6 and recipe.config.seed == 7
