@@ -36,6 +36,7 @@ from ksh_studio.workspace import Project, Workspace, default_root
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch; why: `jobs.spawn`
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _studio_options(add("studio", _studio, "open the page (the default)"))
     demo = add("demo", _demo, "import, caption, train and generate on the demo drawings")
     demo.add_argument("--seed", type=int, default=0, help="same seed on the same machine, same result")
+    demo.add_argument("--max-train-steps", type=int, help="fewer steps for a first look; the whole run by default")
     importing = add("import", _import, "bring drawings into a project", project=True)
     importing.add_argument("source", type=Path, nargs="+", help="a folder, a zip, or pictures")
     importing.add_argument("--trigger", help="words that call the style")
@@ -166,7 +168,8 @@ def _studio(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from ksh_studio.demo import demo
 
-    return _show(demo(arguments.workspace, arguments.seed), arguments.language)
+    train = validated(TrainConfig, {"seed": arguments.seed, "max_train_steps": arguments.max_train_steps})
+    return _show(demo(arguments.workspace, train), arguments.language)
 
 
 def _import(arguments: argparse.Namespace) -> int:

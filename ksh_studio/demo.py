@@ -32,10 +32,11 @@ def demo_project(workspace: Workspace, language: Language = "en") -> Project:
         return workspace.project(SLUG)
 
 
-def demo(root: Path, seed: int) -> Iterator[Event]:
+def demo(root: Path, train: TrainConfig) -> Iterator[Event]:
     """Import, caption, train and generate on the demo drawings; ends with the figures of the whole line.
 
-    Yields the events of all stages. The same seed on the same machine gives the same LoRA and pictures.
+    Yields the events of all stages. `train.seed` is the seed of every stage: the same on the same machine gives the same
+    LoRA and pictures.
     """
     from ksh_studio.generation.pictures import generate  # torch: not before it is needed
 
@@ -45,12 +46,12 @@ def demo(root: Path, seed: int) -> Iterator[Event]:
     project = demo_project(workspace)
     watch = _Watch(project)
     yield from watch(import_drawings(DRAWINGS, project))
-    yield from watch(_job(project, CaptionConfig(seed=seed)))
-    yield from watch(_job(project, TrainConfig(seed=seed)))
+    yield from watch(_job(project, CaptionConfig(seed=train.seed)))
+    yield from watch(_job(project, train))
     if watch.failed:
         return
     prompt = PROMPT.format(trigger=project.settings().trigger.text)
-    with_style = GenerateConfig(prompt=prompt, lora=watch.lora, seed=seed, batch_size=2)
+    with_style = GenerateConfig(prompt=prompt, lora=watch.lora, seed=train.seed, batch_size=2)
     with jobs.device(workspace):
         yield from watch(generate(with_style, project, _never))
         yield from watch(generate(with_style.model_copy(update={"lora": ""}), project, _never))
