@@ -35,8 +35,8 @@ def demo_project(workspace: Workspace, language: Language = "en") -> Project:
 def demo(root: Path, train: TrainConfig) -> Iterator[Event]:
     """Import, caption, train and generate on the demo drawings; ends with the figures of the whole line.
 
-    Yields the events of all stages. `train.seed` is the seed of every stage: the same on the same machine gives the same
-    LoRA and pictures.
+    Yields the events of all stages. `train.seed` is the seed of every stage: the same on the same machine gives the
+    same LoRA and pictures.
     """
     from ksh_studio.generation.pictures import generate  # torch: not before it is needed
 

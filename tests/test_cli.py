@@ -1,0 +1,128 @@
+"""The command line as an artist uses it: what it prints, and its exit code, for good and bad input."""
+
+import re
+
+import pytest
+from PIL import Image
+
+from ksh_studio import cli
+from ksh_studio.config import TrainConfig
+from ksh_studio.events import Captioned, Failed, Heartbeat, Imported, Step
+from ksh_studio.narration import describe
+from ksh_studio.workspace import Workspace
+
+
+@pytest.fixture
+def studio(tmp_path, capsys):
+    """Run one command on a workspace of its own; returns (exit code, standard output, standard error)."""
+
+    def run(*arguments):
+        code = cli.main(["--workspace", str(tmp_path / "w"), "--language", "en", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def drawings(tmp_path):
+    folder = tmp_path / "그림 모음"
+    folder.mkdir()
+    for number, colour in enumerate(("red", "blue", "#00ff0080")):
+        Image.new("RGBA", (300, 200 + number), colour).save(folder / f"소녀 {number}.png")
+    (folder / "소녀 0.txt").write_text('a girl, "red"\nhair drawn by KSH drawing style', encoding="utf-8")
+    return folder
+
+
+def test_a_folder_becomes_a_project_and_is_added_to(studio, drawings, tmp_path):
+    code, out, _ = studio("import", "--project", "내 그림", drawings)
+    assert code == 0
+    assert "3 drawings added, 0 were there already, 1 captions taken over" in out
+    Image.new("RGB", (64, 64), "white").save(drawings / "new.png")
+    code, out, _ = studio("import", "--project", "내 그림", drawings)
+    assert code == 0
+    assert "1 drawings added, 3 were there already" in out
+    assert [found.settings().name for found in Workspace(tmp_path / "w").projects()] == ["내 그림"]
+
+
+def test_an_export_is_written(studio, drawings, tmp_path):
+    studio("import", "--project", "p", drawings)
+    code, _, _ = studio("export", "--project", "p", tmp_path / "out", "--format", "imagefolder")
+    assert code == 0
+    lines = (tmp_path / "out" / "train" / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 3
+    assert sum("red" in line and line.count("drawn by KSH drawing style") == 1 for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["caption", "--project", "nobody"], "There is no project"),
+        (["generate", "--project", "p", "--base-model", "/no/such/model"], "/no/such/model"),
+        (["generate", "--project", "p", "--base-model", "model.ckpt"], "model.ckpt"),
+        (["generate", "--project", "p", "--width", "-8"], "Width"),
+        (["generate", "--project", "p", "--width", "8.5"], "Width"),
+        (["generate", "--project", "p", "--lora", "../../etc/passwd.safetensors"], "passwd"),
+        (["generate", "--project", "p", "--prompt", "a" * 20_001], "Prompt"),
+        (["train", "--project", "p"], "drawing"),
+        (["caption", "--project", "p"], "drawing"),
+        (["train", "--project", "p", "--rank", "0"], "Rank"),
+        (["train", "--project", "p", "--resume", "nothing"], "nothing"),
+        (["import", "--project", "p", "/no/such/folder"], "/no/such/folder"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_an_exit_code(studio, command, sentence, tmp_path):
+    workspace = Workspace(tmp_path / "w")
+    workspace.prepare()
+    workspace.create_project(cli.ProjectSettings(name="p", base_model="pocket", captioner="pocket"))
+    code, _, err = studio(*command)
+    assert code == 1
+    assert sentence in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_an_empty_folder_and_one_of_text_files_each_get_a_sentence(studio, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("hello")
+    said = [studio("import", "--project", "p", tmp_path / name) for name in ("empty", "texts")]
+    assert [code for code, _, _ in said] == [1, 1]
+    assert all(len(err.strip().splitlines()) == 1 for _, _, err in said)
+
+
+def test_a_message_is_korean_when_asked(capsys, tmp_path):
+    assert cli.main(["--workspace", str(tmp_path), "--language", "ko", "caption", "--project", "x"]) == 1
+    assert re.search("[가-힣]", capsys.readouterr().err)
+
+
+def test_every_setting_is_an_option():
+    parsed = cli._parser().parse_args(["train", "--project", "p", "--snr-gamma", "none", "--no-random-flip"])
+    config = cli._settings(parsed, TrainConfig, {})
+    assert config.snr_gamma is None
+    assert config.random_flip is False
+    for name in TrainConfig.model_fields:
+        assert hasattr(parsed, f"set_{name}")
+
+
+def test_the_preset_original_is_the_originals_command():
+    parsed = cli._parser().parse_args(["train", "--project", "p", "--preset", "original", "--rank", "8"])
+    config = cli._settings(parsed, TrainConfig, cli.TRAIN_PRESETS)
+    assert (config.rank, config.lora_alpha, config.train_batch_size, config.num_train_epochs) == (8, 4.0, 1, 20)
+
+
+def test_options_before_and_after_the_command_count(tmp_path):
+    before = cli._parser().parse_args(["--workspace", str(tmp_path), "demo"])
+    after = cli._parser().parse_args(["demo", "--workspace", str(tmp_path)])
+    assert before.workspace == after.workspace == tmp_path
+
+
+def test_events_become_lines():
+    assert describe(Heartbeat(), "en") is None
+    assert describe(Captioned(drawing="x", caption="a {girl}", done=1, total=2), "en") == "  1/2  a {girl}"
+    step = Step(step=100, total=100, loss=0.5, ema_loss=0.25, learning_rate=1e-4, seconds=9)
+    assert describe(step, "en") == "  step 100/100  loss 0.25  learning rate 0.0001  9 s"
+    assert describe(step.model_copy(update={"step": 3}), "en") is None
+    assert describe(Failed(key="job.unknown", values={"name": "x"}), "ko") == "작업 x이(가) 없습니다."
+    told = describe(Imported(added=1, known=0, captions=0, duplicates=(("b.png", "a.png"),)), "en")
+    assert told.splitlines()[1] == "  b.png = a.png"
