@@ -88,8 +88,8 @@ def load_captioner(entry: CaptionerEntry, device: torch.device) -> Captioner:
     from transformers import AutoTokenizer, Blip2ForConditionalGeneration, Blip2Processor
     from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
-    folder = captioner_folder(entry)
     with _quiet(), _readable(entry.name):
+        folder = captioner_folder(entry)
         model = Blip2ForConditionalGeneration.from_pretrained(
             folder, use_safetensors=True, local_files_only=True, **_placement(folder, device)
         ).eval()
@@ -167,7 +167,9 @@ def _quiet() -> Iterator[None]:
     """No progress bars and no load reports of libraries on standard error; what is wrong is raised, not printed."""
     import diffusers.utils.logging as diffusers_logging
     import transformers.utils.logging as transformers_logging
+    from huggingface_hub.utils import disable_progress_bars
 
+    disable_progress_bars()
     levels = [(library, library.get_verbosity()) for library in (diffusers_logging, transformers_logging)]
     for library, _ in levels:
         library.disable_progress_bar()

@@ -1,0 +1,81 @@
+"""Models by hub id, against a stand-in for the hub in child processes: what is downloaded, loaded, and said."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.models.hub import hub
+from tests.tiny import tiny_base_folder, tiny_captioner_folder
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LOAD = """
+import sys
+import torch
+from ksh_studio.models import loading, registry
+base = loading.load_base(registry.base_entry("artist/anything"), torch.device("cpu"))
+captioner = loading.load_captioner(registry.captioner_entry("artist/blip2"), torch.device("cpu"))
+sys.stdout.write(f"{base.entry.native_size} {len(base.sha256)} {captioner.processor.tokenizer.padding_side}")
+"""
+FIND = """
+import sys
+from ksh_studio.locales import StudioError
+from ksh_studio.models import files, registry
+for name in sys.argv[1:]:
+    try:
+        sys.stdout.write(f"{files.base_folder(registry.base_entry(name)).name} ")
+    except StudioError as error:
+        sys.stdout.write(f"{error.key} ")
+"""
+
+
+def child(code, home, *arguments, endpoint=None):
+    """What a fresh process writes and says; without endpoint it is offline."""
+    environment = os.environ | {"HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
+    if endpoint:
+        environment |= {"HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.fixture
+def base_repository(tmp_path):
+    """A base model's repository as the hub has them: with pickles, other variants and a whole checkpoint beside."""
+    folder = tiny_base_folder(tmp_path / "repository")
+    for name in ("anything.ckpt", "unet/diffusion_pytorch_model.bin", "unet/diffusion_pytorch_model.fp16.safetensors"):
+        (folder / name).write_bytes(b"pickle")
+    (folder / "README.md").write_text("a model")
+    return folder
+
+
+def test_models_are_fetched_by_hub_id_without_pickles_and_are_there_offline(base_repository, tmp_path):
+    home = tmp_path / "home"
+    repositories = {"artist/anything": base_repository, "artist/blip2": tiny_captioner_folder(tmp_path / "blip2")}
+    with hub(repositories) as (address, asked):
+        assert child(LOAD, home, endpoint=address) == ("64 64 left", "")
+    fetched = {path.split("/resolve/")[1].partition("/")[2] for path in asked if "/resolve/" in path}
+    assert {"unet/diffusion_pytorch_model.safetensors", "model.safetensors"} <= fetched
+    assert not any(name.endswith((".bin", ".ckpt", ".md")) or "fp16" in name for name in fetched)
+    assert child(FIND, home, "artist/anything")[0].split() == ["c" * 40]
+
+
+def test_what_the_hub_does_not_give_is_one_sentence_each(base_repository, tmp_path):
+    for path in base_repository.rglob("*.safetensors"):
+        path.unlink()
+    with hub({"artist/pickles": base_repository}) as (address, asked):
+        said, _ = child(FIND, tmp_path / "home", "artist/pickles", "artist/nothing", endpoint=address)
+    assert said.split() == ["models.only_pickles", "models.hub_unknown"]
+    assert not any(path.endswith((".bin", ".ckpt")) for path in asked if "/resolve/" in path)
+    said, _ = child(FIND, tmp_path / "home", "artist/other", endpoint="http://127.0.0.1:9")
+    assert said.split() == ["models.hub_unreachable"]
