@@ -1,6 +1,6 @@
 """A project's drawings and captions in SQLite: the only code that touches captions.db (no torch)."""
 
-from ksh_studio.catalogue.database import tidy
+from ksh_studio.catalogue.database import bare, check_foreign, tidy
 from ksh_studio.catalogue.rows import By, CaptionConflict, Drawing, NewDrawing, Page, Revision, Seen, Shown, Source
 from ksh_studio.catalogue.store import Catalogue
 
@@ -15,5 +15,7 @@ __all__ = [
     "Seen",
     "Shown",
     "Source",
+    "bare",
+    "check_foreign",
     "tidy",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ksh_studio.config import Trigger
 from ksh_studio.locales import StudioError
 from ksh_studio.workspace import disk_errors
 
@@ -52,6 +53,17 @@ def tidy(text: str) -> str:
     return " ".join(_CONTROL.sub("", unicodedata.normalize("NFC", text)).split())
 
 
+def bare(caption: str, trigger: Trigger) -> str:
+    """The caption as it is stored: tidy, without the trigger, and without commas left over where that stood.
+
+    So it is the same again after `trigger.apply`, an export and an import.
+    """
+    text, before = tidy(caption), None
+    while text != before:
+        before, text = text, trigger.strip(text).strip(" ,")
+    return text
+
+
 def open_database(path: Path) -> tuple[sqlite3.Connection, bool]:
     """A connection to the database, made when it is not there, and whether it has a write-ahead log.
 
@@ -71,6 +83,28 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, bool]:
             database.close()
             raise
     return database, wal
+
+
+def check_foreign(path: Path) -> None:
+    """Raise StudioError unless the database at `path`, from elsewhere, is whole and laid out exactly as ours.
+
+    A layout of its own could hold triggers that run when we write.
+    """
+    ours = sqlite3.connect(":memory:", isolation_level=None)
+    theirs = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        with storage_errors(path):
+            theirs.execute("PRAGMA trusted_schema = OFF")
+            _lay_out(ours, path)
+            layout = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+            if theirs.execute("PRAGMA user_version").fetchone()[0] > FORMAT:
+                raise StudioError("captions.newer", path=path.name)
+            same = theirs.execute(layout).fetchall() == ours.execute(layout).fetchall()
+            if not same or theirs.execute("PRAGMA quick_check").fetchall() != [("ok",)]:
+                raise StudioError("captions.damaged", path=path.name)
+    finally:
+        ours.close()
+        theirs.close()
 
 
 def _journal_mode(database: sqlite3.Connection) -> bool:

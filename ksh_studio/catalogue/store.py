@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from ksh_studio.catalogue.database import open_database, storage_errors, tidy, transaction
+from ksh_studio.catalogue.database import bare, open_database, storage_errors, tidy, transaction
 from ksh_studio.catalogue.rows import By, CaptionConflict, Drawing, NewDrawing, Page, Revision, Seen, Shown
 from ksh_studio.config import MAX_PROMPT_CHARACTERS
 from ksh_studio.locales import StudioError
@@ -149,7 +149,7 @@ class Catalogue:
         """
         if len(caption) > MAX_PROMPT_CHARACTERS:
             raise StudioError("captions.too_long", length=len(caption), limit=MAX_PROMPT_CHARACTERS)
-        text = self.project.settings().trigger.strip(tidy(caption))
+        text = bare(caption, self.project.settings().trigger)
         with self._writing() as database:
             before = self.drawing(drawing_id)
             if _unchanged(before, text, by):

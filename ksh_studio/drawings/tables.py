@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -43,7 +43,7 @@ def read_table(name: str, data: bytes, known: set[str]) -> Table:
     Raises ValueError for text in no encoding we know, and for a table without the columns.
     """
     text = text_of(data)
-    return _json_lines(text) if name.endswith(".jsonl") else _comma_separated(text, known)
+    return _read_json_lines(text) if name.endswith(".jsonl") else _read_comma_separated(text, known)
 
 
 def text_of(data: bytes) -> str:
@@ -64,12 +64,26 @@ def by_text(by: By) -> str:
     return f"{by.source}: {by.author}" if by.author else by.source
 
 
+def comma_separated(rows: Iterable[tuple[str, str]]) -> bytes:
+    """info.csv of these names and captions: the original's columns, proper quotes, and the mark that Excel needs."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)  # its line ends are CRLF
+    writer.writerow(("image", "text"))
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8-sig")
+
+
+def json_lines(rows: Iterable[dict[str, str]]) -> bytes:
+    """metadata.jsonl of these rows: unlike CSV it keeps "None" and "123" as text for the Hub's loader."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
 def _by(text: object) -> By | None:
     source, _, author = str(text or "").partition(": ")
     return By(source, author[:200]) if source in ("person", "captioner", "file") else None
 
 
-def _json_lines(text: str) -> Table:
+def _read_json_lines(text: str) -> Table:
     table = Table()
     for line in text.splitlines():
         if not line.strip():
@@ -93,7 +107,7 @@ def _first(cells: object, columns: tuple[str, ...]) -> object:
     return value[0] if isinstance(value, list) and value else value
 
 
-def _comma_separated(text: str, known: set[str]) -> Table:
+def _read_comma_separated(text: str, known: set[str]) -> Table:
     """Proper CSV where every row fits; else the original's way, which quoted nothing, is taken apart by known names."""
     rows = _proper(text)
     if rows is not None:

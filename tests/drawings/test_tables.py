@@ -1,0 +1,111 @@
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ksh_studio.catalogue import By, bare
+from ksh_studio.config import Trigger
+from ksh_studio.drawings.tables import Row, by_text, comma_separated, json_lines, read_table, text_of
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=80) | st.sampled_from(
+    ["None", "123", "=1+1", '"', 'a, "b"', "줄\n바꿈", "", "\x00", "a\\b", "image,text", "가.png,나"]
+)
+NAMES = [f"{n:016x}.webp" for n in range(5)]
+
+
+@settings(deadline=None)
+@given(st.lists(ANY_TEXT, max_size=5), st.sampled_from(["end", "front"]))
+def test_any_caption_survives_the_way_out_and_in(texts, position):
+    trigger = Trigger(position=position)
+    stored = [bare(text, trigger) for text in texts]
+    rows = [(name, trigger.apply(text)) for name, text in zip(NAMES, stored, strict=False)]
+    lines = json_lines({"file_name": name, "text": text, "source": "person"} for name, text in rows)
+    for name, data in (("info.csv", comma_separated(rows)), ("metadata.jsonl", lines)):
+        if not rows and name == "info.csv":
+            continue  # a table without a row is refused
+        table = read_table(name, data, set(NAMES))
+        assert [bare(row.caption, trigger) for row in table.rows] == stored
+        assert (table.repaired, table.skipped) == (False, 0)
+
+
+SUFFIX = "drawn by KSH drawing style"
+BROKEN = (
+    "image,text\n"
+    f"그림 1.png,a girl with blue hair, smiling {SUFFIX}\n"
+    f'쉼표, 그림.png,she says "hello", and leaves {SUFFIX}\n'
+    f"줄.png,first line\nsecond, line\nthird {SUFFIX}\n"
+    f"지운 그림.png,nobody {SUFFIX}\n"
+    f'인용.png,"quoted, ""inside""" {SUFFIX}\n'
+)
+KNOWN = {"그림 1.png", "쉼표, 그림.png", "줄.png", "인용.png"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949", "utf-16"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_the_originals_unquoted_table_is_taken_apart_by_names(encoding, newline):
+    table = read_table("info.csv", BROKEN.replace("\n", newline).encode(encoding), KNOWN)
+    assert table.repaired
+    assert [(row.name, bare(row.caption, Trigger())) for row in table.rows] == [
+        ("그림 1.png", "a girl with blue hair, smiling"),
+        ("쉼표, 그림.png", 'she says "hello", and leaves'),
+        ("줄.png", "first line second, line third"),
+        ("지운 그림.png", "nobody"),
+        ("인용.png", '"quoted, ""inside"""'),
+    ]
+
+
+def test_the_originals_table_without_commas_is_plain_csv():
+    table = read_table("info.csv", f"image,text\n그림 1.png,a girl {SUFFIX}\n".encode("cp949"), KNOWN)
+    assert table.rows == [Row("그림 1.png", f"a girl {SUFFIX}")]
+    assert not table.repaired
+
+
+def test_a_line_break_in_an_unquoted_caption_is_no_row_even_with_one_comma():
+    table = read_table("info.csv", "image,text\n줄.png,one\ntwo, three\n".encode(), KNOWN)
+    assert [(row.name, row.caption) for row in table.rows] == [("줄.png", "one\ntwo, three")]
+    assert table.repaired
+
+
+def test_columns_are_found_by_their_names_in_any_order():
+    data = "text,source,file_name\nа,x,그림 1.png\n".encode()
+    assert read_table("metadata.csv", data, KNOWN).rows == [Row("그림 1.png", "а")]
+
+
+def test_a_table_without_header_is_read():
+    assert read_table("info.csv", "그림 1.png,a girl\n줄.png,a boy\n".encode(), KNOWN).rows == [
+        Row("그림 1.png", "a girl"),
+        Row("줄.png", "a boy"),
+    ]
+
+
+def test_lines_that_say_nothing_are_counted():
+    data = '{"file_name": "a.png", "text": "x"}\n{broken\n[1]\n{"file_name": "b.png"}\n' + "[" * 100_000 + "\n"
+    table = read_table("metadata.jsonl", data.encode(), set())
+    assert (table.rows, table.skipped) == ([Row("a.png", "x")], 4)
+
+
+def test_the_original_authors_are_kept():
+    for by in (By("person"), By("captioner", "blip2-opt-2.7b"), By("file", "info: 1.csv")):
+        data = json_lines([{"file_name": "a.png", "text": "x", "source": by_text(by)}])
+        assert read_table("metadata.jsonl", data, set()).rows[0].by == by
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xfe\x00\xd8", b"\x81", "그냥 글\n둘째 줄\n".encode()])
+def test_what_is_no_table_is_refused(data):
+    with pytest.raises(ValueError):
+        read_table("info.csv", data, KNOWN)
+
+
+def test_cp949_is_read_where_utf_8_is_not():
+    assert text_of("파란 머리".encode("cp949")) == "파란 머리"
+
+
+def test_hostile_tables_take_no_time():
+    for text in ("," * 300_000, ('"' * 300_000), "a.png," * 50_000, "a,\n" * 50_000):
+        began = time.monotonic()
+        try:
+            read_table("info.csv", text.encode(), {"a.png"})
+        except ValueError:
+            pass
+        assert time.monotonic() - began < 2
