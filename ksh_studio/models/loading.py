@@ -184,11 +184,13 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _readable(name: str) -> Iterator[None]:
     """What the libraries raise for a damaged or foreign model becomes a sentence."""
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
+    broken = (OSError, ValueError, KeyError, AttributeError, RuntimeError, TypeError, SafetensorError)
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
+    except (*broken, StrictDataclassError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise StudioError("models.no_memory", name=name) from error
         raise StudioError("models.unreadable", name=name) from error
