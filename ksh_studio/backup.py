@@ -67,7 +67,7 @@ def restore(source: Path, workspace: Workspace, told: Told | None = None) -> Pro
         archive = zipfile.ZipFile(source)
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise StudioError("backup.not_a_zip", name=source.name) from error
-    staged = workspace.projects_folder / f".restoring-{secrets.token_hex(4)}"
+    staged = workspace.root / f".restoring-{secrets.token_hex(4)}"  # on the same disk, and in no list of projects
     try:
         with archive, disk_errors(staged):
             entries = _checked(archive, source, workspace.projects_folder)
