@@ -16,8 +16,9 @@ from ksh_studio.generation.prompt import Parsed, is_korean, parse
 from ksh_studio.generation.recipe import Facts, to_png
 from ksh_studio.generation.resolve import base_model_of, resolve, seeds_of
 from ksh_studio.locales import StudioError
+from ksh_studio.models.files import needs_download
 from ksh_studio.models.loading import Base
-from ksh_studio.models.registry import BaseEntry, default_base, has_name
+from ksh_studio.models.registry import BaseEntry, base_entry, default_base, has_name
 from ksh_studio.workspace import Project
 
 __all__ = ["DenoisingStep", "Interrupted", "draw", "generate"]
@@ -50,6 +51,8 @@ def _generate(
     loras, missing = chosen_loras(config, prompt, project)
     yield from map(warned, missing)
     yield Progress(phase="load", done=0, total=1)
+    if needs_download(base_entry(name)):
+        yield Warned(key="models.downloading", values={"name": name})
     base = loaded.base(name)
     request = resolve(config.model_copy(update={"base_model": name}), base.entry)
     loaded.wear(loras)

@@ -46,6 +46,19 @@ def captioner_folder(entry: CaptionerEntry) -> Path:
     return folder
 
 
+def needs_download(entry: BaseEntry | CaptionerEntry) -> bool:
+    """Whether the model is the hub's and nothing of it is on this machine: loading it takes minutes, then never again.
+
+    Asks no network.
+    """
+    if entry.kind != "hub":
+        return False
+    from huggingface_hub import try_to_load_from_cache
+
+    config = "unet/config.json" if isinstance(entry, BaseEntry) else "config.json"
+    return not isinstance(try_to_load_from_cache(entry.source, config, revision=entry.revision), str)
+
+
 def weight_bytes(folder: Path) -> int:
     """Size of the weights in `folder` and below."""
     return sum(path.stat().st_size for path in folder.rglob("*.safetensors"))

@@ -9,6 +9,7 @@ import torch
 from ksh_studio.config import GenerateConfig
 from ksh_studio.generation.drawing import Interrupted, denoise, draw, encode_request, latent_preview
 from ksh_studio.generation.resolve import resolve
+from ksh_studio.generation.samplers import make_scheduler
 from ksh_studio.locales import StudioError
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
@@ -37,6 +38,34 @@ def test_the_same_request_gives_the_same_picture_and_another_seed_another(base):
     assert first.shape == (64, 64, 3)
     assert (first == again).all()
     assert np.abs(first - other).mean() > 1
+
+
+def test_a_plain_request_is_the_picture_of_diffusers_own_pipeline(base):
+    from diffusers import StableDiffusionPipeline
+
+    request = GenerateConfig(prompt="a fox", negative_prompt="bad", sampler="DDIM", num_inference_steps=5)
+    pipeline = StableDiffusionPipeline(
+        vae=base.vae,
+        text_encoder=base.text_encoder,
+        tokenizer=base.tokenizer,
+        unet=base.unet,
+        scheduler=make_scheduler("DDIM", "Automatic"),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    wanted = pipeline(
+        "a fox",
+        negative_prompt="bad",
+        num_inference_steps=5,
+        guidance_scale=7.0,
+        generator=torch.Generator().manual_seed(7),
+        width=64,
+        height=64,
+    ).images[0]
+    found = draw(base, request, [7])[0]
+    assert np.abs(np.asarray(found, np.int16) - np.asarray(wanted, np.int16)).max() <= 1
 
 
 def test_size_is_as_asked(base):

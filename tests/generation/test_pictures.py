@@ -119,6 +119,11 @@ def test_an_unknown_tag_is_a_warning_and_the_picture_is_drawn(tiny_project, load
     assert isinstance(events[-1], Finished)
 
 
+def test_a_model_that_must_be_downloaded_first_is_announced(tiny_project, loaded):
+    events = run(tiny_project, loaded, base_model="nobody/nothing")
+    assert [event.key for event in events if isinstance(event, Warned)] == ["models.downloading"]
+
+
 def test_korean_and_brackets_are_warned_of(tiny_project, loaded):
     events = run(tiny_project, loaded, prompt="여우 (fox")
     assert [e.key for e in events if isinstance(e, Warned)] == ["prompt.korean", "prompt.unclosed"]

@@ -24,8 +24,10 @@ import sys
 from ksh_studio.locales import StudioError
 from ksh_studio.models import files, registry
 for name in sys.argv[1:]:
+    entry = registry.base_entry(name)
+    sys.stdout.write("download " if files.needs_download(entry) else "here ")
     try:
-        sys.stdout.write(f"{files.base_folder(registry.base_entry(name)).name} ")
+        sys.stdout.write(f"{files.base_folder(entry).name} ")
     except StudioError as error:
         sys.stdout.write(f"{error.key} ")
 """
@@ -67,7 +69,7 @@ def test_models_are_fetched_by_hub_id_without_pickles_and_are_there_offline(base
     fetched = {path.split("/resolve/")[1].partition("/")[2] for path in asked if "/resolve/" in path}
     assert {"unet/diffusion_pytorch_model.safetensors", "model.safetensors"} <= fetched
     assert not any(name.endswith((".bin", ".ckpt", ".md")) or "fp16" in name for name in fetched)
-    assert child(FIND, home, "artist/anything")[0].split() == ["c" * 40]
+    assert child(FIND, home, "artist/anything")[0].split() == ["here", "c" * 40]
 
 
 def test_what_the_hub_does_not_give_is_one_sentence_each(base_repository, tmp_path):
@@ -75,7 +77,7 @@ def test_what_the_hub_does_not_give_is_one_sentence_each(base_repository, tmp_pa
         path.unlink()
     with hub({"artist/pickles": base_repository}) as (address, asked):
         said, _ = child(FIND, tmp_path / "home", "artist/pickles", "artist/nothing", endpoint=address)
-    assert said.split() == ["models.only_pickles", "models.hub_unknown"]
+    assert said.split() == ["download", "models.only_pickles", "download", "models.hub_unknown"]
     assert not any(path.endswith((".bin", ".ckpt")) for path in asked if "/resolve/" in path)
     said, _ = child(FIND, tmp_path / "home", "artist/other", endpoint="http://127.0.0.1:9")
-    assert said.split() == ["models.hub_unreachable"]
+    assert said.split() == ["download", "models.hub_unreachable"]
