@@ -12,6 +12,7 @@ from ksh_studio.ui.guard import guarded
 from ksh_studio.ui.languages import frontend_module, script, t
 from ksh_studio.ui.markup import note
 from ksh_studio.ui.project import ProjectBar
+from ksh_studio.ui.starting import welcome
 from ksh_studio.ui.train_tab import TrainTab
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
@@ -86,6 +87,8 @@ def arrive(actions: list[Action]) -> Any:
     """The handler of a page that opens: language, project, tab, and only the parts its visitor may use."""
 
     def open_page(visit: Visit) -> list[Any]:
+        if visit.role == "visitor":
+            welcome(visit.studio, visit.workspace, visit.language)
         slugs = [slug for _, slug in project.choices(visit)]
         wish, tab = visit.query.get("project", ""), visit.query.get("tab", "")
         slug = next((name for name in (wish, "demo", *slugs) if name in slugs), "")

@@ -4,11 +4,12 @@ import logging
 import shutil
 import time
 
+from ksh_studio.catalogue import Catalogue
 from ksh_studio.demo import DRAWINGS, demo_project
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.locales import Language, StudioError
 from ksh_studio.ui.access import Studio
-from ksh_studio.workspace import Workspace, locked
+from ksh_studio.workspace import Project, Workspace, locked
 
 VISITOR_HOURS = 24.0
 log = logging.getLogger(__name__)
@@ -32,6 +33,31 @@ def with_demo(workspace: Workspace, language: Language) -> None:
     with locked(workspace.root / "demo-drawings.lock", "job.starting"):
         for _ in import_drawings(DRAWINGS, project):
             pass
+
+
+def welcome(studio: Studio, visitor: Workspace, language: Language) -> None:
+    """A visitor of a Space arrives: their own workspace, with the demo's drawings and the artist's LoRA files in it."""
+    visitor.prepare()
+    (visitor.root / "seen").touch()
+    try:
+        mine = demo_project(visitor, language)
+        with locked(visitor.root / "welcome.lock", "job.starting"):
+            _share_demo(studio.workspace, mine)
+            for lora in studio.workspace.loras.glob("*.safetensors"):
+                if not (visitor.loras / lora.name).exists():
+                    shutil.copyfile(lora, visitor.loras / lora.name)
+    except StudioError:
+        log.info("another page of this visitor is making their workspace ready")
+
+
+def _share_demo(workspace: Workspace, mine: Project) -> None:
+    """Copy the drawings of the studio's demo project, once, instead of reading them again for every visitor."""
+    demo = Project(workspace.projects_folder / mine.slug, workspace)
+    if mine.captions_db.exists() or not demo.captions_db.is_file():
+        return
+    shutil.copytree(demo.drawings, mine.drawings, dirs_exist_ok=True)
+    with Catalogue(demo) as catalogue:
+        catalogue.copy_to(mine.captions_db)
 
 
 def clean_visitors(workspace: Workspace, hours: float = VISITOR_HOURS) -> list[str]:

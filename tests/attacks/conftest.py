@@ -1,0 +1,14 @@
+"""A stand-in tunnel, and no look for a device."""
+
+import pytest
+
+from tests.attacks.server import PUBLIC_HOST
+from tests.ui.conftest import no_probe
+
+__all__ = ["no_probe"]
+
+
+@pytest.fixture(autouse=True)
+def stand_in_tunnel(monkeypatch):
+    """Sharing gives a link at once, and nothing goes out."""
+    monkeypatch.setattr("gradio.networking.setup_tunnel", lambda **_: f"https://{PUBLIC_HOST}")
