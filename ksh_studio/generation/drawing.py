@@ -77,8 +77,8 @@ def denoise(base: "Base", request: GenerateConfig, encoded: Encoded, seeds: list
         predicted = guide(scheduler.scale_model_input(latents, timestep), timestep)
         done = scheduler.step(predicted, timestep, latents, **extra)
         latents = done.prev_sample
-        clean = getattr(done, "pred_original_sample", None)
-        yield DenoisingStep(number, len(scheduler.timesteps), latents, latents if clean is None else clean)
+        clean = done.pred_original_sample if "pred_original_sample" in done else scheduler.model_outputs[-1]
+        yield DenoisingStep(number, len(scheduler.timesteps), latents, clean)
 
 
 @torch.no_grad()

@@ -36,7 +36,7 @@ def generate(
         yield from _generate(config, project, should_stop, loaded or Loaded())
     except StudioError as error:
         yield failed(error)
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, MemoryError):
         yield failed(StudioError("generate.no_memory", count=config.batch_size))
 
 

@@ -1,5 +1,6 @@
 """Load base models and captioners: folders, the hub's repositories and single files become modules on a device."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from ksh_studio.workspace import read_json
 if TYPE_CHECKING:  # diffusers' model modules may only be imported after prepare_attention
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import Blip2ForConditionalGeneration, Blip2Processor, CLIPTextModel, CLIPTokenizer
+
+logger = logging.getLogger(__name__)
 
 Precision = Literal["auto", "no", "bf16", "fp16"]
 SMALL_BYTES = 400_000_000
@@ -129,7 +132,8 @@ def _assemble(entry: BaseEntry, parts: dict[str, Any], device: torch.device, dty
     if device.type == "cuda":
         unet.to(memory_format=torch.channels_last)
         vae.to(memory_format=torch.channels_last)
-    if entry.kind == "hub" and entry.name == entry.source and isinstance(unet.config.sample_size, int):
+    is_bare_id = entry.kind == "hub" and entry.name == entry.source
+    if is_bare_id and isinstance(unet.config.sample_size, int):
         entry = replace(entry, native_size=unet.config.sample_size * 2 ** (len(vae.config.block_out_channels) - 1))
     if entry.latent_rgb == SD_LATENT_RGB and vae.config.latent_channels != len(SD_LATENT_RGB):
         entry = replace(entry, latent_rgb=())
@@ -193,4 +197,5 @@ def _readable(name: str) -> Iterator[None]:
     except (*broken, StrictDataclassError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise StudioError("models.no_memory", name=name) from error
+        logger.warning("%s cannot be loaded: %s: %s", name, type(error).__name__, error)
         raise StudioError("models.unreadable", name=name) from error

@@ -113,6 +113,15 @@ def test_latents_that_are_not_finite_are_an_error_and_no_black_picture(base, mon
     assert error.value.key == "generate.not_finite"
 
 
+@pytest.mark.parametrize("sampler", ["Euler a", "Euler", "DPM++ 2M", "DDIM", "UniPC"])
+def test_every_sampler_says_early_what_it_expects_in_the_end(base, sampler):
+    request = resolve(REQUEST.model_copy(update={"sampler": sampler, "guidance_scale": 1.0}), base.entry)
+    first, *_, last = denoise(base, request, encode_request(base, request), [7])
+    assert first.clean.shape == first.latents.shape
+    assert not torch.equal(first.clean, first.latents)
+    assert torch.isfinite(last.clean).all()
+
+
 def test_a_preview_is_one_pixel_a_latent_and_needs_a_matrix(base):
     latents = torch.randn(2, 4, 8, 8)
     pictures = latent_preview(base, latents)

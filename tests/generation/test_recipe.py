@@ -1,5 +1,7 @@
 """The recipe inside a picture: A1111's text as its readers expect it, and our own for exact recall."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -151,9 +153,7 @@ def test_a_hostile_chunk_of_ours_is_not_believed(tmp_path, chunk):
 
 
 def test_reading_fields_takes_linear_time():
-    import time
-
     for piece in ("a: b, ", 'a: "', "aa", ": ", "a:, ", "\\", '"'):
-        began = time.perf_counter()
+        began = time.thread_time()
         split_parameters("p\n" + piece * (50_000 // len(piece)))
-        assert time.perf_counter() - began < 0.5, piece
+        assert time.thread_time() - began < 0.5, piece
