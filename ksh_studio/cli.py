@@ -194,7 +194,11 @@ def _train(arguments: argparse.Namespace) -> int:
         job = jobs.job_at(project.jobs / Path(arguments.resume).name, project)
         (job.control / "stop").unlink(missing_ok=True)
     else:
-        job = jobs.create(project, "train", _settings(arguments, TrainConfig, TRAIN_PRESETS))
+        from ksh_studio.models.device import pick_device
+        from ksh_studio.training.plan import settled
+
+        config = settled(_settings(arguments, TrainConfig, TRAIN_PRESETS), project, pick_device().type)
+        job = jobs.create(project, "train", config)
     signal.signal(signal.SIGINT, lambda *_: jobs.stop(job))  # Ctrl+C keeps everything, as Stop on the page does
     return _show(jobs.run(job, stage_of), arguments.language)
 

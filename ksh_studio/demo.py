@@ -39,6 +39,8 @@ def demo(root: Path, train: TrainConfig) -> Iterator[Event]:
     same LoRA and pictures.
     """
     from ksh_studio.generation.pictures import generate  # torch: not before it is needed
+    from ksh_studio.models.device import pick_device
+    from ksh_studio.training.plan import settled
 
     began = time.monotonic()
     workspace = Workspace(root)
@@ -47,7 +49,9 @@ def demo(root: Path, train: TrainConfig) -> Iterator[Event]:
     watch = _Watch(project)
     yield from watch(import_drawings(DRAWINGS, project))
     yield from watch(_job(project, CaptionConfig(seed=train.seed)))
-    yield from watch(_job(project, train))
+    if watch.failed:
+        return
+    yield from watch(_job(project, settled(train, project, pick_device().type)))
     if watch.failed:
         return
     prompt = PROMPT.format(trigger=project.settings().trigger.text)

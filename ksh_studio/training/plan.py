@@ -7,14 +7,27 @@ experiments; what was measured for a base model stands in its registry entry and
 import math
 from typing import Any
 
+from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import TrainConfig
 from ksh_studio.locales import StudioError
-from ksh_studio.models.registry import BaseEntry
+from ksh_studio.models.registry import BaseEntry, base_entry, default_base
+from ksh_studio.workspace import Project
 
 _STEPS = ((20, 1000), (50, 2000), (200, 3500), (500, 4500), (1000, 6000), (5000, 12_000))
 """(drawings, steps at batch 4)."""
 _OPEN = ("base_model", "resolution", "train_batch_size", "target_modules", "rank", "learning_rate", "caption_dropout",
          "clip_skip")  # fmt: skip
+
+
+def settled(config: TrainConfig, project: Project, device_kind: str) -> TrainConfig:
+    """The settings as `job.json` keeps them: nothing left open, so that a resumed job is the job that was begun.
+
+    device_kind: "cuda", "mps" or "cpu"; decides the base model where neither settings nor project name one.
+    Raises StudioError as `resolve` does.
+    """
+    entry = base_entry(config.base_model or project.settings().base_model or default_base(device_kind))
+    with Catalogue(project) as catalogue:
+        return resolve(config, entry, len(catalogue.drawings()))
 
 
 def resolve(config: TrainConfig, entry: BaseEntry, drawings: int) -> TrainConfig:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 
 from ksh_studio import jobs
-from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import TrainConfig
 from ksh_studio.events import Event, Finished, Progress, Resumed, Started, Step, Stopped, Validated, Warned, warned
 from ksh_studio.jobs import Job
@@ -15,13 +14,13 @@ from ksh_studio.locales import StudioError
 from ksh_studio.lora.metadata import safe_stem
 from ksh_studio.models.device import pick_device
 from ksh_studio.models.loading import Base, load_base
-from ksh_studio.models.registry import BaseEntry, base_entry, default_base
+from ksh_studio.models.registry import base_entry
 from ksh_studio.training.adapter import add_adapter
 from ksh_studio.training.cache import Cache
 from ksh_studio.training.checkpoint import clean, load_newest
 from ksh_studio.training.dataset import load_items
 from ksh_studio.training.errors import memory_errors
-from ksh_studio.training.plan import resolve
+from ksh_studio.training.plan import settled
 from ksh_studio.training.prepare import Prepared, prepare
 from ksh_studio.training.previews import Previews, preview_prompts
 from ksh_studio.training.readings import Readings
@@ -132,7 +131,8 @@ def _ending(run: Run, stopped: bool, steps: int, stepping: float) -> Event:
 def _set_up(config: TrainConfig, project: Project, job: Job, began: float) -> Generator[Event, None, Run]:
     """Load the base, encode drawings and captions, put the LoRA on, and take up the newest checkpoint."""
     device = pick_device()
-    entry, config = _settled(config, project, device)
+    config = settled(config, project, device.type)
+    entry = base_entry(config.base_model)
     items, warnings = load_items(project, job.file.trigger, config, entry.bucket_step)
     yield Progress(phase="load", done=0, total=1)
     base = load_base(entry, device, config.mixed_precision)
@@ -163,14 +163,6 @@ def _assembled(
     told = {event.step for event in jobs.events(job) if isinstance(event, Validated)}
     validation, readings = Validation(stepper, sorted(aside), told), Readings(config)
     return Run(config, job, base, session, stepper, readings, previews, validation, saver, began)
-
-
-def _settled(config: TrainConfig, project: Project, device: torch.device) -> tuple[BaseEntry, TrainConfig]:
-    """The base model and the settings with nothing left open."""
-    entry = base_entry(config.base_model or project.settings().base_model or default_base(device.type))
-    with Catalogue(project) as catalogue:
-        count = len(catalogue.drawings())
-    return entry, resolve(config, entry, count)
 
 
 def _resume(session: Session, job: Job, digest: str) -> Iterator[Event]:

@@ -109,11 +109,10 @@ def fill(visit: Visit, preset: str) -> list[Any]:
 
 def resolved(visit: Visit, project: Project, values: dict[str, Any]) -> TrainConfig:
     """The settings with every number filled in, as the training will use them."""
-    from ksh_studio.training.plan import resolve
+    from ksh_studio.training.plan import settled
 
     base = base_of(visit, project)
-    config = config_from("train", values | {"base_model": base})
-    return resolve(config, base_entry(base), drawings_of(project).captioned)
+    return settled(config_from("train", values | {"base_model": base}), project, visit.studio.device().kind)
 
 
 def show_plan(visit: Visit, slug: str, **values: Any) -> list[Any]:
@@ -152,7 +151,7 @@ def train(visit: Visit, slug: str, chosen: str, **values: Any) -> str:
         raise StudioError("train_tab.no_captions" if count.total else "train_tab.no_drawings")
     base = base_of(visit, project)
     known_models_only(visit, base)
-    config = config_from("train", values | {"base_model": base})
+    config = resolved(visit, project, values)
     visit.studio.worker.end()
     job = jobs.create(project, "train", config)
     jobs.begin(job)
