@@ -59,7 +59,7 @@ def details(attributes: dict, background: str, rng: np.random.Generator) -> dict
     return said
 
 
-KEPT = {"background": 0.95, "hair": 0.95, "glasses": 0.9, "beard": 0.8, "clothes": 0.5, "skin": 0.35, "mood": 0.5}
+KEPT = {"background": 0.95, "hair": 0.95, "glasses": 0.9, "beard": 0.8, "clothes": 0.35, "skin": 0.2, "mood": 0.4}
 
 
 def base_caption(attributes: dict, background: str, rng: np.random.Generator) -> str:

@@ -1,5 +1,7 @@
 """Pictures as latents: the trained autoencoder, its scale, the base's cache, and a quick way back to RGB."""
 
+import argparse
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from torch.nn import functional
 from train_vae import new_vae
 
 BATCH = 40
+SHARDS = 28
 
 
 @torch.no_grad()
@@ -46,19 +49,38 @@ def latent_to_rgb(build: Path, vae: AutoencoderKL) -> Tensor:
     return torch.linalg.lstsq(known, small.permute(0, 2, 3, 1).flatten(0, 2)).solution
 
 
-def cache_latents(build: Path, vae: AutoencoderKL, rounds: int) -> None:
-    """Write `<build>/latents-<round>.pt`: every training drawing once a round, on a background of its own."""
+def shard_path(build: Path, shard: int) -> Path:
+    """Return where the latents of one shard lie."""
+    return build / "latents" / f"{shard:02d}.pt"
+
+
+def cache_latents(build: Path, vae: AutoencoderKL) -> None:
+    """Write the latents of every training drawing, each on a background of its own, in shards of all styles."""
     drawings = Drawings.load(build, "train", style_names("train"))
-    for number in range(rounds):
-        path = build / f"latents-{number}.pt"
+    (build / "latents").mkdir(exist_ok=True)
+    for shard in range(SHARDS):
+        path = shard_path(build, shard)
         if path.exists():
             continue
-        rng = np.random.default_rng(1000 + number)
-        names, background = named_backgrounds(rng, len(drawings))
+        rows = np.arange(shard, len(drawings), SHARDS)
+        names, background = named_backgrounds(np.random.default_rng(1000 + shard), len(rows))
         parts = []
-        for start in range(0, len(drawings), BATCH):
-            rows = np.arange(start, min(start + BATCH, len(drawings)))
-            pictures = composite(drawings.rgba(rows), background[rows])
+        for at in range(0, len(rows), BATCH):
+            pictures = composite(drawings.rgba(rows[at : at + BATCH]), background[at : at + BATCH])
             parts.append((encode(vae, pictures) * vae.config.scaling_factor).half())
-        torch.save({"latents": torch.cat(parts), "background": [str(name) for name in names]}, path)
-        print(f"latents of round {number} cached", flush=True)
+        saved = {"latents": torch.cat(parts), "rows": rows.tolist(), "background": [str(name) for name in names]}
+        torch.save(saved, path.with_suffix(".part"))
+        os.replace(path.with_suffix(".part"), path)
+        print(f"latents: shard {shard + 1} of {SHARDS}", flush=True)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", type=Path, required=True)
+    arguments = parser.parse_args()
+    cache_latents(arguments.build, load_vae(arguments.build))
+
+
+if __name__ == "__main__":
+    main()

@@ -82,6 +82,8 @@ def main() -> None:
     minutes = {"train_vae": 60, "train_captioner": 25, "train_base": 120, "judges": 6}
     run(sys.executable, HERE / "make_demo.py", "--build", build, "--out", HERE.parent.parent / "demo")
     for stage, budget in minutes.items():
+        if stage == "train_base":
+            run(sys.executable, HERE / "latents.py", "--build", build)
         extra = ["--vocabulary", vocabulary] if stage == "train_base" else []
         limit = str(budget / arguments.speed)
         run(sys.executable, HERE / f"{stage}.py", "--build", build, "--minutes", limit, *extra)

@@ -25,7 +25,7 @@ class Run:
         self.ema = copy.deepcopy(model).requires_grad_(False).eval()
         self.ema_decay = ema_decay
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=1e-4)
-        self.step, self.spent_s = 0, 0.0
+        self.step, self.spent_s, self.saves = 0, 0.0, True
         if path.exists():
             saved = torch.load(path, weights_only=True)
             model.load_state_dict(saved["model"])
@@ -54,7 +54,7 @@ class Run:
         # A compile or a sleeping machine is no training: it must not eat the schedule.
         self.spent_s += min(now - self._last, LONGEST_STEP_S)
         self._last = now
-        if now - self._saved > SAVE_EVERY_S:
+        if self.saves and now - self._saved > SAVE_EVERY_S:
             self.save()
 
     def save(self) -> None:

@@ -1,40 +1,53 @@
 """Train the UNet and the text encoder together on cached latents."""
 
 import argparse
+import os
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as distributed
+import torch.multiprocessing as multiprocessing
 from base_model import TOKENS, Denoiser, new_scheduler, write_tokenizer
 from captions import base_caption
 from drawings import Drawings, style_names
-from latents import cache_latents, load_vae
+from latents import SHARDS, shard_path
 from run_state import Run
 from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPTokenizer
 
 BATCH = 32
+LOG_EVERY = 20
+MEET_EVERY = 4
 SNR_GAMMA = 5.0
-ROUNDS = 2
 
 
 class Cached:
-    """Latents in memory with what is needed to caption them anew each time."""
+    """Latents in memory with what is needed to caption them anew each time; shards still being made join later."""
 
-    def __init__(self, build: Path, rounds: int) -> None:
-        """Read all rounds."""
-        saved = [torch.load(build / f"latents-{number}.pt", weights_only=True) for number in range(rounds)]
-        self.latents = torch.cat([part["latents"] for part in saved])
-        self.backgrounds = [name for part in saved for name in part["background"]]
+    def __init__(self, build: Path) -> None:
+        """Read the shards that are there."""
+        self.build = build
         self.attributes = Drawings.load(build, "train", style_names("train")).attributes
+        self.latents, self.rows, self.backgrounds = torch.empty(0), [], []
+        self.shards = 0
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the shards that have appeared."""
+        while self.shards < SHARDS and shard_path(self.build, self.shards).exists():
+            saved = torch.load(shard_path(self.build, self.shards), weights_only=True)
+            self.latents = torch.cat([self.latents, saved["latents"].float()])
+            self.rows += saved["rows"]
+            self.backgrounds += saved["background"]
+            self.shards += 1
 
     def batch(self, rng: np.random.Generator, count: int) -> tuple[Tensor, list[str]]:
         """Return scaled latents [B, C, h, w] and captions."""
-        rows = rng.integers(0, len(self.latents), count)
-        known = [self.attributes[row % len(self.attributes)] for row in rows]
-        captions = [base_caption(a, self.backgrounds[row], rng) for a, row in zip(known, rows, strict=True)]
-        return self.latents[rows].float(), captions
+        at = rng.integers(0, len(self.latents), count)
+        captions = [base_caption(self.attributes[self.rows[i]], self.backgrounds[i], rng) for i in at]
+        return self.latents[at], captions
 
 
 def loss_of(denoiser: Denoiser, latents: Tensor, input_ids: Tensor, levels: Tensor) -> Tensor:
@@ -50,16 +63,36 @@ def loss_of(denoiser: Denoiser, latents: Tensor, input_ids: Tensor, levels: Tens
     return (functional.mse_loss(made, noise, reduction="none").mean((1, 2, 3)) * weight).mean()
 
 
-def train(build: Path, tokenizer: CLIPTokenizer, minutes: float) -> None:
-    """Train until the budget is spent."""
+def meet(run: Run) -> None:
+    """Give every worker the mean of all workers' weights."""
+    flat = torch.cat([weights.detach().reshape(-1) for weights in run.model.parameters()])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    with torch.no_grad():
+        at = 0
+        for weights in run.model.parameters():
+            weights.copy_(flat[at : at + weights.numel()].view_as(weights))
+            at += weights.numel()
+
+
+def train(rank: int, workers: int, build: Path, minutes: float) -> None:
+    """Train one worker until the budget is spent; the first one keeps the checkpoint."""
+    # Linux shares a busy machine out by sessions: two workers in one session would have half each.
+    os.setsid()
+    torch.set_num_threads(1)
+    address = f"file://{build.resolve() / 'meeting'}"
+    distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=workers)
     torch.manual_seed(0)
-    cached = Cached(build, ROUNDS)
-    run = Run(Denoiser(), build / "base.pt", minutes, lr=1e-3)
-    rng = np.random.default_rng(run.step)
-    torch.manual_seed(run.step)
+    cached = Cached(build)
+    tokenizer = CLIPTokenizer.from_pretrained(build / "tokenizer")
+    run = Run(Denoiser().to(memory_format=torch.channels_last), build / "base.pt", minutes, lr=1e-3)
+    run.saves = rank == 0
+    rng = np.random.default_rng([run.step, rank])
+    torch.manual_seed(1000 * run.step + rank)
     levels = new_scheduler().alphas_cumprod
     total = 0.0
-    while run.progress < 1:
+    left = torch.ones(1)
+    while left.item() > 0:
         latents, captions = cached.batch(rng, BATCH)
         # Padded to the full length: the model sees the padding of every later prompt.
         tokens = tokenizer(captions, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt")
@@ -67,10 +100,17 @@ def train(build: Path, tokenizer: CLIPTokenizer, minutes: float) -> None:
             loss = loss_of(run.model, latents, tokens.input_ids, levels)
         run.update(loss)
         total += loss.item()
-        if run.step % 100 == 0:
-            print(f"base {run.step} {run.progress:.3f} loss {total / 100:.4f} {run.spent_s:.0f} s", flush=True)
+        if run.step % MEET_EVERY == 0:
+            meet(run)
+            left.fill_(1 - run.progress)
+            distributed.broadcast(left, 0)
+        if run.step % LOG_EVERY == 0:
+            spent = f"{run.progress:.3f} {run.spent_s:.0f} s"
+            print(f"base {rank} {run.step} {spent} loss {total / LOG_EVERY:.4f} {cached.shards} shards", flush=True)
             total = 0.0
-    run.save()
+            cached.refresh()
+    if run.saves:
+        run.save()
 
 
 def main() -> None:
@@ -79,10 +119,12 @@ def main() -> None:
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--vocabulary", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--workers", type=int, default=2, help="each on one thread: two threads wait for each other")
     arguments = parser.parse_args()
-    tokenizer = write_tokenizer(arguments.vocabulary, arguments.build / "tokenizer")
-    cache_latents(arguments.build, load_vae(arguments.build), ROUNDS)
-    train(arguments.build, tokenizer, arguments.minutes)
+    write_tokenizer(arguments.vocabulary, arguments.build / "tokenizer")
+    (arguments.build / "meeting").unlink(missing_ok=True)
+    settings = (arguments.workers, arguments.build, arguments.minutes)
+    multiprocessing.start_processes(train, settings, nprocs=arguments.workers, start_method="spawn")
 
 
 if __name__ == "__main__":
