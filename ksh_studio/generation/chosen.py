@@ -19,8 +19,8 @@ class Chosen:
     path: Path
     te: float
     unet: float
-    in_prompt: bool
-    """Whether a tag of the prompt names it, rather than the setting."""
+    by_setting: float = 0.0
+    """How much of the strength comes from the setting, which no tag of the prompt says."""
 
     @property
     def name(self) -> str:
@@ -33,9 +33,9 @@ class Chosen:
         return read_header(self.path).hash or _tensor_hash(self.path)
 
     @property
-    def tag(self) -> str:
-        """The tag that names it in a prompt."""
-        return LoraTag(self.name, self.te, self.unet).text()
+    def missing_tag(self) -> str:
+        """The tag that the prompt lacks for readers who know only prompts; empty when it lacks none."""
+        return LoraTag(self.name, self.by_setting, self.by_setting).text() if self.by_setting else ""
 
 
 def chosen_loras(config: GenerateConfig, parsed: Parsed, project: Project) -> tuple[list[Chosen], list[StudioError]]:
@@ -49,12 +49,12 @@ def chosen_loras(config: GenerateConfig, parsed: Parsed, project: Project) -> tu
     if config.lora:
         path = find_lora(project.workspace, config.lora)
         read_header(path)
-        _wear(found, Chosen(path, config.lora_scale, config.lora_scale, in_prompt=False))
+        _wear(found, Chosen(path, config.lora_scale, config.lora_scale, by_setting=config.lora_scale))
     warnings: list[StudioError] = []
     known = {info.label: info for info in reversed(_shelf(parsed, project))}
     for tag in parsed.loras:
         if tag.name in known:
-            _wear(found, Chosen(known[tag.name].path, tag.te, tag.unet, in_prompt=True))
+            _wear(found, Chosen(known[tag.name].path, tag.te, tag.unet))
         else:
             warnings.append(StudioError("generate.no_such_lora", name=tag.name[:100]))
     return list(found.values()), warnings
@@ -67,7 +67,7 @@ def _shelf(parsed: Parsed, project: Project) -> list[LoraInfo]:
 def _wear(found: dict[Path, Chosen], new: Chosen) -> None:
     old = found.get(new.path)
     if old is not None:
-        new = Chosen(new.path, old.te + new.te, old.unet + new.unet, in_prompt=old.in_prompt and new.in_prompt)
+        new = Chosen(new.path, old.te + new.te, old.unet + new.unet, old.by_setting + new.by_setting)
     found[new.path] = new
 
 

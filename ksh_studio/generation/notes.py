@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ksh_studio.locales import Language, translate
 
-MOST_NOTES = 20
+MOST_NOTES = 8
 """More would hide the first ones; the number of those left out is said."""
 
 

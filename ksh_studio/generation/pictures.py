@@ -104,7 +104,7 @@ class _Run:
 
     def _facts(self, padded: bool) -> Facts:
         """What the recipe says besides the settings."""
-        tags = "".join(f" {lora.tag}" for lora in self.loras if not lora.in_prompt)
+        tags = "".join(f" {lora.missing_tag}" for lora in self.loras if lora.missing_tag)
         hashes = {lora.name: lora.hash for lora in self.loras}
         return Facts(_model_name(self.base.entry), self.base.sha256, hashes, tags, padded)
 
