@@ -16,7 +16,8 @@ HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
 COMMENT = re.compile(r"#[^\n]*+\n?+")
 BARE_WEIGHT = re.compile(r":\s*+[+-]?\d++(?:\.\d*+)?+\s*+$")
 AND = re.compile(r"\bAND\b")
-SCHEDULE = re.compile(r"\[[^\[\]()]*+(?::\s*+\d*+\.?+\d++\s*+|\|[^\[\]()]*+)\]")
+SQUARE = re.compile(r"\[([^\[\]]*+)\]")
+SWITCH = re.compile(r":\s*+(?:\d++(?:\.\d*+)?+|\.\d++)\s*+$")
 
 
 @dataclass(frozen=True)
@@ -117,5 +118,6 @@ def _hints(source: SourceText, notes: Notes) -> None:
         notes.add("prompt.bare_weight", source.position(max(len(text) - 40, 0) + bare.start()))
     for match in AND.finditer(text):
         notes.add("prompt.and_is_text", source.position(match.start()))
-    for match in SCHEDULE.finditer(text):
-        notes.add("prompt.schedule_is_text", source.position(match.start()), text=match.group()[:60])
+    for match in SQUARE.finditer(text):
+        if "|" in match.group(1) or SWITCH.search(match.group(1)[-30:]):
+            notes.add("prompt.schedule_is_text", source.position(match.start()), text=match.group()[:60])

@@ -93,7 +93,12 @@ def test_a_worked_example_means_what_the_syntax_says(text, wanted):
         ("<lora:ksh:strong>", [("lora_unreadable", 0)]),
         ("a <lora:x> (b", [("unclosed", 11)]),
         ("a # (\n(b", [("unclosed", 6)]),
-        ("(soft:1.2), (re:zero), time: now", []),
+        ("(soft:1.2), (re:zero), [re:zero], [flat (ink:1.2)], time: now", []),
+        ("[pencil:oil:0.25] of", [("schedule_is_text", 0)]),
+        ("x [tag: .5 ]", [("schedule_is_text", 2)]),
+        ("[(a:1.2)::10] [b|c]", [("schedule_is_text", 0), ("schedule_is_text", 14)]),
+        ("a AND b", [("and_is_text", 2)]),
+        ("HAND ANDY", []),
     ],
 )
 def test_a_note_stands_at_its_character(text, wanted):
