@@ -1,0 +1,49 @@
+import os
+import signal
+
+import pytest
+
+from ksh_studio.drawings import decoding
+from ksh_studio.drawings.decoding import Decoders
+from ksh_studio.drawings.pixels import Prepared, Unreadable
+from tests.drawings.conftest import picture
+from tests.drawings.test_pixels import data_of
+
+
+def deadly(data):
+    """Stands in for a decoder that a hostile file crashes."""
+    if data == b"kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if data == b"spin":
+        decoding.SECONDS_A_FILE = 1  # this is the child: it knows nothing of what a test patched in its parent
+        decoding._limit_time()
+        while True:
+            pass
+    return real(data)
+
+
+real = decoding._prepare
+
+
+def answers(pairs):
+    with Decoders(2) as decoders:
+        return [(thing, a.key if isinstance(a, Unreadable) else type(a)) for thing, a in decoders.prepare(pairs)]
+
+
+def test_answers_come_in_order_and_things_without_bytes_go_along():
+    good = data_of(picture(1))
+    pairs = [(n, None if n % 3 == 0 else b"text" if n % 3 == 1 else good) for n in range(20)]
+    expected = {0: type(None), 1: "import.reason_no_picture", 2: Prepared}
+    assert answers(pairs) == [(n, expected[n % 3]) for n in range(20)]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL here")
+def test_a_file_that_kills_or_stalls_its_decoder_takes_nothing_else_along(monkeypatch):
+    monkeypatch.setattr(decoding, "_prepare", deadly)
+    good = data_of(picture(1))
+    found = answers([(0, good), (1, b"kill"), (2, good), (3, b"spin"), (4, good), (5, good)])
+    assert found == [
+        (0, Prepared), (1, "import.reason_crashed"), (2, Prepared), (3, "import.reason_crashed"), (4, Prepared),
+        (5, Prepared),
+    ]  # fmt: skip
