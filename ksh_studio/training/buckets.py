@@ -32,17 +32,13 @@ def fit(width: int, height: int, resolution: int, step: int, shape: Literal["buc
     resolution: side of the square whose area a bucket has; step: sides are multiples of it.
     The cut is in the middle. Raises ValueError for a drawing too small for the smallest bucket.
     """
-    enlarged = (
-        min(resolution / width, resolution / height) if shape == "square" else resolution / math.sqrt(width * height)
-    )
-    if enlarged > MAX_UPSCALE:
-        resolution = int(resolution * MAX_UPSCALE / enlarged) // step * step
-    if resolution < step:
-        raise ValueError(f"{width}x{height} is too small")
-    to_width, to_height = (resolution, resolution) if shape == "square" else _bucket(width / height, resolution, step)
-    scale = max(to_width / width, to_height / height)
-    scaled = (max(to_width, round(width * scale)), max(to_height, round(height * scale)))
-    return Crop(to_width, to_height, scaled, (scaled[0] - to_width) // 2, (scaled[1] - to_height) // 2)
+    for side in range(resolution, step - 1, -step):
+        to_width, to_height = (side, side) if shape == "square" else _bucket(width / height, side, step)
+        scale = max(to_width / width, to_height / height)
+        if scale <= MAX_UPSCALE:
+            scaled = (max(to_width, round(width * scale)), max(to_height, round(height * scale)))
+            return Crop(to_width, to_height, scaled, (scaled[0] - to_width) // 2, (scaled[1] - to_height) // 2)
+    raise ValueError(f"{width}x{height} is too small")
 
 
 def buckets(resolution: int, step: int) -> list[tuple[int, int]]:
@@ -53,8 +49,8 @@ def buckets(resolution: int, step: int) -> list[tuple[int, int]]:
         height = min(longest, resolution * resolution // width // step * step)
         if height >= step and max(width, height) <= longest:
             sizes |= {(width, height), (height, width)}
-    shortest = min(resolution, math.ceil(resolution / MAX_ASPECT / step) * step)
-    return sorted(size for size in sizes if min(size) >= min(shortest, resolution)) or [(resolution, resolution)]
+    shortest = max(step, int(resolution / MAX_ASPECT) // step * step)
+    return sorted(size for size in sizes if min(size) >= shortest) or [(resolution, resolution)]
 
 
 def _bucket(aspect: float, resolution: int, step: int) -> tuple[int, int]:

@@ -1,0 +1,78 @@
+import pytest
+
+from ksh_studio.config import TRAIN_PRESETS, TrainConfig
+from ksh_studio.locales import StudioError, translate
+from ksh_studio.models.registry import ANYTHING, BaseEntry
+from ksh_studio.training.plan import resolve, summary
+
+POCKET_LIKE = BaseEntry(
+    "small", "Small", "/x", "folder", native_size=128, bucket_step=16, max_size=512,
+    training={"rank": 32, "lora_alpha": 32, "learning_rate": 0.004, "train_batch_size": 8, "target_modules": "all",
+              "max_train_steps": 600, "validation_steps": 200},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("drawings", "rank", "rate", "dropout", "steps"),
+    [(20, 16, 3e-4, 0.0, 1000), (40, 16, 3e-4, 0.05, 1667), (50, 32, 2e-4, 0.05, 2000), (200, 32, 2e-4, 0.1, 3500),
+     (1000, 32, 1e-4, 0.1, 6000), (9000, 32, 1e-4, 0.1, 12_000)],
+)  # fmt: skip
+def test_open_settings_follow_the_number_of_drawings(drawings, rank, rate, dropout, steps):
+    config = resolve(TrainConfig(), ANYTHING, drawings)
+    assert (config.rank, config.lora_alpha, config.learning_rate) == (rank, rank / 2, rate)
+    assert (config.caption_dropout, config.max_train_steps) == (dropout, steps)
+    assert (config.train_batch_size, config.resolution, config.clip_skip) == (4, 512, 2)
+    assert (config.target_modules, config.base_model) == ("transformer", "anything-v5")
+    assert config.lr_warmup_steps == round(steps / 20)
+    assert config.checkpointing_steps == config.validation_steps == round(steps / 10)
+
+
+def test_nothing_stays_open_but_what_means_off():
+    config = resolve(TrainConfig(snr_gamma=None), ANYTHING, 40)
+    assert [name for name, value in config if value is None] == ["snr_gamma"]
+    assert resolve(config, ANYTHING, 40) == config
+
+
+def test_the_base_models_own_values_come_before_the_table_and_the_artists_before_both():
+    config = resolve(TrainConfig(), POCKET_LIKE, 40)
+    assert (config.rank, config.lora_alpha, config.learning_rate, config.train_batch_size) == (32, 32.0, 0.004, 8)
+    assert (config.target_modules, config.max_train_steps, config.validation_steps) == ("all", 600, 200)
+    assert (config.checkpointing_steps, config.resolution) == (60, 128)
+    config = resolve(TrainConfig(rank=4, target_modules="attention", max_train_steps=50), POCKET_LIKE, 40)
+    assert (config.rank, config.lora_alpha, config.target_modules, config.max_train_steps) == (4, 2.0, "attention", 50)
+
+
+def test_the_original_is_twenty_epochs_of_single_drawings():
+    config = resolve(TrainConfig(**TRAIN_PRESETS["original"]), POCKET_LIKE, 40)
+    assert (config.max_train_steps, config.num_train_epochs, config.train_batch_size) == (800, 20, 1)
+    assert (config.rank, config.lora_alpha, config.target_modules) == (4, 4.0, "attention")
+    assert (config.lr_warmup_steps, config.checkpointing_steps, config.random_flip) == (0, 500, True)
+    assert (config.snr_gamma, config.ema_decay, config.caption_dropout) == (None, 0.0, 0.0)
+
+
+def test_steps_come_from_the_epochs_and_whole_batches():
+    config = resolve(TrainConfig(num_train_epochs=3, train_batch_size=2, gradient_accumulation_steps=4), ANYTHING, 33)
+    assert config.max_train_steps == 3 * 5
+    assert resolve(TrainConfig(num_train_epochs=3, max_train_steps=7), ANYTHING, 33).max_train_steps == 7
+
+
+@pytest.mark.parametrize(
+    ("values", "drawings", "sentence"),
+    [
+        ({}, 0, "no drawing"),
+        ({"resolution": 64}, 5, "from 256 to 2048"),
+        ({"resolution": 500}, 5, "multiple of 64, for example 448"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_sentence(values, drawings, sentence):
+    with pytest.raises(StudioError, match=sentence):
+        resolve(TrainConfig(**values), ANYTHING, drawings)
+
+
+def test_the_summary_is_a_sentence_in_both_languages():
+    key, values = summary(resolve(TrainConfig(), POCKET_LIKE, 40), 40)
+    english = (
+        "40 drawings at 128 px, 600 steps of 8: each drawing is seen about 120 times. Rank 32, learning rate 0.004."
+    )
+    assert translate(key, "en", **values) == english
+    assert "600스텝" in translate(key, "ko", **values)

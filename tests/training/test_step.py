@@ -1,0 +1,166 @@
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ksh_studio.models.loading import load_base
+from ksh_studio.models.registry import base_entry
+from ksh_studio.training.adapter import add_adapter
+from ksh_studio.training.cache import Cache
+from ksh_studio.training.dataset import load_items
+from ksh_studio.training.plan import resolve
+from ksh_studio.training.prepare import prepare
+from ksh_studio.training.session import Session
+from ksh_studio.training.step import Stepper, clip
+
+CPU = torch.device("cpu")
+
+
+def finished(generator):
+    """What a generator of events returns at its end."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as end:
+            return end.value
+
+
+@pytest.fixture
+def stepper(project, drawings, settings, tmp_path):
+    def make(precision="no", **values):
+        entry = base_entry(settings().base_model)
+        config = resolve(settings(mixed_precision=precision, **values), entry, len(drawings))
+        base = load_base(entry, CPU, config.mixed_precision)
+        items, _ = load_items(project, project.settings().trigger, config, entry.bucket_step)
+        data = finished(prepare(base, items, config, Cache(tmp_path / "cache")))
+        session = Session(add_adapter(base, config), config, base.dtype)
+        if config.gradient_checkpointing:
+            base.unet.enable_gradient_checkpointing()
+        return Stepper(base, data, session, list(range(len(data.items))))
+
+    return make
+
+
+def weights(stepper):
+    return {name: parameter.detach().clone() for name, parameter in stepper.session.parameters.items()}
+
+
+class Asked(TorchDispatchMode):
+    """Counts what would make the host wait for the device, or move data between them."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.name()
+        if name in (
+            "aten::_local_scalar_dense",
+            "aten::nonzero",
+            "aten::is_nonzero",
+            "aten::equal",
+            "aten::lift_fresh",
+        ):
+            self.found.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("text_encoder", [False, True])
+def test_a_step_never_waits_for_the_device(text_encoder, stepper):
+    step = stepper(gradient_accumulation_steps=2, train_text_encoder=text_encoder)
+    step()
+    with Asked() as asked:
+        for _ in range(3):
+            step()
+    assert asked.found == []
+
+
+def test_clipping_clips():
+    layers = [torch.nn.Parameter(torch.zeros(3)), torch.nn.Parameter(torch.zeros(2))]
+    for _ in range(2):  # the second time too: a generator would be empty by then
+        for layer in layers:
+            layer.grad = torch.full_like(layer, 100.0)
+        assert clip(layers, 1.0).item() == pytest.approx(100 * 5**0.5)
+        assert torch.cat([layer.grad for layer in layers]).norm().item() == pytest.approx(1.0, rel=1e-4)
+
+
+def test_a_step_that_is_not_finite_moves_nothing(stepper):
+    step = stepper()
+    assert step().tolist()[1] == 1.0
+    before, average = weights(step), {name: value.clone() for name, value in step.session.ema.items()}
+    adam = {name: value.clone() for name, value in step.session.tensors().items() if name.startswith("adam/")}
+    good = step.weights
+    step.weights = good * float("nan")
+    assert step().tolist()[1] == 0.0
+    assert all(torch.equal(before[name], value) for name, value in weights(step).items())
+    after = step.session.tensors()
+    assert all(torch.equal(after[name], value) for name, value in adam.items())
+    assert all(torch.isfinite(value).all() for value in step.session.ema.values()) and average.keys()
+    step.weights = good
+    assert step().tolist()[1] == 1.0
+    assert any(not torch.equal(before[name], value) for name, value in weights(step).items())
+
+
+def test_accumulated_batches_are_one_large_batch(stepper):
+    """Two batches of 2 give the gradient of one batch of 4 of the same drawings and noise."""
+    step = stepper(gradient_accumulation_steps=2, max_grad_norm=1e6)
+    seen = []
+    original = step.compare
+
+    def compare(*values):
+        seen.append(values)
+        return original(*values)
+
+    step.compare = compare
+    gradients = {}
+    step.session.optimizer.zero_grad = lambda set_to_none: gradients.update(
+        {name: parameter.grad.clone() for name, parameter in step.session.parameters.items()}
+    )
+    step()
+    for parameter in step.session.parameters.values():
+        parameter.grad = None
+    start = stepper(gradient_accumulation_steps=2)  # the weights before that step
+    same_size = seen[0][0].shape == seen[1][0].shape
+    losses = [start.compare(*values) for values in seen]
+    (sum(losses) / 2).backward()
+    ups = [name for name in gradients if ".lora_B." in name]
+    for name in ups:
+        assert torch.allclose(gradients[name], start.session.parameters[name].grad, atol=1e-6), (name, same_size)
+
+
+def test_saving_memory_changes_no_gradient(stepper):
+    plain, saving = stepper(), stepper(gradient_checkpointing=True)
+    for _ in range(2):
+        assert torch.equal(plain(), saving())
+    first, second = weights(plain), weights(saving)
+    assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_in_half_precision_the_lora_stays_fp32_and_learns_the_same(precision, dtype, stepper):
+    half, full = stepper(precision, learning_rate=1e-3), stepper(learning_rate=1e-3)
+    losses = [(half().tolist(), full().tolist()) for _ in range(3)]
+    assert half.base.unet.dtype == dtype
+    assert {parameter.dtype for parameter in half.session.parameters.values()} == {torch.float32}
+    assert all(finite == 1.0 for pair in losses for _, finite in pair)
+    assert all(first[0] == pytest.approx(second[0], rel=0.02) for first, second in losses)
+
+
+def test_the_text_encoder_learns_too_at_its_own_rate(stepper):
+    step = stepper(train_text_encoder=True, text_encoder_lr=1e-3, caption_dropout=0.0)
+    before = weights(step)
+    step()
+    step()
+    names = {name.split(".")[0] for name, value in weights(step).items() if not torch.equal(value, before[name])}
+    assert names == {"unet", "text_encoder"}
+    assert [group["base_lr"] for group in step.session.optimizer.param_groups] == [1e-2, 1e-3]
+
+
+def test_the_seed_decides_where_the_lora_begins(stepper):
+    torch.manual_seed(1)
+    first = weights(stepper(seed=3))
+    torch.manual_seed(2)
+    second, other = weights(stepper(seed=3)), weights(stepper(seed=4))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    downs = [name for name in first if ".lora_A." in name]
+    assert downs and not any(torch.equal(first[name], other[name]) for name in downs)
+    assert all(first[name].abs().max() == 0 for name in first if ".lora_B." in name)
