@@ -34,6 +34,7 @@ def describe(event: Event, language: Language) -> str | None:
         case Imported():
             left_out = [f"  {name} = {kept}" for name, kept in event.duplicates]
             left_out += [f"  {name}: {translate(key, language)}" for name, key in event.unreadable]
+            left_out += [f"  {name}: {translate('import.gone', language)}" for name in event.gone]
             values = event.model_dump(include={"added", "known", "captions"})
             return "\n".join([translate("cli.imported", language, **values), *left_out])
         case Step():

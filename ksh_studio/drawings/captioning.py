@@ -59,8 +59,7 @@ def resolved(config: CaptionConfig, entry: CaptionerEntry) -> CaptionConfig:
     wanted = {
         name: value for name, value in entry.generation.items() if getattr(config, name) == getattr(defaults, name)
     }
-    prompt = entry.prompt if config.prompt is None else config.prompt
-    return CaptionConfig.model_validate(config.model_dump() | wanted | {"prompt": prompt})
+    return CaptionConfig.model_validate(config.model_dump() | wanted | {"prompt": config.prompt or entry.prompt})
 
 
 def author_of(entry: CaptionerEntry) -> str:

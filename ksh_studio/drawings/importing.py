@@ -45,6 +45,8 @@ def import_drawings(
 def _refuse_nothing(sources: list[Source], pictures: int) -> None:
     if pictures:
         return
+    if not sources:
+        raise StudioError("import.nothing_chosen")
     label = ", ".join(source.label for source in sources[:SHOWN_NAMES])
     if any(source.items for source in sources):
         raise StudioError("import.no_pictures", name=label)

@@ -111,6 +111,9 @@ def test_a_path_that_is_not_there_is_one_sentence(project, folder):
     with pytest.raises(StudioError) as error:
         list(import_drawings(folder / "없음", project))
     assert error.value.key == "import.not_there"
+    with pytest.raises(StudioError) as error:
+        list(import_drawings([], project))
+    assert error.value.key == "import.nothing_chosen"
 
 
 def test_unreadable_files_are_listed_and_the_rest_comes_in(project, folder):
