@@ -63,6 +63,13 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 VISITOR_PROJECTS = 5
 
 
+@dataclass
+class Turn:
+    """Whose picture is being drawn: only they, or the owner, may stop it."""
+
+    key: str = ""
+
+
 @dataclass(frozen=True)
 class Studio:
     """One running studio: what `build_app` gets and passes to every tab."""
@@ -75,6 +82,7 @@ class Studio:
 
     stories: Stories = field(default_factory=Stories, repr=False, compare=False)
     """The jobs somebody is looking at, read once for all viewers."""
+    turn: Turn = field(default_factory=Turn, repr=False, compare=False)
     probing: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @cached_property

@@ -10,10 +10,12 @@ from ksh_studio.ui.access import Action, Studio, Visit
 from ksh_studio.ui.generate_tab import GenerateTab
 from ksh_studio.ui.guard import guarded
 from ksh_studio.ui.languages import frontend_module, script, t
+from ksh_studio.ui.look import html
 from ksh_studio.ui.markup import note
 from ksh_studio.ui.project import ProjectBar
 from ksh_studio.ui.starting import welcome
 from ksh_studio.ui.train_tab import TrainTab
+from ksh_studio.ui.train_watch import newest_lora
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 TABS = ("caption", "train", "generate")
@@ -34,7 +36,7 @@ def build_app(studio: Studio) -> gr.Blocks:
                 scale=0,
                 min_width=190,
             )
-        greeting = gr.HTML(elem_id="banner")
+        greeting = html("banner")
         bar = project.build(studio)
         timer = gr.Timer(1.0)
         with gr.Tabs(elem_id="stages", selected="caption") as tabs:
@@ -48,19 +50,19 @@ def build_app(studio: Studio) -> gr.Blocks:
         arriving = [language, bar.picker, bar.slug, tabs, *(part for part, _ in restricted)]
         page.load(guarded(studio, "look", arrive([action for _, action in restricted])), None, arriving, **QUIET)
         _languages(studio, page, language, (greeting, first, second, third))
-        _wire(studio, bar, train, generate, (language, tabs))
+        _wire(studio, bar, train, generate, (language, tabs, caption.stamp))
     page.queue(max_size=64, default_concurrency_limit=8)
     return page
 
 
-def _wire(studio: Studio, bar: ProjectBar, train: TrainTab, generate: GenerateTab, head: tuple[Any, Any]) -> None:
+def _wire(studio: Studio, bar: ProjectBar, train: TrainTab, generate: GenerateTab, head: tuple[Any, Any, Any]) -> None:
     """What a change of the project, of the language, or in one tab does in the others."""
-    language, tabs = head
+    language, tabs, stamp = head
     changes = [bar.slug.change, language.input]
     settings = guarded(studio, "look", project.settings_shown(list(bar.settings)))
     gr.on(changes, settings, bar.slug, list(bar.settings.values()), **QUIET)
     plan = guarded(studio, "look", train_tab.show_plan)
-    gr.on(changes, plan, bar.slug, train.plan, inputs_kwargs=train.form, **QUIET)
+    gr.on([*changes, stamp.change], plan, bar.slug, train.plan, inputs_kwargs=train.form, **QUIET)
     drawn = guarded(studio, "look", generate_tab.shown)
     gr.on(changes, drawn, bar.slug, generate_tab.shown_on(generate), **QUIET)
     bar.slug.change(None, bar.slug, None, js=script("address.js"), **QUIET)
@@ -109,7 +111,7 @@ def banner(visit: Visit) -> str:
 
 def use_lora(visit: Visit, slug: str, job: str) -> list[Any]:
     """The newest LoRA of the job shown is chosen in Generate, with the trigger in the prompt."""
-    path = train_tab.newest_lora(visit, slug, job)
+    path = newest_lora(visit, slug, job)
     found = visit.project(slug)
     choices = generate_tab.lora_choices(found, visit.language)
     return [gr.Dropdown(choices=choices, value=path), found.settings().trigger.text, gr.Tabs(selected="generate")]

@@ -8,7 +8,10 @@ from typing import Any
 import gradio as gr
 
 from ksh_studio import jobs
+from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import CAPTION_PRESETS, CaptionConfig
+from ksh_studio.drawings.exporting import export
+from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.jobs import Job
 from ksh_studio.locales import StudioError, translate
 from ksh_studio.models.registry import captioners
@@ -18,6 +21,7 @@ from ksh_studio.ui.caption_view import exported, job_line, report, summary
 from ksh_studio.ui.form import Form, config_from, fields, form_values
 from ksh_studio.ui.guard import guarded, guarded_call
 from ksh_studio.ui.languages import json_texts, script, t
+from ksh_studio.ui.look import html
 from ksh_studio.ui.markup import bar
 from ksh_studio.ui.project import captioner_of, field_with_choices, known_models_only
 from ksh_studio.ui.routes import outgoing
@@ -37,6 +41,8 @@ class CaptionTab:
     """What `app.py` wires to other tabs."""
 
     restricted: list[tuple[gr.blocks.Block, Action]]
+    stamp: gr.Textbox
+    """Changes whenever drawings or captions do."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +58,12 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> CaptionTab:
     gr.Markdown(t("caption_tab.intro"), elem_classes="ksh-intro")
     with gr.Accordion(t("caption_tab.import"), open=False, elem_id="caption-import") as bringing:
         imports = _imports()
-    about = gr.HTML(elem_id="caption-about")
+    about = html("caption-about")
     with gr.Row(elem_classes="ksh-actions"):
         start = gr.Button(t("caption_tab.start"), variant="primary", elem_id="caption-start")
         stop = gr.Button(t("ui.stop"), variant="stop", elem_id="caption-stop", visible=False)
         undo = gr.Button(t("caption_tab.undo"), elem_id="caption-undo")
-    status = gr.HTML(elem_id="caption-status")
+    status = html("caption-status")
     with gr.Accordion(t("ui.settings"), open=False, elem_id="caption-settings") as settings:
         form, preset = _form()
     shows = _grid(studio)
@@ -83,15 +89,15 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> CaptionTab:
         (bringing, "import"), (imports.folder, "server_path"), (imports.read, "server_path"), (start, "caption"),
         (undo, "edit_captions"), (settings, "caption"), (leaving, "export"),
     ]  # fmt: skip
-    return CaptionTab(restricted)
+    return CaptionTab(restricted, stamp)
 
 
 def _grid(studio: Studio) -> list[gr.components.Component]:
     """The drawings with their captions; returns what narrows them down."""
     with gr.Row(elem_classes="ksh-search"):
-        query = gr.Textbox(label=t("caption_tab.search"), elem_id="caption-search", max_lines=1, scale=3)
+        query = gr.Textbox(label=t("caption_tab.search"), elem_id="caption-search", max_lines=1, min_width=280)
         choices = [(t(f"caption_tab.show_{name}"), name) for name in SHOWN]
-        which = gr.Radio(choices, value="all", label=t("caption_tab.show"), elem_id="caption-show", scale=3)
+        which = gr.Radio(choices, value="all", label=t("caption_tab.show"), elem_id="caption-show", min_width=300)
     gr.HTML(
         html_template='<div class="ksh-view"><div></div></div><p class="ksh-none"></p>',
         js_on_load=script("grid.js", texts=json_texts("caption_tab.grid_")),
@@ -107,7 +113,7 @@ def _leaving(studio: Studio, slug: gr.Textbox) -> None:
         kinds, value="imagefolder", label=t("caption_tab.export_as"), elem_id="export-kind", filterable=False
     )
     export = gr.Button(t("caption_tab.export"), elem_id="export-start")
-    ready = gr.HTML(elem_id="export-ready")
+    ready = html("export-ready")
     export.click(guarded(studio, "export", send_out), [slug, kind], ready, **WORK)
 
 
@@ -123,7 +129,7 @@ def _imports() -> _Imports:
         folder = gr.Textbox(label=t("caption_tab.folder"), info=t("caption_tab.folder_info"), elem_id="import-folder",
                             max_lines=1, scale=4)  # fmt: skip
         read = gr.Button(t("caption_tab.read_folder"), elem_id="import-read", scale=1, min_width=120)
-    return _Imports(files, folder, read, gr.HTML(elem_id="import-said"))
+    return _Imports(files, folder, read, html("import-said"))
 
 
 def _form() -> tuple[Form, gr.Radio]:
@@ -165,8 +171,6 @@ def bring_folder(visit: Visit, slug: str, folder: str) -> Iterator[str]:
 
 
 def _bring(visit: Visit, project: Project, source: Path | list[Path]) -> Iterator[str]:
-    from ksh_studio.drawings.importing import import_drawings
-
     said = []
     yield bar(0, 0, translate("ui.phase_import", visit.language))
     for event in import_drawings(source, project):
@@ -202,8 +206,6 @@ def halt(visit: Visit, slug: str) -> None:
 
 def take_back(visit: Visit, slug: str) -> str:
     """Undo the last change of captions in this project."""
-    from ksh_studio.catalogue import Catalogue
-
     with Catalogue(visit.project(slug)) as catalogue:
         undone = catalogue.undo()
     key = "caption_tab.undone" if undone else "caption_tab.nothing_to_undo"
@@ -227,8 +229,6 @@ def poll(visit: Visit, slug: str, seen: str) -> list[Any]:
 
 def send_out(visit: Visit, slug: str, kind: str) -> Iterator[str]:
     """Write the drawings and captions for other programs, as one zip to download."""
-    from ksh_studio.drawings.exporting import export
-
     project = visit.project(slug)
     if kind not in EXPORTS:
         raise StudioError("caption_tab.bad_call")

@@ -17,6 +17,7 @@ from ksh_studio.ui.form import Form, config_from, field
 from ksh_studio.ui.generate_view import gallery, lora_choices, understood
 from ksh_studio.ui.guard import guarded
 from ksh_studio.ui.languages import script, t
+from ksh_studio.ui.look import html
 from ksh_studio.ui.markup import bar, note, notes
 from ksh_studio.ui.project import base_of, known_models_only
 from ksh_studio.ui.recipe_panel import RecipePanel
@@ -48,13 +49,13 @@ def build(studio: Studio, slug: gr.Textbox) -> GenerateTab:
                 go = gr.Button(t("generate_tab.go"), variant="primary", elem_id="generate-go")
                 stop = gr.Button(t("ui.stop"), variant="stop", elem_id="generate-stop")
                 insert = gr.Button(t("generate_tab.insert_trigger"), elem_id="insert-trigger")
-            explained = gr.HTML(elem_id="generate-understood")
+            explained = html("generate-understood")
             form |= _style()
             with gr.Accordion(t("ui.settings"), open=False, elem_id="generate-settings"):
                 form |= _settings()
         with gr.Column(scale=6, min_width=320):
-            status = gr.HTML(elem_id="generate-status")
-            pictures = gr.HTML(elem_id="generate-gallery", js_on_load=script("gallery.js"))
+            status = html("generate-status")
+            pictures = html("generate-gallery", js_on_load=script("gallery.js"))
             panel = RecipePanel.build(studio, slug, form, pictures)
 
     make = guarded(studio, "generate", generate)
@@ -109,6 +110,7 @@ def generate(visit: Visit, slug: str, **values: Any) -> Iterator[tuple[Any, Any]
     language, warned = visit.language, []
     yield bar(0, 0, translate("ui.starting", language)), gr.skip()
     for event in visit.studio.worker.generate(config, project):
+        visit.studio.turn.key = visit.key
         if isinstance(event, Warned):
             warned.append(note(event.text(language), "warn"))
         shown = _said(event, language)
@@ -154,7 +156,9 @@ def _said(event: Event, language: Language) -> str | None:
 
 
 def halt(visit: Visit) -> None:
-    """End the picture being drawn after its current step."""
+    """End the visitor's own picture after its current step; the owner may end anybody's."""
+    if visit.role != "owner" and visit.studio.turn.key != visit.key:
+        raise StudioError("access.not_yours")
     visit.studio.worker.interrupt()
 
 

@@ -34,8 +34,12 @@ def page_texts() -> gr.I18n:
     for language in LANGUAGES:
         texts = sentences("en") | sentences(language)
         # On the page nobody types None: the field is left empty.
-        chosen[language] = {key: text.replace("None:", "Empty:") for key, text in texts.items() if "{" not in text}
+        chosen[language] = {key: _empty(text) for key, text in texts.items() if "{" not in text}
     return gr.I18n(**chosen)
+
+
+def _empty(text: str) -> str:
+    return text.replace("; None:", "; empty:").replace("None:", "Empty:")
 
 
 def language_of(request: gr.Request | Request) -> Language:

@@ -1,6 +1,7 @@
 """How the page looks: quiet greys, one accent, the system's own fonts for both scripts."""
 
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -25,4 +26,11 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
         button_primary_text_color="white",
+        button_large_text_size="*text_md",
+        button_large_text_weight="500",
     )
+
+
+def html(elem_id: str, **options: Any) -> gr.HTML:
+    """A place for HTML written by `markup`; takes no room while it is empty."""
+    return gr.HTML(elem_id=elem_id, elem_classes="ksh-html", **options)

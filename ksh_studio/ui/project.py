@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from ksh_studio import backup
 from ksh_studio.config import ProjectSettings, validated
 from ksh_studio.locales import StudioError, translate
 from ksh_studio.models.registry import (
@@ -20,6 +21,7 @@ from ksh_studio.ui.access import VISITOR_PROJECTS, Action, Studio, Visit
 from ksh_studio.ui.form import Form, config_from, field
 from ksh_studio.ui.guard import guarded
 from ksh_studio.ui.languages import t
+from ksh_studio.ui.look import html
 from ksh_studio.ui.markup import link
 from ksh_studio.ui.routes import outgoing, url
 from ksh_studio.workspace import Project, open_folder
@@ -94,7 +96,7 @@ class _Parts:
         """One zip with everything of the project."""
         with gr.Column(min_width=220):
             begin = gr.Button(t("ui.backup"), elem_id="backup-project")
-            ready = gr.HTML(elem_id="backup-ready")
+            ready = html("backup-ready")
         begin.click(guarded(self.studio, "backup", back_up), self.slug, ready, api_visibility="private")
 
     def restore(self) -> None:
@@ -176,20 +178,16 @@ def show_folder(visit: Visit, slug: str) -> None:
 
 def back_up(visit: Visit, slug: str) -> str:
     """Write the project's zip and show the link to it."""
-    from ksh_studio.backup import back_up as write
-
     project = visit.project(slug)
     folder = outgoing(project, "backup")
     target = folder / f"{project.slug}-backup.zip"
-    write(project, target)
+    backup.back_up(project, target)
     return link(url(project, "backup", target.name), translate("ui.download", visit.language), target.name)
 
 
 def restore(visit: Visit, upload: str) -> tuple[gr.Dropdown, str]:
     """A backed-up project comes back beside the others."""
-    from ksh_studio.backup import restore as read
-
-    project = read(Path(upload), visit.workspace)
+    project = backup.restore(Path(upload), visit.workspace)
     return _picked(visit, project.slug), project.slug
 
 

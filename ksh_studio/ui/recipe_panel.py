@@ -13,6 +13,7 @@ from ksh_studio.ui.form import Form, form_values
 from ksh_studio.ui.generate_view import picture_or_error
 from ksh_studio.ui.guard import guarded
 from ksh_studio.ui.languages import t
+from ksh_studio.ui.look import html
 from ksh_studio.ui.markup import esc, link
 from ksh_studio.ui.routes import url
 from ksh_studio.workspace import inside, open_folder
@@ -31,7 +32,7 @@ class RecipePanel:
     def build(studio: Studio, slug: gr.Textbox, form: Form, pictures: gr.HTML) -> "RecipePanel":
         """The panel under the gallery; `pictures` says which picture was clicked."""
         chosen = gr.Textbox(visible="hidden", elem_id="generate-chosen", label="picture", container=False)
-        large = gr.HTML(elem_id="generate-large")
+        large = html("generate-large")
         with gr.Row(elem_classes="ksh-actions"):
             reuse = gr.Button(t("generate_tab.reuse"), elem_id="reuse-recipe", visible=False)
             seed = gr.Button(t("generate_tab.reuse_seed"), elem_id="reuse-seed", visible=False)

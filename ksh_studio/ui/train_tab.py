@@ -7,18 +7,18 @@ import gradio as gr
 
 from ksh_studio import jobs
 from ksh_studio.config import TRAIN_PRESETS, TrainConfig
-from ksh_studio.jobs import Job
-from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.locales import StudioError, translate
 from ksh_studio.models.registry import base_entry
 from ksh_studio.ui.access import Action, Studio, Visit
 from ksh_studio.ui.counting import drawings_of
 from ksh_studio.ui.form import Form, chosen_numbers, config_from, fields, form_values, open_fields
 from ksh_studio.ui.guard import guarded
 from ksh_studio.ui.languages import t
+from ksh_studio.ui.look import html
 from ksh_studio.ui.markup import note
 from ksh_studio.ui.project import base_of, known_models_only
-from ksh_studio.ui.train_view import headline, loss_chart, results, timeline
-from ksh_studio.workspace import Project, open_folder
+from ksh_studio.ui.train_watch import choose, end_now, go_on, halt, poll, show_folder
+from ksh_studio.workspace import Project
 
 PLAIN = ("name", "max_train_steps", "rank", "learning_rate", "resolution", "random_flip")
 HIDDEN = ("base_model",)
@@ -54,17 +54,17 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> TrainTab:
     )
     with gr.Accordion(t("ui.settings"), open=False, elem_id="train-settings"):
         form = _form()
-    plan = gr.HTML(elem_id="train-plan")
+    plan = html("train-plan")
     with gr.Row(elem_classes="ksh-actions"):
         start = gr.Button(t("train_tab.start"), variant="primary", elem_id="train-start")
         stop = gr.Button(t("ui.stop"), variant="stop", elem_id="train-stop", visible=False)
         resume = gr.Button(t("train_tab.resume"), elem_id="train-resume", visible=False)
         kill = gr.Button(t("train_tab.kill"), variant="stop", elem_id="train-kill", visible=False)
     chosen = gr.Textbox(visible="hidden", elem_id="train-job", label="job", container=False)
-    status = gr.HTML(elem_id="train-status")
-    chart = gr.HTML(elem_id="train-chart")
-    previews = gr.HTML(elem_id="train-previews")
-    result = gr.HTML(elem_id="train-result")
+    status = html("train-status")
+    chart = html("train-chart")
+    previews = html("train-previews")
+    result = html("train-result")
     with gr.Row(elem_classes="ksh-actions"):
         use = gr.Button(t("train_tab.use"), variant="primary", elem_id="train-use", visible=False)
         show = gr.Button(t("ui.open_folder"), elem_id="train-open-folder", visible=False)
@@ -156,107 +156,3 @@ def train(visit: Visit, slug: str, chosen: str, **values: Any) -> str:
     job = jobs.create(project, "train", config)
     jobs.begin(job)
     return job.id
-
-
-def job_shown(project: Project, chosen: str) -> Job | None:
-    """The training job that the page shows: the one chosen, else the newest; None when there is none."""
-    found = jobs.jobs_of(project, "train")
-    return next((job for job in found if job.id == chosen), found[0] if found else None)
-
-
-def _wanted(visit: Visit, slug: str, chosen: str) -> Job:
-    job = job_shown(visit.project(slug), chosen)
-    if job is None:
-        raise StudioError("job.unknown", name=str(chosen)[:80])
-    return job
-
-
-def halt(visit: Visit, slug: str, chosen: str) -> None:
-    """Ask the job to finish its step, save and end."""
-    jobs.stop(_wanted(visit, slug, chosen))
-
-
-def end_now(visit: Visit, slug: str, chosen: str) -> None:
-    """End a job that does not answer."""
-    jobs.kill(_wanted(visit, slug, chosen))
-
-
-def go_on(visit: Visit, slug: str, chosen: str) -> str:
-    """Resume a job that was stopped or ended unexpectedly."""
-    job = _wanted(visit, slug, chosen)
-    visit.studio.worker.end()
-    jobs.begin(job)
-    return job.id
-
-
-def choose(visit: Visit, slug: str, job: str) -> str:
-    """Show an earlier job."""
-    return _wanted(visit, slug, job).id
-
-
-def show_folder(visit: Visit, slug: str, chosen: str) -> None:
-    """Open the job's LoRA folder on the machine the studio runs on."""
-    job = _wanted(visit, slug, chosen)
-    open_folder(job.loras if job.loras.is_dir() else job.folder)
-
-
-def poll(visit: Visit, slug: str, chosen: str, seen: str) -> list[Any]:
-    """Everything the tab shows of the job; nothing is sent when nothing is new."""
-    if not slug:
-        return [gr.skip()] * 12
-    project = visit.project(slug)
-    job = job_shown(project, chosen)
-    past = jobs.jobs_of(project, "train")
-    if job is None:
-        now = f"{slug} {visit.language}"
-        return [gr.skip()] * 12 if seen == now else [now, *_nothing(visit)]
-    story, status = visit.studio.stories.of(job), jobs.status(job)
-    signature = (slug, job.id, visit.language, status.state, len(past), len(story.steps), len(story.previews),
-                 len(story.loras), len(story.warnings), str(story.progress), str(story.final))  # fmt: skip
-    now = "|".join(map(str, signature))
-    if now == seen:
-        return [gr.skip()] * 12
-    return [now, *_shown(visit, project, job, past)]
-
-
-def _nothing(visit: Visit) -> list[Any]:
-    hidden = gr.update(visible=False)
-    start = gr.update(visible=visit.may("train"), interactive=True)
-    key = "train_tab.empty" if visit.may("train") else "train_tab.not_here"
-    text = note(translate(key, visit.language))
-    return [text, "", "", "", start, hidden, hidden, hidden, hidden, hidden, hidden]
-
-
-def _shown(visit: Visit, project: Project, job: Job, past: list[Job]) -> list[Any]:
-    story, status, language = visit.studio.stories.of(job), jobs.status(job), visit.language
-    mine, alive = visit.may("train"), status.alive
-    can_resume = status.state in ("stopped", "failed", "ended unexpectedly") and job.checkpoints.is_dir()
-    return [
-        headline(status, story, language, log=visit.may("read_log")),
-        loss_chart(story, language),
-        timeline(project, story.previews, language),
-        results(project, job, story, language, visit.may("download_lora")),
-        gr.update(visible=mine and not alive),
-        gr.update(visible=mine and alive),
-        gr.update(visible=mine and can_resume),
-        gr.update(visible=mine and status.state == "not answering"),
-        gr.update(visible=bool(story.loras)),
-        gr.update(visible=visit.may("open_folder") and visit.studio.mode == "local"),
-        gr.update(visible=len(past) > 1, choices=[(_title(other, language), other.id) for other in past], value=job.id),
-    ]
-
-
-def _title(job: Job, language: Language) -> str:
-    state = translate(f"ui.state_{jobs.status(job).state.replace(' ', '_')}", language)
-    return f"{job.id} · {state}"
-
-
-def newest_lora(visit: Visit, slug: str, chosen: str) -> str:
-    """Path inside the workspace of the last LoRA of the job shown. Raises StudioError when it has none."""
-    project = visit.project(slug)
-    job = _wanted(visit, slug, chosen)
-    saved = visit.studio.stories.of(job).loras
-    if not saved:
-        raise StudioError("train_tab.no_lora")
-    last = max(saved, key=lambda lora: lora.step)
-    return (project.root / last.path).relative_to(project.workspace.root).as_posix()

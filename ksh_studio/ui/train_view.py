@@ -1,7 +1,7 @@
 """A training job as the page shows it: state, loss, previews, results. Pure functions from events to HTML."""
 
-from ksh_studio.events import Finished, Preview
-from ksh_studio.jobs import Job, JobStatus
+from ksh_studio.events import Finished, LoraSaved, Preview
+from ksh_studio.jobs import JobStatus
 from ksh_studio.locales import Language, translate
 from ksh_studio.ui.markup import bar, details, esc, note, notes
 from ksh_studio.ui.routes import url
@@ -10,6 +10,7 @@ from ksh_studio.workspace import Project
 
 WIDTH, HEIGHT = 640, 180
 LEFT, BOTTOM = 44, 20
+FIGURES = ("steps", "seconds", "steps_per_second", "images_seen", "final_loss")
 
 
 def duration(seconds: float, language: Language) -> str:
@@ -108,17 +109,28 @@ def _step_name(step: int, language: Language) -> str:
     return translate("train_tab.step", language, step=step) if step else translate("train_tab.before", language)
 
 
-def results(project: Project, job: Job, story: Story, language: Language, may_download: bool) -> str:
+def results(project: Project, story: Story, language: Language, may_download: bool) -> str:
     """The LoRA files of the job, newest first, with their links, and what was measured."""
-    items = []
-    for lora in sorted(story.loras, key=lambda saved: saved.step, reverse=True):
-        path = project.root / lora.path
-        size = f"{path.stat().st_size / 1e6:.1f} MB" if path.is_file() else ""
-        name = f"{esc(path.name)} <small>{esc(_step_name(lora.step, language))} · {size}</small>"
-        address = esc(url(project, "lora", lora.path.removeprefix("jobs/")))
-        download = f'<a class="ksh-link" href="{address}" download>{esc(translate("ui.download", language))}</a>'
-        items.append(f"<li><span>{name}</span>{download if may_download else ''}</li>")
+    saved = sorted(story.loras, key=lambda lora: lora.step, reverse=True)
+    items = [_file(project, lora, language, may_download) for lora in saved]
+    older = f"<details class='ksh-details'><summary>{esc(translate('train_tab.older', language, count=len(items) - 1))}"
+    older += f'</summary><ul class="ksh-files">{"".join(items[1:])}</ul></details>'
+    listed = f'<ul class="ksh-files">{items[0]}</ul>' if items else ""
+    listed += older if len(items) > 1 else ""
     figures = story.final.figures if isinstance(story.final, Finished) else {}
-    measured = " · ".join(f"{esc(name.replace('_', ' '))}: {value:.4g}" for name, value in sorted(figures.items()))
-    listed = f'<ul class="ksh-files">{"".join(items)}</ul>' if items else ""
+    measured = " · ".join(_figure(name, value, language) for name, value in figures.items() if name in FIGURES)
     return listed + (f'<p class="ksh-figures">{measured}</p>' if measured else "")
+
+
+def _file(project: Project, lora: LoraSaved, language: Language, may_download: bool) -> str:
+    path = project.root / lora.path
+    size = f"{path.stat().st_size / 1e6:.1f} MB" if path.is_file() else ""
+    name = f"{esc(path.name)} <small>{esc(_step_name(lora.step, language))} · {size}</small>"
+    address = esc(url(project, "lora", lora.path.removeprefix("jobs/")))
+    download = f'<a class="ksh-link" href="{address}" download>{esc(translate("ui.download", language))}</a>'
+    return f"<li><span>{name}</span>{download if may_download else ''}</li>"
+
+
+def _figure(name: str, value: float, language: Language) -> str:
+    shown = duration(value, language) if name == "seconds" else f"{value:.4g}"
+    return esc(f"{translate(f'train_tab.figure_{name}', language)} {shown}")
