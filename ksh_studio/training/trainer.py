@@ -135,7 +135,7 @@ def _set_up(config: TrainConfig, project: Project, job: Job, began: float) -> Ge
     entry = base_entry(config.base_model)
     items, warnings = load_items(project, job.file.trigger, config, entry.bucket_step)
     yield Progress(phase="load", done=0, total=1)
-    base = load_base(entry, device, config.mixed_precision)
+    base = load_base(entry, device, config.mixed_precision, config.attention)
     yield Progress(phase="load", done=1, total=1)
     yield Started(stage="train", total=config.max_train_steps, device=f"{device.type}, {_spoken(base.dtype)}")
     for warning in warnings:

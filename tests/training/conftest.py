@@ -100,5 +100,5 @@ def lesson(project, drawings, settings):
 def read_every_step(monkeypatch):
     """So that a stop at a step comes at that step; and previews of two denoising steps."""
     monkeypatch.setattr("ksh_studio.training.readings.EVERY_SECONDS", 0.0)
-    quick = {"num_inference_steps": 2}
+    quick = {"num_inference_steps": 2, "bucket_step": 16}
     monkeypatch.setattr("ksh_studio.training.trainer.base_entry", lambda name: replace(base_entry(name), **quick))

@@ -1,4 +1,23 @@
+import json
+
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+
+from ksh_studio import jobs
+from ksh_studio.catalogue import Catalogue
+from ksh_studio.config import TRAIN_PRESETS, GenerateConfig
+from ksh_studio.events import to_line
+from ksh_studio.generation.drawing import draw
+from ksh_studio.locales import StudioError
+from ksh_studio.lora.attach import attach
+from ksh_studio.lora.header import list_loras
+from ksh_studio.models.loading import load_base
+from ksh_studio.models.registry import base_entry
+from ksh_studio.training.checkpoint import load_newest, save_checkpoint
+from ksh_studio.training.step import Stepper
+from ksh_studio.training.trainer import train
 
 
 def kinds(said):
@@ -20,3 +39,169 @@ def test_a_run_says_everything_and_ends_in_a_lora(lesson):
     assert started.total == 6 and started.device == "cpu, fp32"
     assert said[-1].kind == "finished" and said[-1].figures["steps"] == 6 and said[-1].figures["images_seen"] == 12
     assert said[-1].figures["final_loss"] == pytest.approx(steps[-1].ema_loss, abs=1e-4)
+
+
+def last(said):
+    return said[-1].kind, getattr(said[-1], "key", "")
+
+
+def test_the_lora_says_what_it_is(lesson):
+    made = lesson(max_train_steps=2)
+    made.run()
+    (info,) = list_loras(made.project.workspace, made.project)
+    assert info.trigger == "drawn by KSH drawing style" and info.step == 2 and info.rank == 4 and info.alpha == 2.0
+    assert info.base == info.only_for == "base" and info.label == "ksh-000002"
+    meta = info.metadata
+    assert all("/" not in value for key, value in meta.items() if key != "modelspec.architecture")
+    assert (meta["ss_num_train_images"], meta["ss_seed"], meta["ss_learning_rate"]) == ("5", "42", "0.01")
+    counts = [bucket["count"] for bucket in json.loads(meta["ss_bucket_info"])["buckets"].values()]
+    assert sorted(counts) == [1, 1, 3]
+    assert info.path.with_suffix(".json").is_file() and info.path.with_suffix(".png").is_file()
+
+
+def test_the_lora_draws_what_the_last_preview_shows(lesson):
+    made = lesson(max_train_steps=3, learning_rate=0.1)
+    made.run()
+    before, after = made.of("preview")
+    base = load_base(base_entry(made.job.file.settings["base_model"]), torch.device("cpu"), "no")
+    request = GenerateConfig(prompt="a girl", seed=42, num_inference_steps=2, clip_skip=1)
+
+    def apart(event, picture):
+        shown = np.asarray(Image.open(made.project.root / event.path), dtype=int)
+        return np.abs(shown - np.asarray(picture, dtype=int)).max()
+
+    assert apart(before, draw(base, request, [42])[0]) == 0  # step 0 is the base's own picture, to the bit
+    attach(base, made.project.root / made.of("lora")[-1].path)
+    with_lora = draw(base, request, [42])[0]
+    assert apart(before, with_lora) > 2
+    assert apart(after, with_lora) <= 1  # the file holds fp16
+
+
+def test_stopping_before_the_first_step_is_clean(lesson):
+    made = lesson()
+    jobs.stop(made.job)
+    stop = made.job.control / "stop"
+    said = list(jobs.run(made.job, lambda job: train(job.file.config(), job.project, job)))
+    assert stop.exists() and last(said) == ("stopped", "train.stopped")
+    assert not [event for event in said if event.kind in ("step", "checkpoint", "lora")]
+    assert made.run()[-1].kind == "finished"
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_again_and_says_so(lesson):
+    made = lesson(max_train_steps=4)
+    for event in train(made.job.file.config(), made.project, made.job):
+        with made.job.events_file.open("ab") as file:
+            file.write(to_line(event))
+        if event.kind == "step" and event.step == 2:
+            break
+    said = made.run()
+    assert [event.step for event in said if event.kind == "resumed"] == [0]
+    assert [event.step for event in made.of("step")] == [1, 2, 3, 4]
+
+
+def test_values_that_are_not_finite_stop_the_run_and_keep_the_last_good_state(lesson, monkeypatch):
+    made = lesson(max_train_steps=40)
+    original = Stepper.loss
+
+    def loss(self, bucket, items, rows, index):
+        value = original(self, bucket, items, rows, index)
+        return value * float("nan") if index in (1, 3, 4, 5, 6, 7) else value
+
+    monkeypatch.setattr(Stepper, "loss", loss)
+    said = made.run()
+    assert last(said) == ("failed", "train.diverged") and said[-1].values["step"] == "8"
+    skipped = [event.values["step"] for event in said if getattr(event, "key", "") == "train.not_finite"]
+    assert skipped == ["2", "4", "5", "6", "7", "8"]
+    tensors = load_newest(made.job.checkpoints).tensors
+    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+    attach(load_base(base_entry(made.job.file.settings["base_model"]), torch.device("cpu"), "no"),
+           made.project.root / made.of("lora")[-1].path)  # fmt: skip
+
+
+def test_no_drawings_is_one_sentence(lesson, drawings):
+    made = lesson()
+    with Catalogue(made.project) as catalogue:
+        for drawing in drawings:
+            catalogue.exclude(drawing.id)
+    assert last(made.run()) == ("failed", "train.no_drawings")
+
+
+def test_a_base_that_is_not_there_is_one_sentence(lesson):
+    assert lesson(base_model="/nowhere/model").run()[-1].key == "models.not_there"
+
+
+def test_drawings_without_captions_are_counted(lesson, drawings):
+    made = lesson(max_train_steps=1)
+    with Catalogue(made.project) as catalogue:
+        catalogue.save_caption(drawings[0].id, "")
+        catalogue.save_caption(drawings[1].id, "")
+    (warning,) = [event for event in made.run() if event.kind == "warned"]
+    assert warning.key == "train.no_captions" and warning.values == {"count": "2", "total": "5"}
+
+
+def test_changed_captions_are_told_when_a_job_goes_on(lesson, drawings):
+    made = lesson(max_train_steps=4)
+    made.run(stop_after=2)
+    with Catalogue(made.project) as catalogue:
+        catalogue.save_caption(drawings[0].id, "something new")
+    assert [event.key for event in made.run() if event.kind == "warned"] == ["train.data_changed"]
+
+
+def test_too_little_memory_is_a_sentence_with_numbers(lesson, monkeypatch):
+    def full(self):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Stepper, "__call__", full)
+    said = lesson().run()
+    assert last(said) == ("failed", "train.out_of_memory")
+    assert said[-1].text().startswith("The memory of this computer is not enough for 2 drawings of 64 px at rank 4")
+
+
+def test_a_preview_that_fails_does_not_end_the_run(lesson, monkeypatch):
+    def broken(*_):
+        raise StudioError("generate.not_finite", base="x")
+
+    monkeypatch.setattr("ksh_studio.training.previews.draw", broken)
+    said = lesson(max_train_steps=2).run()
+    assert said[-1].kind == "finished"
+    assert {event.key for event in said if event.kind == "warned"} == {"train.preview_failed"}
+
+
+def test_a_full_disk_ends_clearly_and_keeps_what_was_saved(lesson, monkeypatch):
+    made = lesson(max_train_steps=6, checkpointing_steps=2)
+
+    def full(folder, step, tensors, state):
+        if step > 2:
+            raise StudioError("disk.full", path=folder)
+        return save_checkpoint(folder, step, tensors, state)
+
+    monkeypatch.setattr("ksh_studio.training.saving.save_checkpoint", full)
+    assert last(made.run()) == ("failed", "disk.full")
+    monkeypatch.undo()
+    assert [event.step for event in made.run() if event.kind == "resumed"] == [2]
+    assert made.of("step")[-1].step == 6
+
+
+@pytest.mark.parametrize("tracker", ["wandb", "trackio", "tensorboard"])
+def test_a_tracker_that_is_not_installed_is_one_sentence(tracker, lesson):
+    said = lesson(report_to=tracker).run()
+    assert last(said) == ("failed", "train.tracker_missing")
+    assert f"pip install {tracker}" in said[-1].text()
+
+
+def test_the_original_preset_trains(lesson):
+    preset = dict(TRAIN_PRESETS["original"]) | {"resolution": 64, "max_train_steps": 3, "num_train_epochs": None}
+    made = lesson(**preset)
+    assert made.run()[-1].kind == "finished"
+    (info,) = list_loras(made.project.workspace, made.project)
+    assert info.rank == 4 and info.alpha == 4.0 and info.modules == 4 * 8
+    assert [event.learning_rate for event in made.of("step")][0] == 1e-4
+
+
+def test_prompts_made_of_captions_show_leakage(lesson):
+    made = lesson(max_train_steps=1, validation_prompts=())
+    made.run()
+    prompts = [event.prompt for event in made.of("preview") if event.step == 0]
+    trigger = "drawn by KSH drawing style"
+    assert len(prompts) == 3 and [prompt.endswith(trigger) for prompt in prompts] == [True, True, False]
+    assert prompts[2] == prompts[0].removesuffix(f" {trigger}")

@@ -1,0 +1,143 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ksh_studio.catalogue import Catalogue
+from ksh_studio.models.loading import load_base
+from ksh_studio.models.registry import base_entry
+from ksh_studio.training import prepare as preparing
+from ksh_studio.training.cache import Cache
+from ksh_studio.training.dataset import digest_of, load_items
+from ksh_studio.training.plan import resolve
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def base(base_folder):
+    return load_base(base_entry(str(base_folder)), CPU, "no")
+
+
+@pytest.fixture
+def ready(project, drawings, settings, base, tmp_path, monkeypatch):
+    """Prepares the project's drawings; counts how many pictures and captions went through a model."""
+    calls = {"pictures": 0, "captions": 0}
+    encode_pictures, encode_tokens = preparing.encode_pictures, preparing.encode_tokens
+
+    def pictures(base, images, flip):
+        calls["pictures"] += len(images)
+        return encode_pictures(base, images, flip)
+
+    def tokens(base, ids, clip_skip):
+        calls["captions"] += len(ids)
+        return encode_tokens(base, ids, clip_skip)
+
+    monkeypatch.setattr(preparing, "encode_pictures", pictures)
+    monkeypatch.setattr(preparing, "encode_tokens", tokens)
+
+    def run(**values):
+        calls.update(pictures=0, captions=0)
+        entry = replace(base.entry, bucket_step=16)
+        config = resolve(settings(**values), entry, len(drawings))
+        items, warnings = load_items(project, project.settings().trigger, config, 16)
+        steps, said = preparing.prepare(base, items, config, Cache(tmp_path / "cache")), list(warnings)
+        while True:
+            try:
+                said.append(next(steps))
+            except StopIteration as end:
+                return end.value, dict(calls), said
+
+    return run
+
+
+def test_everything_is_computed_once(ready):
+    first, calls, said = ready()
+    assert calls == {"pictures": 5, "captions": 6}  # five captions and the empty one
+    assert {event.phase for event in said} == {"latents", "captions"}
+    second, calls, _ = ready()
+    assert calls == {"pictures": 0, "captions": 0}
+    assert torch.equal(first.embeddings, second.embeddings)
+    assert all(
+        torch.equal(a, b) and a.stride() == b.stride() for a, b in zip(first.latents, second.latents, strict=True)
+    )
+
+
+def test_only_what_changed_is_computed_again(ready, project, drawings):
+    before, _, _ = ready()
+    with Catalogue(project) as catalogue:
+        catalogue.save_caption(drawings[2].id, "a boy")
+    after, calls, _ = ready()
+    assert calls == {"pictures": 0, "captions": 1}
+    changed = [row for row in range(6) if not torch.equal(before.embeddings[row], after.embeddings[row])]
+    assert [before.items[row].id for row in changed] == [drawings[2].id]
+    assert digest_of(before.items) != digest_of(after.items)
+
+
+@pytest.mark.parametrize(
+    ("values", "again"),
+    [
+        ({"resolution": 96}, {"pictures": 5, "captions": 0}),
+        ({"random_flip": False}, {"pictures": 5, "captions": 0}),
+        ({"crop": "square"}, {"pictures": 2, "captions": 0}),  # the others are square already
+        ({"clip_skip": 2}, {"pictures": 0, "captions": 6}),
+        ({"rank": 8, "seed": 9, "learning_rate": 0.5}, {"pictures": 0, "captions": 0}),
+    ],
+)
+def test_a_setting_recomputes_what_it_decides(values, again, ready):
+    ready()
+    assert ready(**values)[1] == again
+
+
+def test_latents_are_the_vaes_mean_scaled_and_mirrored(ready, base):
+    data, _, _ = ready()
+    bucket, row = data.place[0]
+    picture = preparing.pixels(data.items[0])[None]  # [1, 3, H, W]
+    with torch.no_grad():
+        for side, shown in enumerate((picture, picture.flip(-1))):
+            wanted = base.vae.encode(shown).latent_dist.mean * 0.18215
+            assert torch.allclose(data.latents[bucket][row, side], wanted[0], atol=1e-5)
+    assert data.latents[bucket].shape[1:] == (2, 4, 8, 8)
+    assert -1 <= picture.min() < picture.max() <= 1
+
+
+def test_drawings_keep_their_shape(ready):
+    data, _, _ = ready()
+    sides = sorted((value.shape[-1], value.shape[-2]) for value in data.latents)
+    assert sides == [(6, 10), (8, 8), (10, 6)] and sorted(bucket for bucket, _ in data.place) == [0, 1, 1, 1, 2]
+
+
+def test_captions_carry_the_trigger_once(ready):
+    data, _, _ = ready()
+    trigger = "drawn by KSH drawing style"
+    assert all(item.caption.count(trigger) == 1 and item.caption.endswith(trigger) for item in data.items)
+
+
+def test_long_captions_are_not_cut(ready, project, drawings):
+    with Catalogue(project) as catalogue:
+        catalogue.save_caption(drawings[0].id, "a " * 200)
+    data, _, _ = ready()
+    assert data.embeddings.shape == (6, 77 * 3, 32)
+    assert torch.equal(data.embeddings[1, 77:154], data.embeddings[-1, :77])  # shorter ones: the empty caption follows
+
+
+def test_a_torn_cache_file_is_made_again(ready, tmp_path):
+    ready()
+    for file in (tmp_path / "cache").rglob("*.safetensors"):
+        file.write_bytes(file.read_bytes()[:40])
+    assert ready()[1] == {"pictures": 5, "captions": 6}
+
+
+def test_drawings_that_cannot_be_read_are_named_and_left_out(ready, project, drawings):
+    drawings[0].path(project).write_bytes(b"not a picture")
+    drawings[1].path(project).unlink()
+    data, _, said = ready()
+    assert [item.id for item in data.items] == sorted_ids(project, drawings[2:])
+    keys = [event.key for event in said if hasattr(event, "key")]
+    assert keys == ["train.drawing_gone", "train.drawing_unreadable"]
+    assert data.embeddings.shape[0] == 4 and len(data.place) == 3
+
+
+def sorted_ids(project, kept):
+    with Catalogue(project) as catalogue:
+        return [drawing.id for drawing in catalogue.drawings() if drawing.id in {one.id for one in kept}]
