@@ -105,8 +105,9 @@ def test_previews_stand_in_a_row_a_prompt_from_before_training_on(project):
 
 
 def test_results_link_the_newest_file_to_who_may_download(project):
-    job = job_with(project, *(LoraSaved(step=n, path=f"jobs/j/loras/demo-{n}.safetensors") for n in (10, 20)),
-                   Checkpoint(step=20, path="c"), Finished(key="train.finished", figures={"seconds": 90.0}))  # fmt: skip
+    saved = [LoraSaved(step=step, path=f"jobs/j/loras/demo-{step}.safetensors") for step in (10, 20)]
+    finished = Finished(key="train.finished", figures={"seconds": 90.0})
+    job = job_with(project, *saved, Checkpoint(step=20, path="c"), finished)
     story = Stories().of(job)
     shown = results(project, story, "en", may_download=True)
     assert shown.index("demo-20") < shown.index("demo-10") and shown.count("download>") == 2

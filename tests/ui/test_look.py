@@ -1,0 +1,109 @@
+"""The page in a real Chromium: no sideways scrolling, nothing fetched from elsewhere, no script of a visitor."""
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from ksh_studio.catalogue import Catalogue, NewDrawing
+from ksh_studio.config import ProjectSettings, Trigger
+from tests.ui.browser import chromium, demo_of, open_studio, visit
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+SCRIPT = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>'
+
+
+def test_every_tab_fits_in_light_and_dark_on_a_phone_and_in_both_languages(workspace):
+    demo_of(workspace, 3, "a person")
+    with open_studio(workspace) as address, chromium() as browser:
+        for width, scheme, locale, name in (
+            (1300, "light", "en-US", "Train"),
+            (390, "dark", "ko-KR", "학습"),
+            (390, "light", "en-US", "Train"),
+        ):
+            page = browser.new_context(
+                viewport={"width": width, "height": 900}, color_scheme=scheme, locale=locale
+            ).new_page()
+            said, asked = [], []
+            page.on(
+                "console", lambda message, said=said: said.append(message.text) if message.type == "error" else None
+            )
+            page.on("pageerror", lambda error, said=said: said.append(str(error)))
+            page.on("request", lambda request, asked=asked: asked.append(request.url))
+            page.goto(address)
+            expect(page.get_by_role("tab", name=re.compile(name))).to_be_visible(timeout=30_000)
+            for number in range(3):
+                page.get_by_role("tab").nth(number).click()
+                page.wait_for_timeout(600)
+                wide, room = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+                assert wide <= room, (width, locale, number)
+            assert said == []
+            assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+            page.context.close()
+
+
+def test_the_language_switch_changes_everything_and_loses_nothing(workspace):
+    demo_of(workspace, 2)
+    with open_studio(workspace) as address, chromium() as browser:
+        page = visit(browser, address)
+        expect(page.locator("#caption-about")).to_contain_text("2 drawings")
+        page.locator("#new-project-name").get_by_role("textbox").fill("kept")
+        page.locator("#language label").nth(1).click()
+        expect(page.locator("#caption-about")).to_contain_text("그림 2장")
+        expect(page.locator("#caption-start")).to_have_text("캡션 붙이기")
+        expect(page.get_by_role("tab").nth(2)).to_contain_text("생성")
+        expect(page.locator(".ksh-card textarea").first).to_have_attribute("placeholder", "캡션 없음")
+        expect(page.locator("#new-project-name").get_by_role("textbox")).to_have_value("kept")
+        page.reload()
+        expect(page.locator("#caption-start")).to_have_text("캡션 붙이기", timeout=30_000)
+        expect(page.locator("#caption-about")).to_contain_text("그림 2장")
+
+
+def test_what_a_visitor_writes_never_runs(workspace):
+    project = demo_of(workspace, 1, SCRIPT)
+    project.change(name=SCRIPT[:90], trigger=Trigger(text=SCRIPT[:150]).model_dump())
+    with Catalogue(project) as catalogue:
+        [drawing] = catalogue.drawings()
+        values = {"original_name": SCRIPT, "source_path": "x", "width": 9, "height": 9}
+        catalogue.add(NewDrawing(id="0" * 16, file_sha256="1", pixel_sha256="2", **values))
+    with open_studio(workspace) as address, chromium() as browser:
+        page = visit(browser, address)
+        expect(page.locator(".ksh-card")).to_have_count(2, timeout=30_000)
+        expect(page.locator(".ksh-card textarea").first).to_be_visible()
+        for number in (1, 2, 0):
+            page.get_by_role("tab").nth(number).click()
+            page.wait_for_timeout(500)
+        page.get_by_role("tab").nth(2).click()
+        page.locator("#generate-prompt textarea").fill(f"({SCRIPT} : 1.4)")
+        page.wait_for_timeout(1500)
+        assert page.evaluate("window.hit") is None
+        assert drawing.caption == SCRIPT
+
+
+def test_five_thousand_drawings_are_scrolled_and_edited_without_waiting(workspace):
+    project = workspace.create_project(ProjectSettings(name="many"))
+    with Catalogue(project) as catalogue:
+        for number in range(5000):
+            name = f"{number:016x}"
+            sums = {"file_sha256": name, "pixel_sha256": name[::-1] + "p"}
+            catalogue.add(
+                NewDrawing(id=name, original_name=f"{number:05d}.png", source_path="x", width=9, height=9, **sums)
+            )
+    with open_studio(workspace) as address, chromium() as browser:
+        began = time.perf_counter()
+        page = visit(browser, f"{address}?project=many")
+        expect(page.locator(".ksh-card").first).to_be_visible(timeout=30_000)
+        usable = time.perf_counter() - began
+        assert page.locator(".ksh-card").count() < 80
+        page.locator(".ksh-view").evaluate("view => view.scrollTop = view.scrollHeight")
+        expect(page.get_by_text("04999.png")).to_be_visible(timeout=10_000)
+        box = page.locator(f"[data-drawing='{4999:016x}'] textarea")
+        box.fill("the last one")
+        box.blur()
+        page.wait_for_timeout(500)
+        page.locator("#caption-search").get_by_role("textbox").fill("last one")
+        expect(page.locator(".ksh-card")).to_have_count(1, timeout=10_000)
+        assert usable < 20
+    with Catalogue(project) as catalogue:
+        assert catalogue.drawing(f"{4999:016x}").caption == "the last one"
