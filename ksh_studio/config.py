@@ -169,6 +169,8 @@ class TrainConfig(Config):
     """Which layer of the text encoder is read, from the end; None: the base model's own."""
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = Field("auto", title="Precision")
     """auto: the fastest this machine can do well."""
+    attention: Literal["sdpa", "xformers"] = Field("sdpa", title="Attention")
+    """sdpa: PyTorch's own; xformers: that library's, where it is installed and works on this GPU."""
     gradient_checkpointing: bool = Field(False, title="Save memory")
     """Needs about a fifth more time and much less memory."""
     validation_share: float = Field(0.0, ge=0, le=0.5, title="Held-out share")
@@ -210,6 +212,8 @@ class GenerateConfig(Config):
     """Pictures made together; picture i has seed + i."""
     clip_skip: int | None = Field(None, ge=1, le=4, title="Clip skip")
     """Which layer of the text encoder is read, from the end; None: the base model's own."""
+    attention: Literal["sdpa", "xformers"] = Field("sdpa", title="Attention")
+    """sdpa: PyTorch's own; xformers: that library's, where it is installed and works on this GPU."""
 
 
 # The original's command: train_text_to_image_lora.py --resolution=512 --random_flip --train_batch_size=1

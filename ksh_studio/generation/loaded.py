@@ -25,12 +25,17 @@ class Loaded:
         """Whether the base model of this name is in memory."""
         return self._base is not None and self._base.entry.name == name
 
-    def base(self, name: str) -> Base:
-        """The base model of this name, loaded where it is not yet. Raises StudioError as `load_base` does."""
+    def base(self, name: str, attention: str = "sdpa") -> Base:
+        """The base model of this name, loaded where it is not yet. Raises StudioError as `load_base` does.
+
+        attention: counts when the model is loaded, and for a process that has drawn already not before the next one:
+        diffusers decides about xformers once.
+        """
         entry = base_entry(name)
         if not self.has(name) or self._base is None:
             self.forget()
-            self._base = load_base(entry, self.device, "fp16" if self.device.type == "cuda" else "auto")
+            precision = "fp16" if self.device.type == "cuda" else "auto"
+            self._base = load_base(entry, self.device, precision, attention)
         return self._base
 
     def wear(self, loras: list[Chosen]) -> None:

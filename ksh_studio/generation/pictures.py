@@ -53,7 +53,7 @@ def _generate(
     yield Progress(phase="load", done=0, total=1)
     if needs_download(base_entry(name)):
         yield Warned(key="models.downloading", values={"name": name})
-    base = loaded.base(name)
+    base = loaded.base(name, config.attention)
     request = resolve(config.model_copy(update={"base_model": name}), base.entry)
     loaded.wear(loras)
     yield Progress(phase="load", done=1, total=1)
