@@ -76,7 +76,7 @@ def restore(source: Path, workspace: Workspace, told: Told | None = None) -> Pro
                 if told is not None:
                     told(done, len(entries))
         return _settle(staged, workspace, source)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError, zlib.error) as error:
         raise StudioError("backup.damaged", name=source.name) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)

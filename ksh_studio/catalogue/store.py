@@ -66,7 +66,7 @@ class Catalogue:
         return self._drawings("WHERE NOT excluded ORDER BY original_name, id")
 
     def page(self, offset: int = 0, limit: int = 60, search: str = "", shown: Shown = "all") -> Page:
-        """`limit` drawings from `offset` whose caption or file name has every word of `search`, letter case aside."""
+        """`limit` drawings from `offset` whose caption or file name has every word of `search`; A-Z or a-z."""
         where = f"WHERE {_SHOWN.get(shown, _SHOWN['all'])}"
         likes: list[str] = []
         for word in tidy(search[:200]).split():

@@ -33,7 +33,7 @@ class CaptionFiles:
         self.warnings: list[Event] = []
         """What is wrong with the caption files: the import goes on."""
         self._found: dict[str, Found] = {}
-        pictures = _Names([item.path for item in source.pictures()])
+        pictures = _Names([item.path for item in source.pictures])
         tables = [item for item in source.items if item.name.lower() in TABLES]
         for item in sorted(tables, key=lambda item: "info.csv metadata.csv metadata.jsonl".index(item.name.lower())):
             self._take_table(item, pictures)

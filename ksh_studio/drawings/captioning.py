@@ -106,6 +106,7 @@ class _Run:
     config: CaptionConfig
     by: By
     made: int = 0
+    failed: int = 0
     done: int = 0
 
     def events(self, todo: list[Drawing], should_stop: Callable[[], bool]) -> Iterator[Event]:
@@ -128,7 +129,7 @@ class _Run:
             for drawing in batch:
                 self.done += 1
                 yield from self._keep(drawing, captions.get(drawing.id), total)
-        if not self.made:
+        if self.failed == total:
             raise StudioError("captions.none_made", count=total)
         seconds = max(time.monotonic() - began, 1e-6)
         figures = {"captions": self.made, "caption_seconds": seconds, "captions_per_second": self.made / seconds}
@@ -136,10 +137,9 @@ class _Run:
 
     def _keep(self, drawing: Drawing, said: "str | StudioError | None", total: int) -> Iterator[Event]:
         """Commit one caption, then tell it; or tell why there is none."""
-        if isinstance(said, StudioError):
-            yield warned(said)
-        elif not said:
-            yield Warned(key="captions.empty", values={"name": drawing.original_name})
+        if not said or isinstance(said, StudioError):
+            self.failed += 1
+            yield warned(said or StudioError("captions.empty", name=drawing.original_name))
         else:
             try:
                 after = self.catalogue.save_caption(drawing.id, said, self.by, expected=drawing.revision)
@@ -160,7 +160,7 @@ class _Run:
                 found[drawing.id] = StudioError("captions.unreadable", name=drawing.original_name)
         try:
             said = describe(self.captioner, list(images.values()), self.config) if images else []
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, ValueError, MemoryError) as error:
             if _is_out_of_memory(error):
                 return None
             if len(images) > 1:  # one of them is to blame: each alone

@@ -23,7 +23,7 @@ class Decoders(Generic[T]):
     """`with Decoders() as decoders: for thing, answer in decoders.prepare(pairs)`."""
 
     def __init__(self, processes: int | None = None) -> None:
-        self.processes = processes or min(MOST_PROCESSES, os.cpu_count() or 1)
+        self.processes = processes or min(MOST_PROCESSES, _cores())
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> "Decoders[T]":
@@ -76,6 +76,11 @@ class Decoders(Generic[T]):
                 return pool.submit(_prepare, data).result()
             except BrokenProcessPool:
                 return "import.reason_crashed"
+
+
+def _cores() -> int:
+    """Those that this process may use: a container often has fewer than its machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:

@@ -12,10 +12,22 @@ from ksh_studio.drawings.decoding import Decoders
 from ksh_studio.drawings.pixels import Prepared, Unreadable
 from ksh_studio.drawings.sources import Item, Source, open_sources, read_all
 from ksh_studio.events import Event, Finished, Imported, Progress, Warned
-from ksh_studio.locales import StudioError, translate
+from ksh_studio.locales import Language, StudioError, translate
 from ksh_studio.workspace import Project, locked, write_bytes
 
 SHOWN_NAMES = 5
+
+
+class NoneReadable(StudioError):
+    """Not one file is a drawing; says why of the first, in the reader's language."""
+
+    def __init__(self, count: int, name: str, reason: str) -> None:
+        super().__init__("import.none_readable", count=count, name=name, why=translate(reason))
+        self.reason = reason
+
+    def text(self, language: Language) -> str:
+        """The sentence in `language`, the reason too."""
+        return translate(self.key, language, **(self.values | {"why": translate(self.reason, language)}))
 
 
 def import_drawings(
@@ -35,7 +47,7 @@ def import_drawings(
         open_sources(paths, names) as sources,
         Catalogue(project) as catalogue,
     ):
-        files = [(found, item) for found in sources for item in found.pictures()]
+        files = [(found, item) for found in sources for item in found.pictures]
         _refuse_nothing(sources, len(files))
         if not catalogue.wal:
             yield Warned(key="captions.no_wal")
@@ -68,7 +80,7 @@ class _Import:
     def __init__(self, project: Project, catalogue: Catalogue, sources: list[Source]) -> None:
         self.project = project
         self.catalogue = catalogue
-        self.beside = {source.root: CaptionFiles(source) for source in sources}
+        self.beside = {source: CaptionFiles(source) for source in sources}
         self.began = time.monotonic()
         self.captions = 0
         self.new: set[str] = set()
@@ -79,7 +91,7 @@ class _Import:
         """Id of the drawing that the content became, or the key why not, by the file's SHA-256."""
         self.duplicates: list[tuple[str, str]] = []
         self.unreadable: list[tuple[str, str]] = []
-        self.seen: dict[str, list[Seen]] = {source.root: [] for source in sources}
+        self.seen: dict[Source, list[Seen]] = {source: [] for source in sources}
 
     def events(self, files: list[tuple[Source, Item]]) -> Iterator[Event]:
         for beside in self.beside.values():
@@ -89,10 +101,7 @@ class _Import:
             for done, (file, answer) in enumerate(decoders.prepare(self._read(files)), 1):
                 self._take(file, answer)
                 yield Progress(phase="import", done=done, total=len(files))
-        paths: dict[str, set[str]] = {}
-        for source, item in files:
-            paths.setdefault(source.root, set()).add(item.path)
-        gone = yield from self._compare(paths)
+        gone = yield from self._compare()
         yield Imported(
             added=len(self.new),
             known=len(self.known),
@@ -134,7 +143,7 @@ class _Import:
         elif became not in self.new:
             self.known.add(became)
         self.met.setdefault(became, file.path)
-        self.seen[file.source.root].append(Seen(file.path, file.sha256, became))
+        self.seen[file.source].append(Seen(file.path, file.sha256, became))
         self._caption(file, self.catalogue.drawing(became))
 
     def _store(self, file: _File, prepared: Prepared) -> str:
@@ -159,7 +168,7 @@ class _Import:
 
     def _caption(self, file: _File, drawing: Drawing) -> None:
         """Take over the caption beside the file, unless a person or a captioner has written one here."""
-        found = self.beside[file.source.root].caption_of(file.path)
+        found = self.beside[file.source].caption_of(file.path)
         if found is None or (drawing.revision and drawing.source != "file"):
             return
         try:
@@ -168,19 +177,20 @@ class _Import:
             return  # written on the page at this very moment: the person's stands
         self.captions += after.revision != drawing.revision
 
-    def _compare(self, paths: dict[str, set[str]]) -> Generator[Event, None, tuple[str, ...]]:
+    def _compare(self) -> Generator[Event, None, tuple[str, ...]]:
         """Remember what each folder and zip held; say what changed, return what it held before and no longer holds."""
         gone: list[str] = []
         changed: list[str] = []
-        for root, seen in self.seen.items():
-            if not root:
+        for source, seen in self.seen.items():
+            if not source.root:
                 continue
             now = {file.file_sha256 for file in seen}
-            lost = [file for file in self.catalogue.seen(root) if file.file_sha256 not in now]
-            missing = [file for file in lost if file.path not in paths.get(root, ())]
-            changed += [file.path for file in lost if file.path in paths.get(root, ())]
+            paths = {item.path for item in source.pictures}
+            lost = [file for file in self.catalogue.seen(source.root) if file.file_sha256 not in now]
+            missing = [file for file in lost if file.path not in paths]
+            changed += [file.path for file in lost if file.path in paths]
             gone += [file.path for file in missing]
-            self.catalogue.remember(root, [*seen, *missing])
+            self.catalogue.remember(source.root, [*seen, *missing])
         if changed:
             yield Warned(key="import.changed", values=_counted(changed))
         return tuple(gone)
@@ -188,8 +198,7 @@ class _Import:
     def _end(self, files: int) -> Event:
         """Finished; raises StudioError when not one file could be read."""
         if len(self.unreadable) == files:
-            path, key = self.unreadable[0]
-            raise StudioError("import.none_readable", count=files, name=path, why=translate(key))
+            raise NoneReadable(files, *self.unreadable[0])
         seconds = time.monotonic() - self.began
         total = self.catalogue.counts()["all"]
         values = {"total": str(total), "seconds": f"{seconds:.1f}"}

@@ -196,5 +196,5 @@ def _foreign(data: bytes) -> str:
         return "import.reason_vector"
     if looks_like_a_picture(data[:16]) or data[:2] == b"BM":
         return "import.reason_damaged"
-    known = (b"8bps", b"ii*\0", b"mm\0*", b"\0\0\0", b"simple  =", b"\xd0\xcf\x11\xe0", b"\xff\x0a", b"%pdf")
+    known = (b"8bps", b"ii*\0", b"mm\0*", b"\0\0\0", b"simple  =", b"\xd0\xcf\x11\xe0", b"\xff\x0a", b"%pdf", b"pk\3\4")
     return "import.reason_format" if data[:32].lower().startswith(known) else "import.reason_no_picture"

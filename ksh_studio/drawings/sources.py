@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from ksh_studio.drawings.pixels import MAX_FILE_BYTES, Unreadable, looks_like_a_picture
@@ -47,15 +48,16 @@ class Item:
         return PurePosixPath(self.path).suffix.lower()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Source:
-    """A folder, a zip, or a handful of files."""
+    """A folder, a zip, or a handful of files; two are never the same, even of one name."""
 
     root: str
     """The same for the same folder or zip at every import; empty for single files, which have no "gone"."""
     label: str
     items: list[Item]
 
+    @cached_property
     def pictures(self) -> list[Item]:
         """Files that are, or by their name claim to be, pictures; in the order of their paths."""
         return [item for item in self.items if item.suffix in PICTURES or _disguised(item)]
@@ -75,14 +77,18 @@ def open_sources(paths: list[Path], names: Mapping[Path, str] | None = None) -> 
                 sources.append(_folder(path))
             elif not path.is_file():
                 raise StudioError("import.not_there", path=path)
-            elif zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":
-                label = (names or {}).get(path, path.name)
+            elif _is_zip(path, label := (names or {}).get(path, path.name)):
                 sources.append(_zip(stack.enter_context(_opened_zip(path, label)), path, label))
             else:
-                files.append(Item(shown((names or {}).get(path, path.name)), _reader(path)))
+                files.append(Item(shown(label), _reader(path)))
         if files:
             sources.append(Source("", files[0].name, files))
         yield sources
+
+
+def _is_zip(path: Path, label: str) -> bool:
+    suffix = PurePosixPath(label).suffix.lower()
+    return suffix == ".zip" or (suffix not in PICTURES and zipfile.is_zipfile(path))  # some pictures end in a zip
 
 
 def shown(name: str) -> str:
@@ -175,7 +181,15 @@ def _zip_reader(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[in
         try:
             with opened.open(entry) as file:
                 return file.read(limit)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, zlib.error) as error:
+        except (
+            zipfile.BadZipFile,
+            NotImplementedError,
+            RuntimeError,
+            EOFError,
+            ValueError,
+            OSError,
+            zlib.error,
+        ) as error:
             raise Unreadable("import.reason_damaged") from error
 
     return read

@@ -105,6 +105,7 @@ def test_a_folder_without_drawings_is_one_sentence(project, folder, make, key):
         list(import_drawings(folder, project))
     assert error.value.key == key
     assert "\n" not in error.value.text("ko")
+    assert "the file" not in error.value.text("ko")
 
 
 def test_a_path_that_is_not_there_is_one_sentence(project, folder):

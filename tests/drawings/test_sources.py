@@ -179,3 +179,20 @@ def test_decomposed_names_of_macos_are_composed(project, folder):
     (folder / unicodedata.normalize("NFC", "그림.txt")).write_text("a girl", encoding="utf-8")
     assert run_import(folder, project)[0].captions == 1
     assert names_in(project) == ["그림.png"]
+
+
+def test_two_zips_of_one_name_keep_their_captions_apart(project, tmp_path):
+    for number, folder in enumerate(("하나", "둘")):
+        (tmp_path / folder).mkdir()
+        table = f"image,text\na.png,caption {number}\n".encode()
+        zip_of(tmp_path / folder / "a.zip", [("a.png", data_of(picture(number))), ("info.csv", table)])
+    assert run_import([tmp_path / "하나/a.zip", tmp_path / "둘/a.zip"], project)[0].captions == 2
+    with Catalogue(project) as catalogue:
+        assert sorted(row.caption for row in catalogue.drawings()) == ["caption 0", "caption 1"]
+
+
+def test_a_picture_that_ends_in_a_zip_is_a_picture(project, tmp_path):
+    inner = zip_of(tmp_path / "inner.zip", [("x.png", data_of(picture(9)))]).read_bytes()
+    (tmp_path / "둘 다.png").write_bytes(data_of(picture(1)) + inner)
+    assert run_import([tmp_path / "둘 다.png"], project)[0].added == 1
+    assert names_in(project) == ["둘 다.png"]
