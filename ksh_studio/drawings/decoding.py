@@ -13,6 +13,8 @@ from ksh_studio.drawings.pixels import Prepared, Unreadable, prepare
 MOST_PROCESSES = 8
 MEMORY_BYTES = 4 << 30
 SECONDS_A_FILE = 60
+HELD_BYTES = 400_000_000
+"""Of files that wait for their turn."""
 
 T = TypeVar("T")
 Answer = Prepared | Unreadable | None
@@ -40,7 +42,7 @@ class Decoders(Generic[T]):
         waiting: deque[_Waiting[T]] = deque()
         for thing, data in pairs:
             waiting.append((thing, data, self._submit(data) if data is not None else None))
-            if len(waiting) > 2 * self.processes:
+            while waiting and (len(waiting) > 2 * self.processes or _bytes_in(waiting) > HELD_BYTES):
                 yield self._next(waiting)
         while waiting:
             yield self._next(waiting)
@@ -76,6 +78,10 @@ class Decoders(Generic[T]):
                 return pool.submit(_prepare, data).result()
             except BrokenProcessPool:
                 return "import.reason_crashed"
+
+
+def _bytes_in(waiting: "deque[_Waiting[T]]") -> int:
+    return sum(len(data) for _, data, _ in waiting if data is not None)
 
 
 def _cores() -> int:

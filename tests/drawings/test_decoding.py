@@ -37,6 +37,21 @@ def test_answers_come_in_order_and_things_without_bytes_go_along():
     assert answers(pairs) == [(n, expected[n % 3]) for n in range(20)]
 
 
+def test_few_bytes_wait_at_a_time(monkeypatch):
+    good = data_of(picture(1))
+    monkeypatch.setattr(decoding, "HELD_BYTES", len(good))
+    read = []
+
+    def pairs():
+        for number in range(6):
+            read.append(number)
+            yield number, good
+
+    with Decoders(2) as decoders:
+        for thing, _ in decoders.prepare(pairs()):
+            assert read[-1] <= thing + 1
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL here")
 def test_a_file_that_kills_or_stalls_its_decoder_takes_nothing_else_along(monkeypatch):
