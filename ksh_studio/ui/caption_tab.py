@@ -19,7 +19,7 @@ from ksh_studio.ui.access import Action, Studio, Visit
 from ksh_studio.ui.caption_rows import ksh_rows, ksh_save
 from ksh_studio.ui.caption_view import exported, job_line, report, summary
 from ksh_studio.ui.form import Form, config_from, fields, form_values
-from ksh_studio.ui.guard import guarded, guarded_call
+from ksh_studio.ui.guard import guarded, guarded_call, shown_before_raised
 from ksh_studio.ui.languages import json_texts, script, t
 from ksh_studio.ui.look import html
 from ksh_studio.ui.markup import bar
@@ -172,13 +172,16 @@ def bring_folder(visit: Visit, slug: str, folder: str) -> Iterator[str]:
 
 def _bring(visit: Visit, project: Project, source: Path | list[Path]) -> Iterator[str]:
     said = []
-    yield bar(0, 0, translate("ui.phase_import", visit.language))
-    for event in import_drawings(source, project):
-        found = report(event, visit.language)
-        if event.kind == "progress":
-            yield bar(event.done, event.total, translate("ui.phase_import", visit.language))
-        elif found:
-            said.append(found)
+    doing = translate("ui.phase_import", visit.language)
+    yield bar(0, 0, doing)
+    with_reason = shown_before_raised(import_drawings(source, project), visit.language)
+    for event in with_reason:
+        if isinstance(event, str):
+            yield event
+        elif event.kind == "progress":
+            yield bar(event.done, event.total, doing)
+        else:
+            said.append(report(event, visit.language))
     yield "".join(said)
 
 
@@ -234,11 +237,14 @@ def send_out(visit: Visit, slug: str, kind: str) -> Iterator[str]:
         raise StudioError("caption_tab.bad_call")
     target = outgoing(project, "export") / f"{project.slug}-{_plain(kind)}.zip"
     target.unlink(missing_ok=True)
-    yield bar(0, 0, translate("ui.phase_export", visit.language))
+    doing = translate("ui.phase_export", visit.language)
+    yield bar(0, 0, doing)
     said = []
-    for event in export(project, target, kind):
-        if event.kind == "progress":
-            yield bar(event.done, event.total, translate("ui.phase_export", visit.language))
+    for event in shown_before_raised(export(project, target, kind), visit.language):
+        if isinstance(event, str):
+            yield event
+        elif event.kind == "progress":
+            yield bar(event.done, event.total, doing)
         else:
             said.append(event)
     yield exported(project, target, said, visit.language)

@@ -23,7 +23,8 @@ def field(stage: str, name: str, **options: Any) -> gr.components.Component:
     info = ALL_CONFIGS[stage].model_fields[name]
     kind, _ = _kind(info)
     key = f"settings.{stage}.{name}"
-    shared: dict[str, Any] = {"label": t(key), "info": t(f"{key}.info"), "elem_id": f"{stage}-{name.replace('_', '-')}"}
+    about = f"ui.{name}.about" if f"ui.{name}.about" in sentences("en") else f"{key}.info"
+    shared: dict[str, Any] = {"label": t(key), "info": t(about), "elem_id": f"{stage}-{name.replace('_', '-')}"}
     if kind is bool:
         return gr.Checkbox(value=info.default, **shared | options)
     if get_origin(kind) is Literal:

@@ -15,7 +15,7 @@ from ksh_studio.models.registry import base_entry
 from ksh_studio.ui.access import Action, Studio, Visit
 from ksh_studio.ui.form import Form, config_from, field
 from ksh_studio.ui.generate_view import gallery, lora_choices, understood
-from ksh_studio.ui.guard import guarded
+from ksh_studio.ui.guard import guarded, shown_before_raised
 from ksh_studio.ui.languages import script, t
 from ksh_studio.ui.look import html
 from ksh_studio.ui.markup import bar, note, notes
@@ -24,8 +24,8 @@ from ksh_studio.ui.recipe_panel import RecipePanel
 from ksh_studio.workspace import Project
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+KOREAN_HINT = "prompt.korean"
 NUMBERS = ("sampler", "schedule", "num_inference_steps", "guidance_scale")
-FRAME = ("width", "height", "batch_size", "clip_skip")
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,9 @@ def _settings() -> Form:
         form["seed"] = field("generate", "seed")
         form["batch_size"] = field("generate", "batch_size")
     with gr.Row():
-        form |= {name: field("generate", name) for name in ("width", "height", "clip_skip")}
+        form |= {name: field("generate", name) for name in ("width", "height")}
+    with gr.Row():
+        form |= {name: field("generate", name) for name in ("clip_skip", "attention")}
     return form
 
 
@@ -109,15 +111,16 @@ def generate(visit: Visit, slug: str, **values: Any) -> Iterator[tuple[Any, Any]
     config = _wanted(visit, project, values)
     language, warned = visit.language, []
     yield bar(0, 0, translate("ui.starting", language)), gr.skip()
-    for event in visit.studio.worker.generate(config, project):
+    for event in shown_before_raised(visit.studio.worker.generate(config, project), language):
+        if isinstance(event, str):
+            yield event, gr.skip()
+            continue
         visit.studio.turn.key = visit.key
-        if isinstance(event, Warned):
+        if isinstance(event, Warned) and event.key != KOREAN_HINT:  # that one stands under the prompt already
             warned.append(note(event.text(language), "warn"))
         shown = _said(event, language)
-        if shown is None:
-            continue
-        pictures = gallery(project, language) if isinstance(event, Picture) else gr.skip()
-        yield notes([shown, *warned]), pictures
+        if shown is not None:
+            yield notes([shown, *warned]), gallery(project, language) if isinstance(event, Picture) else gr.skip()
 
 
 def _wanted(visit: Visit, project: Project, values: dict[str, Any]) -> GenerateConfig:

@@ -49,7 +49,7 @@ def understood(prompt: str, negative: str, language: Language) -> str:
     parsed = parse(prompt)
     said = [_fragments(parsed)] if parsed.weighted or parsed.loras else []
     if is_korean(prompt) or is_korean(negative):
-        said.append(note(translate("generate_tab.korean", language), "warn"))
+        said.append(note(translate("prompt.korean", language), "warn"))
     for read in (parsed, parse(negative, negative=True)):
         said += [note(found.text(language), "warn") for found in read.notes]
     return notes(said)

@@ -10,9 +10,11 @@ from typing import Any
 import gradio as gr
 from starlette.requests import Request
 
-from ksh_studio.locales import StudioError, translate
+from ksh_studio.events import Event
+from ksh_studio.locales import Language, StudioError, translate
 from ksh_studio.ui.access import Action, Studio, Visit, visit_of
 from ksh_studio.ui.languages import language_of
+from ksh_studio.ui.markup import note
 
 Handler = Callable[..., Any]
 log = logging.getLogger(__name__)
@@ -51,6 +53,15 @@ def guarded_call(studio: Studio, action: Action, handler: Handler) -> Handler:
 
     answer.__name__, answer.action = handler.__name__, action
     return answer
+
+
+def shown_before_raised(events: Iterator[Event], language: Language) -> Iterator[Event | str]:
+    """The stage's events; its StudioError first as HTML for where its progress stood, then raised."""
+    try:
+        yield from events
+    except StudioError as error:
+        yield note(error.text(language), "bad")
+        raise
 
 
 def _admitted(studio: Studio, action: Action, request: gr.Request | Request) -> Visit:
