@@ -6,6 +6,7 @@ reloaded page, a second browser and a restarted studio all see the same, and a k
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,6 +175,17 @@ def running_job(project: Project) -> Job | None:
             if is_locked(lock):
                 return Job(lock.parent, other)
     return None
+
+
+def start(project: Project, stage: Stage, config: Config, parent: str | None = None) -> Job:
+    """A new job, begun. Raises StudioError as `begin` does; nothing of the new job is then left on the disk."""
+    job = create(project, stage, config, parent)
+    try:
+        begin(job)
+    except StudioError:
+        shutil.rmtree(job.folder)
+        raise
+    return job
 
 
 def begin(job: Job) -> None:

@@ -158,6 +158,12 @@ def test_two_clicks_start_one_job(project, monkeypatch):
     jobs.kill(spawned[0])
 
 
+def test_a_job_that_may_not_start_leaves_nothing(project, job, counting):
+    with pytest.raises(StudioError, match="already working"):
+        jobs.start(project, "caption", CaptionConfig())
+    assert [found.id for found in jobs.jobs_of(project)] == [job.id]
+
+
 def test_a_reader_gives_whole_new_lines_only(job):
     reader = jobs.EventReader(job.events_file)
     assert reader.new() == []

@@ -192,7 +192,7 @@ def caption(visit: Visit, slug: str, **values: Any) -> str:
     known_models_only(visit, captioner)
     config = config_from("caption", values | {"captioner": captioner})
     visit.studio.worker.end()
-    jobs.begin(jobs.create(project, "caption", config))
+    jobs.start(project, "caption", config)
     return bar(0, 0, translate("ui.starting", visit.language))
 
 

@@ -153,6 +153,4 @@ def train(visit: Visit, slug: str, chosen: str, **values: Any) -> str:
     known_models_only(visit, base)
     config = resolved(visit, project, values)
     visit.studio.worker.end()
-    job = jobs.create(project, "train", config)
-    jobs.begin(job)
-    return job.id
+    return jobs.start(project, "train", config).id
