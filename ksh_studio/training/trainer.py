@@ -28,7 +28,7 @@ from ksh_studio.training.sampler import held_out
 from ksh_studio.training.saving import Saver
 from ksh_studio.training.session import Session
 from ksh_studio.training.step import Stepper
-from ksh_studio.training.tracking import open_tracker
+from ksh_studio.training.tracking import tracking
 from ksh_studio.training.validation import Validation
 from ksh_studio.workspace import Project
 
@@ -62,14 +62,16 @@ def train(config: TrainConfig, project: Project, job: Job) -> Iterator[Event]:
     Raises StudioError for everything the artist can mend; what was saved before stays.
     """
     began = time.monotonic()
-    run = yield from _set_up(config, project, job, began)
-    with memory_errors(run.config, run.base.device):
-        yield from _loop(run)
+    with tracking(config.report_to, job.folder, job.id) as report:
+        run = yield from _set_up(config, project, job, began)
+        with memory_errors(run.config, run.base.device):
+            for event in _loop(run):
+                report(event)
+                yield event
 
 
 def _loop(run: Run) -> Iterator[Event]:
     config, session, job = run.config, run.session, run.job
-    report, close = open_tracker(config.report_to, job.folder, run.saver.name)
     if session.step % config.validation_steps == 0:  # step 0: what the base draws by itself
         yield from _look(run)
     first, stepping, stopped = session.step, 0.0, False
@@ -78,20 +80,15 @@ def _loop(run: Run) -> Iterator[Event]:
         run.readings.add(session, run.stepper(), time.monotonic() - run.began)
         last = session.step == config.max_train_steps
         preview, save = session.step % config.validation_steps == 0, session.step % config.checkpointing_steps == 0
-        for event in _read(run, now=last or preview or save):
-            report(event) if isinstance(event, Step) else None
-            yield event
+        yield from _read(run, now=last or preview or save)
         stepping += time.monotonic() - start
         if preview or last:
-            for event in _look(run):
-                report(event) if isinstance(event, Validated) else None
-                yield event
+            yield from _look(run)
         if save and not last:
             yield from run.saver.save(run.previews, run.seconds)
     yield from _read(run, now=True)
     if session.step:
         yield from run.saver.save(run.previews, run.seconds)
-    close()
     yield _ending(run, stopped and session.step < config.max_train_steps, session.step - first, stepping)
 
 
