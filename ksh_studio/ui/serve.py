@@ -10,6 +10,8 @@ from contextlib import suppress
 from typing import Any
 
 import gradio as gr
+from gradio import networking
+from gradio.tunneling import CURRENT_TUNNELS
 from starlette.middleware import Middleware
 
 from ksh_studio.demo import demo_project
@@ -54,6 +56,8 @@ def serve(arguments: argparse.Namespace) -> Iterator[str]:
         finally:
             studio.worker.end()
             page.close(verbose=False)
+            for tunnel in CURRENT_TUNNELS:
+                tunnel.kill()
 
 
 def launch(page: gr.Blocks, studio: Studio, port: int | None = None, browser: bool = False) -> tuple[str, str | None]:
@@ -68,10 +72,10 @@ def launch(page: gr.Blocks, studio: Studio, port: int | None = None, browser: bo
     os.environ["GRADIO_TEMP_DIR"] = str(studio.workspace.cache / "uploads")
     shield = Middleware(Shield, mode=studio.mode, hosts=_space_hosts())
     try:
-        _, local, shared = page.launch(
+        _, local, _ = page.launch(
             server_name="0.0.0.0" if studio.mode == "space" else "127.0.0.1",  # noqa: S104 - a Space's own container
             server_port=port,
-            share=studio.mode == "share",
+            share=False,
             auth=list(studio.passwords) or None,
             inbrowser=browser and studio.mode != "space",
             prevent_thread_lock=True,
@@ -92,7 +96,26 @@ def launch(page: gr.Blocks, studio: Studio, port: int | None = None, browser: bo
         )
     except OSError as error:
         raise StudioError("access.port", port=port or 7860) from error
-    return local, shared
+    return local, _tunnel(page) if studio.mode == "share" else None
+
+
+def _tunnel(page: gr.Blocks) -> str | None:
+    """Open gradio's tunnel to the running page and return its address; None when no link came.
+
+    `launch(share=True)` is not used: it would serve a page whose scripts come from another host, which the content
+    policy rightly blocks.
+    """
+    try:
+        return networking.setup_tunnel(
+            local_host="127.0.0.1",
+            local_port=page.server_port,
+            share_token=page.share_token,
+            share_server_address=None,
+            share_server_tls_certificate=None,
+        )
+    except Exception:  # noqa: BLE001 - whatever the tunnel's binary or server says: the studio works at home all the same
+        log.warning("no share link", exc_info=True)
+        return None
 
 
 def _look() -> dict[str, Any]:

@@ -155,6 +155,8 @@ def _add_headers(headers: MutableHeaders, mode: Mode, cookie: str | None) -> Non
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "no-referrer"
     headers["Content-Security-Policy"] = CONTENT_POLICY + (" https://huggingface.co" if mode == "space" else "")
+    if mode == "share":
+        headers["X-Robots-Tag"] = "noindex, nofollow"
     if cookie is not None:
         # The Space is shown inside a frame of another site: only a partitioned, secure cookie is kept there.
         kept = "Path=/; HttpOnly; Secure; SameSite=None; Partitioned; Max-Age=86400"

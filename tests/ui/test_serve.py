@@ -41,6 +41,7 @@ def test_sharing_makes_up_and_says_both_passwords(workspace, quiet_start, monkey
     running = serve(arguments(workspace, share=True))
     address, owner, link = (next(running) for _ in range(3))
     assert LINK in link and "guest" in link and "owner" in owner
+    assert "gradio.s3" not in httpx.get(f"{address.split()[2]}", headers={"Host": "0123456789.gradio.live"}).text
     password = link.split("password: ")[1].split()[0]
     assert len(password) >= 20 and password not in owner
     base = address.split()[2]
