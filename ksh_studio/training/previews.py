@@ -14,6 +14,7 @@ from ksh_studio.jobs import Job
 from ksh_studio.locales import StudioError
 from ksh_studio.models.loading import Base
 from ksh_studio.training.dataset import Item
+from ksh_studio.training.parking import awake
 from ksh_studio.training.session import Session
 from ksh_studio.workspace import Project, write_bytes
 
@@ -57,7 +58,7 @@ class Previews:
             if path.exists():
                 continue
             try:
-                with session.showing_result():
+                with session.showing_result(), awake(self.base):
                     data = self._picture(prompt)
                 write_bytes(path, data)
             except Interrupted:

@@ -20,6 +20,7 @@ from ksh_studio.training.cache import Cache
 from ksh_studio.training.checkpoint import clean, load_newest
 from ksh_studio.training.dataset import load_items
 from ksh_studio.training.errors import memory_errors
+from ksh_studio.training.parking import park
 from ksh_studio.training.plan import settled
 from ksh_studio.training.prepare import Prepared, prepare
 from ksh_studio.training.previews import Previews, preview_prompts
@@ -31,6 +32,10 @@ from ksh_studio.training.step import Stepper
 from ksh_studio.training.tracking import tracking
 from ksh_studio.training.validation import Validation
 from ksh_studio.workspace import Project
+
+
+class _EarlyStop(Exception):  # noqa: N818 - no error
+    """The artist's stop came before the first step."""
 
 
 @dataclass
@@ -63,7 +68,11 @@ def train(config: TrainConfig, project: Project, job: Job) -> Iterator[Event]:
     """
     began = time.monotonic()
     with tracking(config.report_to, job.folder, job.id) as report:
-        run = yield from _set_up(config, project, job, began)
+        try:
+            run = yield from _set_up(config, project, job, began)
+        except _EarlyStop:
+            yield Stopped(key="train.stopped_early")
+            return
         with memory_errors(run.config, run.base.device):
             for event in _loop(run):
                 report(event)
@@ -138,10 +147,11 @@ def _set_up(config: TrainConfig, project: Project, job: Job, began: float) -> Ge
     for warning in warnings:
         yield warned(warning)
     with memory_errors(config, device):
-        data = yield from prepare(base, items, config, Cache(project.workspace.cache / "training"))
+        data = yield from _stoppable(job, prepare(base, items, config, Cache(project.workspace.cache / "training")))
     if not data.items:
         raise StudioError("train.no_drawings")
     session = Session(add_adapter(base, config), config, base.dtype)
+    park(base)
     if config.gradient_checkpointing:
         base.unet.enable_gradient_checkpointing()
     name = safe_stem(config.name or project.slug)
@@ -149,6 +159,17 @@ def _set_up(config: TrainConfig, project: Project, job: Job, began: float) -> Ge
     yield from _resume(session, job, saver.digest)
     prompts = preview_prompts(config, project, job.file.trigger, data.items)
     return _assembled(config, job, base, data, (session, saver, Previews(base, job, config, prompts), began))
+
+
+def _stoppable(job: Job, work: Generator[Event, None, Prepared]) -> Generator[Event, None, Prepared]:
+    """The same work, ended by the artist's stop; what it has put into the cache stays there."""
+    while not job.stop_requested():
+        try:
+            yield next(work)
+        except StopIteration as end:
+            return end.value
+    work.close()
+    raise _EarlyStop
 
 
 def _assembled(

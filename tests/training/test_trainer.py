@@ -84,7 +84,7 @@ def test_stopping_before_the_first_step_is_clean(lesson):
     jobs.stop(made.job)
     stop = made.job.control / "stop"
     said = list(jobs.run(made.job, lambda job: train(job.file.config(), job.project, job)))
-    assert stop.exists() and last(said) == ("stopped", "train.stopped")
+    assert stop.exists() and last(said) == ("stopped", "train.stopped_early")
     assert not [event for event in said if event.kind in ("step", "checkpoint", "lora")]
     assert made.run()[-1].kind == "finished"
 
