@@ -44,7 +44,8 @@ def fields(stage: str, *names: str) -> Form:
 def config_from(stage: str, values: dict[str, Any]) -> Any:
     """The stage's config from what the form holds.
 
-    A number may come as text; an empty one is None where the setting may be None, else its default.
+    A number may come as text. What is empty is None where the setting may be None; else an empty text is an empty text,
+    and an empty number its default.
     Raises StudioError for a value out of its bounds.
     """
     config = ALL_CONFIGS[stage]
@@ -76,7 +77,7 @@ def _read(info: FieldInfo, value: Any) -> Any:
     if isinstance(value, str):
         value = value.strip()
     if value is None or value == "":
-        return None if may_be_none else info.default
+        return None if may_be_none else "" if kind is str else info.default
     if kind in (int, float) and isinstance(value, str):
         return _number_in(value)
     return int(value) if kind is int and isinstance(value, float) and value.is_integer() else value

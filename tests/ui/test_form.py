@@ -80,3 +80,9 @@ def test_the_slider_of_the_strength_goes_from_nothing_to_double():
     with gr.Blocks():
         strength = field("generate", "lora_scale", minimum=0.0, maximum=2.0, step=0.05)
     assert (strength.minimum, strength.maximum, strength.value) == (0.0, 2.0, GenerateConfig().lora_scale)
+
+
+def test_an_emptied_text_is_empty_and_not_its_default():
+    assert config_from("trigger", {"text": " ", "position": "end"}).text == ""
+    with pytest.raises(StudioError, match='^Name cannot be "": .*1 character'):
+        config_from("project", {"name": ""})
