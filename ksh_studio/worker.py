@@ -80,7 +80,8 @@ class Worker:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        process.stdout.close()
+        if not self.busy:  # else whoever reads it comes to its end, and says so
+            process.stdout.close()
 
     @property
     def log(self) -> Path:

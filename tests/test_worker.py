@@ -1,0 +1,32 @@
+"""The page's handle of the drawing process, with a process that only talks."""
+
+import subprocess
+import sys
+import threading
+
+from ksh_studio import worker as module
+from ksh_studio.config import GenerateConfig
+from ksh_studio.worker import Worker
+
+TALKS = """
+import os, sys, threading
+from ksh_studio.events import Progress, to_line
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+while True:
+    os.write(1, to_line(Progress(phase="denoise", done=1, total=2)) * 20)
+"""
+
+
+def test_ending_the_process_under_a_picture_is_told_to_whoever_waits_for_it(project, monkeypatch):
+    monkeypatch.setattr(
+        module, "spawn", lambda _, **streams: subprocess.Popen([sys.executable, "-c", TALKS], **streams)
+    )
+    worker = Worker(project.workspace)
+    events = worker.generate(GenerateConfig(prompt="a girl"), project)
+    next(events)
+    ending = threading.Thread(target=worker.end)
+    ending.start()
+    heard = list(events)
+    ending.join()
+    assert heard[-1].key == "device.worker_died"
+    assert not worker.running and not worker.busy
