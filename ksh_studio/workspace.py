@@ -11,6 +11,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,11 @@ from ksh_studio.locales import StudioError
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 VISITORS = "visitors"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+LOOK_SECONDS = 0.3
+"""So long a lock is asked for: `is_locked` itself holds it for the moment of its look."""
+REPLACE_SECONDS = 1.0
+SHARING_VIOLATIONS = (5, 32)
+"""Windows' numbers for a file that somebody has open."""
 
 
 def default_root() -> Path:
@@ -59,10 +65,23 @@ def replacing(path: Path) -> Iterator[Path]:
         try:
             yield beside
             sync(beside)
-            os.replace(beside, path)
+            _replace(beside, path)
             sync(path.parent)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _replace(beside: Path, path: Path) -> None:
+    """Rename onto `path`. Windows refuses while anybody, a page or a virus scanner, has it open: tried for a second."""
+    deadline = time.monotonic() + REPLACE_SECONDS
+    while True:
+        try:
+            os.replace(beside, path)
+            return
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in SHARING_VIOLATIONS or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def sync(path: Path) -> None:
@@ -118,10 +137,10 @@ def open_folder(path: Path) -> None:
 
 @contextmanager
 def locked(path: Path, key: str, **values: object) -> Iterator[None]:
-    """Hold the lock file `path` for the block; raises StudioError `key` at once when somebody else holds it."""
+    """Hold the lock file `path` for the block; raises StudioError `key` when somebody else works under it."""
     lock = lock_file(path)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOOK_SECONDS, poll_interval=0.01)
     except Timeout as error:
         raise StudioError(key, **values) from error
     try:

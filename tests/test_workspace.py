@@ -1,13 +1,15 @@
+import contextlib
 import errno
 import json
 import os
+import threading
 
 import pytest
 
 from ksh_studio import workspace as disk
 from ksh_studio.config import ProjectSettings
 from ksh_studio.locales import StudioError
-from ksh_studio.workspace import Workspace, inside, is_locked, locked, replacing, slug_of, write_text
+from ksh_studio.workspace import Workspace, inside, is_locked, lock_file, locked, replacing, slug_of, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
@@ -85,3 +87,33 @@ def test_a_workspace_that_may_not_be_written_is_one_sentence(tmp_path, monkeypat
     monkeypatch.setattr(disk.Path, "mkdir", refuse)
     with pytest.raises(StudioError, match="may not be written"):
         Workspace(tmp_path / "w").prepare()
+
+
+def test_a_look_at_a_lock_does_not_keep_anybody_from_taking_it(workspace):
+    """Pages look at every job's lock each second; a job that starts at that moment must not be told it runs already."""
+    looking = lock_file(workspace.studio_lock)
+    looking.acquire(timeout=0)
+    threading.Timer(0.05, looking.release).start()
+    with locked(workspace.studio_lock, "device.busy"):
+        assert is_locked(workspace.studio_lock)
+
+
+@pytest.mark.parametrize(("refusals", "written"), [(3, "new"), (1000, "old")])
+def test_a_file_that_windows_says_is_open_is_replaced_when_it_is_free(tmp_path, monkeypatch, refusals, written):
+    target, replace, refused = tmp_path / "project.json", os.replace, []
+    write_text(target, "old")
+
+    def on_windows(source, to):
+        if len(refused) < refusals:
+            error = PermissionError(errno.EACCES, "in use")
+            error.winerror = 32
+            refused.append(error)
+            raise error
+        replace(source, to)
+
+    monkeypatch.setattr(disk.os, "replace", on_windows)
+    monkeypatch.setattr(disk, "REPLACE_SECONDS", 0.2)
+    with contextlib.suppress(StudioError):
+        write_text(target, "new")
+    assert target.read_text() == written
+    assert os.listdir(tmp_path) == ["project.json"]
