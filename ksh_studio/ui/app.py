@@ -68,7 +68,8 @@ def _wire(studio: Studio, bar: ProjectBar, train: TrainTab, generate: GenerateTa
     bar.slug.change(None, bar.slug, None, js=script("address.js"), **QUIET)
     bar.slug.change(None, None, train.chosen, js="() => ''", **QUIET)
     use = guarded(studio, "generate", use_lora)
-    train.use.click(use, [bar.slug, train.chosen], [generate.form["lora"], generate.form["prompt"], tabs], **QUIET)
+    prompt = generate.form["prompt"]
+    train.use.click(use, [bar.slug, train.chosen, prompt], [generate.form["lora"], prompt, tabs], **QUIET)
 
 
 def _languages(studio: Studio, page: gr.Blocks, language: gr.Radio, named: tuple[Any, ...]) -> None:
@@ -109,9 +110,9 @@ def banner(visit: Visit) -> str:
     return note(translate(f"access.banner_{visit.role}", visit.language))
 
 
-def use_lora(visit: Visit, slug: str, job: str) -> list[Any]:
-    """The newest LoRA of the job shown is chosen in Generate, with the trigger in the prompt."""
+def use_lora(visit: Visit, slug: str, job: str, prompt: str) -> list[Any]:
+    """The newest LoRA of the job shown is chosen in Generate; the trigger is added to the prompt that stands there."""
     path = newest_lora(visit, slug, job)
-    found = visit.project(slug)
-    choices = generate_tab.lora_choices(found, visit.language)
-    return [gr.Dropdown(choices=choices, value=path), found.settings().trigger.text, gr.Tabs(selected="generate")]
+    choices = generate_tab.lora_choices(visit.project(slug), visit.language)
+    called = generate_tab.with_trigger(visit, slug, prompt)
+    return [gr.Dropdown(choices=choices, value=path), called, gr.Tabs(selected="generate")]

@@ -124,8 +124,9 @@ def generate(visit: Visit, slug: str, **values: Any) -> Iterator[tuple[Any, Any]
 
 
 def _wanted(visit: Visit, project: Project, values: dict[str, Any]) -> GenerateConfig:
-    base = base_of(visit, project, values.pop("base_model", ""))
-    known_models_only(visit, base)
+    named = values.pop("base_model", "")
+    known_models_only(visit, named)  # what the owner has set for the project serves everybody
+    base = base_of(visit, project, named)
     config: GenerateConfig = config_from("generate", values | {"base_model": base})
     check_pair(config.sampler, config.schedule)
     if (
