@@ -34,9 +34,15 @@ async function load(index) {
   if (!page || !page.ok) { asked.delete(start); return; }
   const grew = total !== page.total;
   total = page.total;
-  page.rows.forEach((row, k) => { rows.set(start + k, row); refresh(start + k, row); });
+  page.rows.forEach((row, k) => { if (!unsaved(start + k, row)) { rows.set(start + k, row); refresh(start + k, row); } });
   if (grew || start === 0) measure();
   draw();
+}
+
+// What is being typed keeps the revision it began from, so that a change made elsewhere meanwhile shows as a conflict.
+function unsaved(index, row) {
+  const old = rows.get(index), shown = cards.get(index);
+  return old && shown && old.id === row.id && shown.querySelector('textarea').value !== old.caption;
 }
 
 function place(card, index) {
@@ -148,7 +154,7 @@ window.addEventListener('ksh-grid', () => {
   again(whole);
 });
 window.addEventListener('ksh-language', () => { measure(); cards.forEach((made) => made.remove()); cards = new Map(); draw(); });
-window.addEventListener('pagehide', () => document.activeElement && document.activeElement.blur && document.activeElement.blur());
+document.addEventListener('visibilitychange', () => { if (document.hidden) cards.forEach(save); });
 view.addEventListener('scroll', () => requestAnimationFrame(draw));
 new ResizeObserver(() => { const before = columns; measure(); if (before !== columns || cards.size) cards.forEach(place); draw(); }).observe(element);
 measure();

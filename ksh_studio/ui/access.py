@@ -27,8 +27,8 @@ Mode = Literal["local", "share", "space"]
 Role = Literal["owner", "guest", "visitor"]
 Action = Literal[
     "look", "generate", "download_picture", "caption", "edit_captions", "import", "export", "stop_captioning",
-    "create_project", "train", "download_lora", "rename_project", "delete_project", "backup", "restore", "settings",
-    "server_path", "model_id", "open_folder", "read_log",
+    "create_project", "train", "download_lora", "delete_project", "backup", "restore", "settings", "server_path",
+    "model_id", "open_folder", "read_log",
 ]  # fmt: skip
 
 ANYBODY: frozenset[Role] = frozenset({"owner", "guest", "visitor"})
@@ -46,7 +46,6 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     "create_project": OWN_WORKSPACE,
     "train": OWNER,
     "download_lora": OWNER,
-    "rename_project": OWNER,
     "delete_project": OWNER,
     "backup": OWNER,
     "restore": OWNER,

@@ -54,7 +54,8 @@ class RecipePanel:
 def select(visit: Visit, slug: str, event: gr.EventData) -> list[Any]:
     """The clicked picture large, with its recipe and a link."""
     project = visit.project(slug)
-    name = picture_or_error(project, str(event._data.get("value", "")))
+    clicked = event._data if isinstance(event._data, dict) else {}
+    name = picture_or_error(project, str(clicked.get("value", "")))
     text = read_recipe(project.pictures / name).parameters
     address = esc(url(project, "picture", name))
     download = link(url(project, "picture", name), translate("ui.download", visit.language), Path(name).name)

@@ -12,17 +12,20 @@ from ksh_studio.ui.access import Studio
 from ksh_studio.workspace import Project, Workspace, locked
 
 VISITOR_HOURS = 24.0
+CLEANING_SECONDS = 3600.0
 log = logging.getLogger(__name__)
 
 
 def prepare(studio: Studio, language: Language) -> None:
-    """Import the demo's drawings, find the device, drop visitors' folders that nobody has used for a day."""
+    """Import the demo's drawings and find the device; on a Space, drop what visitors of yesterday left, every hour."""
     try:
         with_demo(studio.workspace, language)
         studio.device()
-        clean_visitors(studio.workspace)
     except StudioError:
         log.exception("the demo could not be made ready")
+    while studio.mode == "space":
+        clean_visitors(studio.workspace)
+        time.sleep(CLEANING_SECONDS)
 
 
 def with_demo(workspace: Workspace, language: Language) -> None:

@@ -45,16 +45,11 @@ class TrainTab:
 def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> TrainTab:
     """Build the tab's components and events."""
     gr.Markdown(t("train_tab.intro"), elem_classes="ksh-intro")
-    preset = gr.Radio(
-        [(t(f"train_tab.preset_{name}"), name) for name in TRAIN_PRESETS],
-        value="studio",
-        label=t("train_tab.preset"),
-        info=t("train_tab.preset_info"),
-        elem_id="train-preset",
-    )
-    with gr.Accordion(t("ui.settings"), open=False, elem_id="train-settings"):
-        form = _form()
-    plan = html("train-plan")
+    with gr.Column() as settings:
+        preset = _preset()
+        with gr.Accordion(t("ui.settings"), open=False, elem_id="train-settings"):
+            form = _form()
+        plan = html("train-plan")
     with gr.Row(elem_classes="ksh-actions"):
         start = gr.Button(t("train_tab.start"), variant="primary", elem_id="train-start")
         stop = gr.Button(t("ui.stop"), variant="stop", elem_id="train-stop", visible=False)
@@ -85,8 +80,18 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> TrainTab:
     planned = [plan, *(form[name] for name in OPEN)]
     explain = guarded(studio, "look", show_plan)
     gr.on(numbers, explain, slug, planned, inputs_kwargs=form, trigger_mode="always_last", **QUIET)
-    restricted: list[tuple[gr.blocks.Block, Action]] = [(start, "train")]
+    restricted: list[tuple[gr.blocks.Block, Action]] = [(settings, "train"), (start, "train")]
     return TrainTab(use, chosen, restricted, planned, form)
+
+
+def _preset() -> gr.Radio:
+    return gr.Radio(
+        [(t(f"train_tab.preset_{name}"), name) for name in TRAIN_PRESETS],
+        value="studio",
+        label=t("train_tab.preset"),
+        info=t("train_tab.preset_info"),
+        elem_id="train-preset",
+    )
 
 
 def _form() -> Form:

@@ -9,8 +9,8 @@ from ksh_studio.ui.access import ALLOWED, VISITOR_COOKIE, Action, Studio, visit_
 from ksh_studio.worker import Worker
 
 FORBIDDEN_FROM_AFAR = {
-    "train", "download_lora", "rename_project", "delete_project", "backup", "restore", "settings", "server_path",
-    "model_id", "open_folder", "read_log",
+    "train", "download_lora", "delete_project", "backup", "restore", "settings", "server_path", "model_id",
+    "open_folder", "read_log",
 }  # fmt: skip
 SECRET = "a" * 43
 

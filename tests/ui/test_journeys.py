@@ -43,7 +43,7 @@ def test_train_and_a_reload_in_mid_run_shows_it_still_live(workspace):
         page.locator("#train-settings > button").click()
         page.locator("#train-max-train-steps").get_by_role("textbox").fill("40")
         page.locator("#train-advanced > button").click()
-        page.locator("#train-validation-steps").get_by_role("textbox").fill("20")
+        page.locator("#train-validation-steps").get_by_role("textbox").fill("40")
         expect(page.locator("#train-plan")).to_contain_text("40 steps")
         page.locator("#train-start").click()
         step = re.compile(r"Step \d+ of 40")

@@ -110,3 +110,22 @@ def test_five_thousand_drawings_are_scrolled_and_edited_without_waiting(workspac
         assert usable < 20
     with Catalogue(project) as catalogue:
         assert catalogue.drawing(f"{4999:016x}").caption == "the last one"
+
+
+def test_a_caption_changed_elsewhere_while_it_is_typed_is_not_overwritten(workspace):
+    project = demo_of(workspace, 1, "a person")
+    with open_studio(workspace) as address, chromium() as browser:
+        page = visit(browser, address)
+        box = page.locator(".ksh-card textarea").first
+        expect(box).to_have_value("a person", timeout=30_000)
+        with Catalogue(project) as catalogue:
+            [drawing] = catalogue.drawings()
+            catalogue.save_caption(drawing.id, "theirs")
+        box.fill("mine")
+        expect(page.locator(".ksh-state")).to_contain_text("theirs")
+        with Catalogue(project) as catalogue:
+            assert catalogue.drawing(drawing.id).caption == "theirs"
+        page.get_by_text("keep mine").click()
+        expect(page.locator(".ksh-state")).to_contain_text(re.compile("saved|by hand"))
+        page.locator("#caption-undo").click()
+        expect(box).to_have_value("theirs")
