@@ -1,8 +1,9 @@
 """What a trained LoRA says of itself, as kohya's readers expect it: every value a string, no paths."""
 
+import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from ksh_studio.config import TrainConfig
@@ -31,8 +32,14 @@ def training_metadata(config: TrainConfig, base: "Base", facts: Facts, step: int
     base_name = safe_stem(PurePath(base.entry.name.replace("\\", "/")).name.removesuffix(".safetensors"))
     found = base_family(unet.cross_attention_dim, tuple(unet.block_out_channels), base_name)
     found |= modelspec(facts.name, facts.trigger, config.resolution, base.prediction_type)
-    values = _run(config, step) | _data(config, facts)
-    values |= {"sd_model_name": base_name, "new_sd_model_hash": base.sha256, "mixed_precision": _precision(base)}
+    values = _run(config, step) | _data(config, facts, step)
+    values |= {
+        "sd_model_name": base_name,
+        "sd_model_hash": _short_hash(base.weights),
+        "new_sd_model_hash": base.sha256,
+        "vae_name": None,
+        "mixed_precision": _precision(base),
+    }
     found |= {f"ss_{name}": str(value) for name, value in values.items()}
     return found | {"modelspec.encoder_layer": str(config.clip_skip)}
 
@@ -70,7 +77,7 @@ def _run(config: TrainConfig, step: int) -> dict[str, object]:
     }
 
 
-def _data(config: TrainConfig, facts: Facts) -> dict[str, object]:
+def _data(config: TrainConfig, facts: Facts, step: int) -> dict[str, object]:
     """What it was trained on."""
     count = len(facts.items)
     per_step = config.train_batch_size * config.gradient_accumulation_steps
@@ -80,7 +87,7 @@ def _data(config: TrainConfig, facts: Facts) -> dict[str, object]:
         for n, size in enumerate(sizes)
     }
     return {
-        "epoch": config.max_train_steps * per_step // count,
+        "epoch": step * per_step // count,
         "num_epochs": config.num_train_epochs,
         "num_train_images": count,
         "num_batches_per_epoch": -(-count // per_step),
@@ -95,6 +102,13 @@ def _data(config: TrainConfig, facts: Facts) -> dict[str, object]:
         "dataset_dirs": json.dumps({facts.name: {"n_repeats": 1, "img_count": count}}),
         "bucket_info": json.dumps({"buckets": buckets, "mean_img_ar_error": 0.0}),
     }
+
+
+def _short_hash(weights: Path) -> str:
+    """A1111's old model hash: 8 hex digits of the SHA-256 of 64 KiB from offset 1 MiB."""
+    with weights.open("rb") as file:
+        file.seek(0x100000)
+        return hashlib.sha256(file.read(0x10000)).hexdigest()[:8]
 
 
 def _precision(base: "Base") -> str:

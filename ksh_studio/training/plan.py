@@ -89,7 +89,7 @@ def _with_amounts(config: TrainConfig, entry: BaseEntry, drawings: int) -> Train
     warmup = 0 if config.lr_scheduler == "constant" else round(steps / 20)
     shares = {
         "num_train_epochs": max(1, min(10_000, round(steps * per_step / drawings))),
-        "checkpointing_steps": tenth,
+        "checkpointing_steps": entry.training.get("checkpointing_steps", tenth),
         "validation_steps": entry.training.get("validation_steps", tenth),
         "lr_warmup_steps": warmup,
     }

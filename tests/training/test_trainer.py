@@ -56,6 +56,8 @@ def test_the_lora_says_what_it_is(lesson):
     meta = info.metadata
     assert all("/" not in value for key, value in meta.items() if key != "modelspec.architecture")
     assert (meta["ss_num_train_images"], meta["ss_seed"], meta["ss_learning_rate"]) == ("5", "42", "0.01")
+    assert (meta["ss_epoch"], meta["ss_vae_name"]) == ("0", "None")
+    assert len(meta["ss_sd_model_hash"]) == 8 and len(meta["ss_new_sd_model_hash"]) == 64
     counts = [bucket["count"] for bucket in json.loads(meta["ss_bucket_info"])["buckets"].values()]
     assert sorted(counts) == [1, 1, 3]
     assert info.path.with_suffix(".json").is_file() and info.path.with_suffix(".png").is_file()
