@@ -5,6 +5,7 @@ reloaded page, a second browser and a restarted studio all see the same, and a k
 """
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -32,13 +33,16 @@ from ksh_studio.workspace import Project, Workspace, disk_errors, is_locked, loc
 Stage = Literal["caption", "train"]
 State = Literal["starting", "running", "not answering", "stopped", "failed", "finished", "ended unexpectedly"]
 
+log = logging.getLogger(__name__)
 SILENCE_SECONDS = 60.0
 START_SECONDS = 30.0
 ROOT = Path(__file__).resolve().parent.parent
-# What a child may know of our environment: no tokens but the Hub's own variables of where its cache and server are.
+# What a child may know of our environment: no tokens, but how the Hub is reached and where its cache is.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TEMP", "TMP", "USERPROFILE", "LOCALAPPDATA", "APPDATA",
              "SYSTEMROOT", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "XDG_CACHE_HOME",
-             "XDG_DATA_HOME", "KSH_WORKSPACE", "HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_HUB_OFFLINE")  # fmt: skip
+             "XDG_DATA_HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+             "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "KSH_WORKSPACE", "HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT",
+             "HF_HUB_OFFLINE")  # fmt: skip
 
 
 class JobFile(Config):
@@ -162,10 +166,17 @@ def job_at(folder: Path, project: Project) -> Job:
 
 
 def jobs_of(project: Project, stage: Stage | None = None) -> list[Job]:
-    """The project's jobs, newest first."""
-    found = [Job(path.parent, project) for path in project.jobs.glob("*/job.json")]
-    chosen = [job for job in found if stage is None or job.file.stage == stage]
-    return sorted(chosen, key=lambda job: (job.file.created, job.id), reverse=True)
+    """The project's jobs, newest first, but for those whose `job.json` is damaged."""
+    found: list[tuple[float, str, Job]] = []
+    for job in (Job(path.parent, project) for path in project.jobs.glob("*/job.json")):
+        try:
+            file = job.file
+        except StudioError as error:  # one damaged file must not hide the other jobs
+            log.info("%s", error)
+            continue
+        if stage is None or file.stage == stage:
+            found.append((file.created, job.id, job))
+    return [job for _, _, job in sorted(found, key=lambda one: one[:2], reverse=True)]
 
 
 def running_job(project: Project) -> Job | None:
@@ -240,9 +251,7 @@ def run(job: Job, stage: Callable[[Job], Iterator[Event]]) -> Iterator[Event]:
         write_text(job.folder / "process.json", json.dumps(_identity()))
         journal = held.enter_context(Journal(job.events_file))
         with _stop_on_sigterm(job):
-            for event in _ending(_owning_device(stage, job), job):
-                journal.append(event)
-                yield event
+            yield from _ending(_kept(_owning_device(stage, job), journal), job, journal)
 
 
 def device(workspace: Workspace) -> AbstractContextManager[None]:
@@ -255,21 +264,33 @@ def _owning_device(stage: Callable[[Job], Iterator[Event]], job: Job) -> Iterato
         yield from stage(job)
 
 
+def _kept(events: Iterator[Event], journal: Journal) -> Iterator[Event]:
+    for event in events:
+        journal.append(event)
+        yield event
+
+
 def _identity() -> dict[str, float | int]:
     process = psutil.Process()
     return {"pid": process.pid, "create_time": process.create_time(), "boot_time": psutil.boot_time()}
 
 
-def _ending(stage: Iterator[Event], job: Job) -> Iterator[Event]:
+def _ending(stage: Iterator[Event], job: Job, journal: Journal) -> Iterator[Event]:
     """The stage's events, with an error as the last of them instead of a traceback on the page."""
     try:
         yield from stage
+        return
     except StudioError as error:
-        yield said.failed(error)
+        failure = said.failed(error)
     except Exception:  # noqa: BLE001 - the last line of defence: told to the artist, kept in the log, never swallowed
-        with job.log.open("a", encoding="utf-8") as log:
-            log.write(traceback.format_exc())
-        yield Failed(key="job.crashed", values={"log": str(job.log)})
+        with job.log.open("a", encoding="utf-8") as file:
+            file.write(traceback.format_exc())
+        failure = Failed(key="job.crashed", values={"log": str(job.log)})
+    try:
+        journal.append(failure)
+    except StudioError as error:  # no room even for this line
+        log.error("%s", error)
+    yield failure
 
 
 class _stop_on_sigterm:  # noqa: N801 - used as a context manager only

@@ -1,5 +1,6 @@
 """`events.jsonl`: one writer appends, any number of readers follow."""
 
+import errno
 import os
 import threading
 from dataclasses import dataclass, field
@@ -19,12 +20,12 @@ class Journal:
     path: Path
     _writing: threading.Lock = field(default_factory=threading.Lock)
     _closed: threading.Event = field(default_factory=threading.Event)
+    _torn: bool = False
+    """Whether the last line is only half on the disk."""
 
     def __enter__(self) -> "Journal":
-        """Start the heartbeat; ends a torn last line that a crash left."""
-        torn = self.path.exists() and self.path.stat().st_size and not self.path.read_bytes().endswith(b"\n")
-        if torn:
-            self._write(b"\n")
+        """Start the heartbeat; a torn last line that a crash left is ended by what is written next."""
+        self._torn = tail(self.path, 1) not in (b"", b"\n")
         threading.Thread(target=self._beat, daemon=True).start()
         return self
 
@@ -38,7 +39,12 @@ class Journal:
 
     def _write(self, data: bytes, durable: bool = False) -> None:
         with self._writing, disk_errors(self.path), self.path.open("ab", buffering=0) as file:
-            file.write(data)
+            whole = (b"\n" if self._torn else b"") + data
+            written = file.write(whole)
+            if written:
+                self._torn = whole[written - 1] != ord("\n")
+            if written < len(whole):  # how a disk that becomes full shows itself first
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if durable:
                 os.fsync(file.fileno())
 

@@ -6,6 +6,8 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -190,6 +192,37 @@ def test_a_torn_line_is_closed_before_the_next_life_appends(job):
     job.events_file.write_bytes(to_line(Heartbeat()) + b'{"kind": "st')
     list(jobs.run(job, lambda _: iter([Finished(key="train.finished")])))
     assert [event.kind for event in jobs.events(job)] == ["finished"]
+
+
+@pytest.mark.parametrize("room", [(None, 10), (None, 10, 0)])
+def test_a_disk_that_fills_in_the_middle_of_a_line_ends_the_job_with_a_sentence(job, monkeypatch, room):
+    """The line that did not fit is lost, the one that says why is not glued to it."""
+    opened, short = Path.open, iter(room)
+
+    def nearly_full(path, mode="r", **options):
+        file = opened(path, mode, **options)
+        if path != job.events_file or mode != "ab":
+            return file
+        limit, write = next(short, None), file.write
+        full = MagicMock(wraps=file)
+        full.write = lambda data: write(data[:limit])
+        full.__enter__.return_value = full
+        return full
+
+    monkeypatch.setattr(Path, "open", nearly_full)
+    steps = iter([Step(step=n, total=3, loss=0.1, ema_loss=0.1, learning_rate=1e-4, seconds=1) for n in (1, 2, 3)])
+    heard = list(jobs.run(job, lambda _: steps))
+    assert [event.kind for event in heard] == ["step", "failed"]
+    assert heard[-1].key == "disk.full"
+    said = room[2:] == ()
+    assert [getattr(event, "key", "") for event in jobs.events(job)] == ["", *["disk.full"] * said]
+    assert jobs.status(job).state == ("failed" if said else "ended unexpectedly")
+
+
+def test_one_damaged_job_does_not_hide_the_others(project, job, counting):
+    other = jobs.create(project, "caption", CaptionConfig())
+    (other.folder / "job.json").write_text("{")
+    assert [found.id for found in jobs.jobs_of(project)] == [job.id]
 
 
 def test_a_child_gets_no_token(monkeypatch):
