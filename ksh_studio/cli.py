@@ -117,7 +117,7 @@ def _studio_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings_options(parser: argparse.ArgumentParser, config: type[Config], presets: dict[str, Any]) -> None:
-    """One option for every setting of a stage, made from its class; `none` stands for None."""
+    """One option for every setting of a stage, made from its class."""
     if presets:
         parser.add_argument("--preset", choices=tuple(presets), default=next(iter(presets)))
     for name, field in config.model_fields.items():
@@ -142,8 +142,13 @@ def _base_type(annotation: Any) -> Any:
 
 def _settings(arguments: argparse.Namespace, config: type[Config], presets: dict[str, Any]) -> Config:
     given = {name: getattr(arguments, f"set_{name}") for name in config.model_fields}
-    chosen = {name: None if value == "none" else value for name, value in given.items() if value is not None}
+    chosen = {name: _typed(config, name, value) for name, value in given.items() if value is not None}
     return validated(config, presets.get(getattr(arguments, "preset", ""), {}) | chosen)
+
+
+def _typed(config: type[Config], name: str, value: Any) -> Any:
+    """What was typed for a setting; `none` is None where the setting may be None, else the word."""
+    return None if value == "none" and type(None) in get_args(config.model_fields[name].annotation) else value
 
 
 def _project(arguments: argparse.Namespace, make: bool = False) -> Project:

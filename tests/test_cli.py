@@ -105,6 +105,12 @@ def test_every_setting_is_an_option():
         assert hasattr(parsed, f"set_{name}")
 
 
+def test_none_is_a_word_where_a_setting_cannot_be_none():
+    parsed = cli._parser().parse_args(["train", "--project", "p", "--report-to", "none", "--rank", "none"])
+    config = cli._settings(parsed, TrainConfig, {})
+    assert (config.report_to, config.rank) == ("none", None)
+
+
 def test_the_preset_original_is_the_originals_command():
     parsed = cli._parser().parse_args(["train", "--project", "p", "--preset", "original", "--rank", "8"])
     config = cli._settings(parsed, TrainConfig, cli.TRAIN_PRESETS)
