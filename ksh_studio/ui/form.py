@@ -133,4 +133,4 @@ def _lowest(info: FieldInfo) -> float | None:
 
 
 def _text(number: float) -> str:
-    return f"{number:g}" if isinstance(number, float) else str(number)
+    return repr(number).removesuffix(".0")
