@@ -112,8 +112,16 @@ def _spoken() -> Language:
 def _studio_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--share", action="store_true", help="also open a temporary public link")
     parser.add_argument("--password", help="for visitors of the link; made up and printed when not given")
-    parser.add_argument("--port", type=int, help="of the page; the first free one from 7860 when not given")
+    parser.add_argument("--port", type=port_number, help="of the page; the first free one from 7860 when not given")
     parser.add_argument("--no-browser", action="store_true", help="do not open the web browser")
+
+
+def port_number(text: str) -> int:
+    """A port of this machine. Raises ValueError, of which argparse makes its message."""
+    number = int(text)
+    if not 0 < number < 65_536:
+        raise ValueError(text)
+    return number
 
 
 def _settings_options(parser: argparse.ArgumentParser, config: type[Config], presets: dict[str, Any]) -> None:

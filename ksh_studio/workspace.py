@@ -277,9 +277,12 @@ class Workspace:
 
     def prepare(self) -> None:
         """Make the folders; raises StudioError when the disk does not allow it."""
-        with disk_errors(self.root):
-            for folder in (self.projects_folder, self.trash, self.loras, self.cache):
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            with disk_errors(self.root):
+                for folder in (self.projects_folder, self.trash, self.loras, self.cache):
+                    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:  # a file stands in the way, a name is too long, a drive is not there
+            raise StudioError("disk.no_folder", path=self.root) from error
 
     def projects(self) -> list[Project]:
         """All projects, by name."""

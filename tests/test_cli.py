@@ -105,6 +105,14 @@ def test_every_setting_is_an_option():
         assert hasattr(parsed, f"set_{name}")
 
 
+@pytest.mark.parametrize("port", ["0", "99999", "-1", "x"])
+def test_a_port_that_is_none_is_a_wrong_argument(port, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["studio", f"--port={port}"])
+    assert ended.value.code == 2
+    assert "--port" in capsys.readouterr().err
+
+
 def test_none_is_a_word_where_a_setting_cannot_be_none():
     parsed = cli._parser().parse_args(["train", "--project", "p", "--report-to", "none", "--rank", "none"])
     config = cli._settings(parsed, TrainConfig, {})

@@ -80,6 +80,13 @@ def test_an_unknown_project_is_one_sentence(workspace, slug):
         workspace.project(slug)
 
 
+@pytest.mark.parametrize("name", ["a file", "a file/below", "x" * 300])
+def test_a_workspace_that_cannot_be_a_folder_is_one_sentence(tmp_path, name):
+    (tmp_path / "a file").touch()
+    with pytest.raises(StudioError, match="cannot be a folder"):
+        Workspace(tmp_path / name).prepare()
+
+
 def test_a_workspace_that_may_not_be_written_is_one_sentence(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(errno.EACCES, "denied")
