@@ -278,6 +278,26 @@ ALL_CONFIGS: dict[str, type[Config]] = {
 }
 
 
+# pydantic's kinds of error, by the sentence that says them; the others say which kind of value is asked for.
+_SENTENCES = {
+    "greater_than": "settings.more_than",
+    "greater_than_equal": "settings.at_least",
+    "less_than": "settings.less_than",
+    "less_than_equal": "settings.at_most",
+    "multiple_of": "settings.multiple_of",
+    "string_too_long": "settings.too_long",
+    "string_too_short": "settings.too_short",
+    "literal_error": "settings.one_of",
+    "extra_forbidden": "settings.unknown",
+    "finite_number": "settings.number",
+    "float_parsing": "settings.number",
+    "float_type": "settings.number",
+    "int_parsing": "settings.whole_number",
+    "int_from_float": "settings.whole_number",
+    "int_type": "settings.whole_number",
+}
+
+
 def validated(config: type[C], values: dict[str, Any]) -> C:
     """A config of these values.
 
@@ -287,10 +307,16 @@ def validated(config: type[C], values: dict[str, Any]) -> C:
         return config.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else config.__name__
-        field = config.model_fields.get(name)
-        title = (field.title if field else None) or name
-        raise StudioError("settings.invalid", name=title, value=str(first["input"])[:80], why=first["msg"]) from error
+        stage = next(stage for stage, known in ALL_CONFIGS.items() if known is config)
+        name = str(first["loc"][0]) if first["loc"] else ""
+        known = name in config.model_fields
+        limits = {str(limit) for limit in first.get("ctx", {}).values() if not isinstance(limit, Exception)}
+        raise StudioError(
+            _SENTENCES.get(first["type"], "settings.invalid"),
+            name=f"@settings.{stage}.{name}" if known else name[:80],
+            value=str(first["input"])[:80],
+            limit=", ".join(sorted(limits)),
+        ) from error
 
 
 def setting_sentences() -> dict[str, str]:

@@ -31,12 +31,20 @@ def sentences(language: Language) -> dict[str, str]:
 def translate(key: str, language: Language = "en", **values: object) -> str:
     """The sentence `key` with `{placeholders}` filled from `values`; English where the language lacks it.
 
+    A value `@key` is itself a sentence of the locales, such as a setting's label.
     Raises KeyError for a key no language has: a sentence that nobody wrote is a defect, found by the tests.
     """
     text = sentences(language).get(key)
     if text is None:
         text = sentences("en")[key]
-    return text.format(**values) if values else text
+    if not values:
+        return text
+    return text.format(**{name: _spoken(value, language) for name, value in values.items()})
+
+
+def _spoken(value: object, language: Language) -> object:
+    key = value[1:] if isinstance(value, str) and value.startswith("@") else None
+    return sentences(language).get(key, value) if key else value
 
 
 class StudioError(Exception):

@@ -2,7 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksh_studio.config import CAPTION_PRESETS, TRAIN_PRESETS, CaptionConfig, TrainConfig, Trigger, validated
+from ksh_studio.config import (
+    CAPTION_PRESETS,
+    TRAIN_PRESETS,
+    CaptionConfig,
+    TrainConfig,
+    Trigger,
+    validated,
+)
 from ksh_studio.locales import StudioError
 
 TEXT = "drawn by KSH drawing style"
@@ -40,8 +47,29 @@ def test_caption_presets_are_valid(preset):
     assert validated(CaptionConfig, preset)
 
 
-def test_a_value_out_of_bounds_is_named():
-    with pytest.raises(StudioError, match='Rank cannot be "1000": Input should be less than or equal to 256'):
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"rank": 1000}, 'Rank must be at most 256; it is "1000".'),
+        ({"learning_rate": 0}, 'Learning rate must be more than 0.0; it is "0".'),
+        ({"rank": "many"}, 'Rank must be a whole number; it is "many".'),
+        ({"rank": 8.5}, 'Rank must be a whole number; it is "8.5".'),
+        ({"learning_rate": float("nan")}, 'Learning rate must be a number; it is "nan".'),
+        ({"crop": "round"}, "Shape must be one of 'bucket' or 'square'; it is \"round\"."),
+        ({"rang": 8}, "There is no setting rang."),
+        ({"random_flip": "perhaps"}, 'Mirror at random cannot be "perhaps".'),
+    ],
+)
+def test_a_value_out_of_bounds_is_named_with_its_bound(values, sentence):
+    with pytest.raises(StudioError) as caught:
+        validated(TrainConfig, values)
+    assert str(caught.value) == sentence
+
+
+def test_a_bound_is_said_in_korean_too():
+    with pytest.raises(StudioError) as caught:
         validated(TrainConfig, {"rank": 1000})
-    with pytest.raises(StudioError, match="rang"):
-        validated(TrainConfig, {"rang": 8})
+    said = caught.value.text("ko")
+    assert "256" in said
+    assert "@" not in said
+    assert "Rank" not in said

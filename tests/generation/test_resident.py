@@ -108,10 +108,10 @@ def test_an_interrupt_ends_what_was_asked_before_it_and_nothing_after(tiny_proje
         (b"[1]\n", "project.unknown"),
         (b"{}\n", "project.unknown"),
         (b'{"project": "../.."}\n', "project.unknown"),
-        (b'{"project": "SLUG", "config": {"width": -8}}\n', "settings.invalid"),
-        (b'{"project": "SLUG", "config": {"steps": 1}}\n', "settings.invalid"),
-        (b'{"project": "SLUG", "config": {"prompt": "LONG"}}\n', "settings.invalid"),
-        (b'{"project": "SLUG", "config": {"guidance_scale": NaN}}\n', "settings.invalid"),
+        (b'{"project": "SLUG", "config": {"width": -8}}\n', "settings.at_least"),
+        (b'{"project": "SLUG", "config": {"steps": 1}}\n', "settings.unknown"),
+        (b'{"project": "SLUG", "config": {"prompt": "LONG"}}\n', "settings.too_long"),
+        (b'{"project": "SLUG", "config": {"guidance_scale": NaN}}\n', "settings.number"),
     ],
 )
 def test_a_bad_line_is_a_failed_request_and_the_process_lives(tiny_project, line, key):
