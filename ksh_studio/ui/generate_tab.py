@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import MAX_PROMPT_CHARACTERS, GenerateConfig
 from ksh_studio.events import Event, Failed, Finished, Picture, Progress, Stopped, Warned
 from ksh_studio.generation.sampler_menu import check_pair, schedules_of
@@ -201,6 +202,24 @@ def shown(visit: Visit, slug: str) -> list[Any]:
         gallery(project, visit.language),
         *(gr.Textbox(placeholder=f"{number:g}") for number in numbers),
     ]
+
+
+def ready_to_go(visit: Visit, slug: str, prompt: str) -> list[Any]:
+    """The project's newest LoRA, and where nothing is typed yet the first caption with the trigger: one click draws."""
+    if not slug:
+        return [gr.skip(), ""]
+    project = visit.project(slug)
+    newest = [path for _, path in lora_choices(project, visit.language)][1:2]
+    return [gr.skip() if (prompt or "").strip() else _first_prompt(project), *(newest or [""])]
+
+
+def _first_prompt(project: Project) -> str:
+    trigger = project.settings().trigger
+    if not project.captions_db.is_file():
+        return trigger.text
+    with Catalogue(project) as catalogue:
+        rows = catalogue.page(limit=1, shown="captioned").rows
+    return trigger.apply(rows[0].caption if rows else "")
 
 
 def shown_on(tab: GenerateTab) -> list[gr.components.Component]:

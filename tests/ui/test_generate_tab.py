@@ -1,12 +1,16 @@
 """Handlers of the Generate tab, called as the guard calls them."""
 
+import gradio as gr
 import pytest
+from PIL import Image
 
+from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.locales import StudioError
 from ksh_studio.ui import app
 from ksh_studio.ui.access import Studio, Visit
-from ksh_studio.ui.generate_tab import _wanted
+from ksh_studio.ui.generate_tab import _wanted, ready_to_go
 from ksh_studio.worker import Worker
+from tests.tiny import tiny_lora_file
 
 
 @pytest.fixture
@@ -28,3 +32,20 @@ def test_a_guest_draws_with_the_model_the_owner_chose_and_names_none(guest, proj
     assert _wanted(guest, project, {"prompt": "a girl"}).base_model == "/home/artist/models/mine"
     with pytest.raises(StudioError, match="link"):
         _wanted(guest, project, {"prompt": "a girl", "base_model": "/home/artist/models/mine"})
+
+
+def test_one_click_draws_the_newest_style_with_a_prompt_of_the_project(guest, project, tmp_path):
+    assert ready_to_go(guest, project.slug, "") == ["drawn by KSH drawing style", ""]
+    folder = tmp_path / "drawings"
+    folder.mkdir()
+    Image.new("RGB", (64, 64), "red").save(folder / "a.png")
+    (folder / "a.txt").write_text("a red square", encoding="utf-8")
+    list(import_drawings(folder, project))
+    made = project.jobs / "one" / "loras"
+    made.mkdir(parents=True)
+    tiny_lora_file(made / "ink-000500.safetensors")
+    prompt, lora = ready_to_go(guest, project.slug, "  ")
+    assert prompt == "a red square drawn by KSH drawing style"
+    assert lora == f"projects/{project.slug}/jobs/one/loras/ink-000500.safetensors"
+    kept, _ = ready_to_go(guest, project.slug, "1girl")
+    assert kept == gr.skip()
