@@ -6,6 +6,7 @@ Plain ASGI, so that streams pass untouched. The measures are those of the projec
 import ipaddress
 import secrets
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from typing import Any
@@ -20,6 +21,9 @@ from ksh_studio.ui.access import LOCAL_HOSTS, VISITOR_COOKIE, VISITOR_PATTERN, M
 MEGABYTE = 1_000_000
 JSON_BYTES = 2 * MEGABYTE
 UPLOAD_BYTES: dict[Mode, int] = {"local": 8000 * MEGABYTE, "share": 30 * MEGABYTE, "space": 200 * MEGABYTE}
+UPLOAD_HOUR = 2000 * MEGABYTE
+"""What all who come from afar may upload within an hour, so that nobody fills the disk."""
+HOUR = 3600.0
 LOGIN_TRIES = 5
 LOGIN_SECONDS = 60.0
 LOGIN_KEPT = 10_000
@@ -55,6 +59,25 @@ class Throttle:
         self.failures.pop(who, None)
 
 
+@dataclass
+class Allowance:
+    """So many bytes an hour, whoever sends them."""
+
+    limit: int
+    taken: deque[tuple[float, int]] = field(default_factory=deque)
+    """(moment, monotonic seconds; bytes) of the last hour."""
+
+    def allows(self, size: int) -> bool:
+        """Whether there is room for `size` bytes more."""
+        while self.taken and self.taken[0][0] < time.monotonic() - HOUR:
+            self.taken.popleft()
+        return sum(taken for _, taken in self.taken) + size <= self.limit
+
+    def take(self, size: int) -> None:
+        """So much was uploaded."""
+        self.taken.append((time.monotonic(), size))
+
+
 class Shield:
     """ASGI middleware; one a server. `hosts`: the names this server answers to besides the machine's own."""
 
@@ -63,6 +86,7 @@ class Shield:
         self.mode = mode
         self.hosts = hosts
         self.throttle = Throttle()
+        self.uploads = Allowance(UPLOAD_HOUR)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 400, 403, 413 or 429, or pass on with the safety headers added."""
@@ -80,6 +104,8 @@ class Shield:
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
                 _add_headers(MutableHeaders(scope=message), self.mode, cookie)
+                if message["status"] == 200 and self._uploaded(headers):
+                    self.uploads.take(self._uploaded(headers))
                 if scope["path"].rstrip("/").endswith("/login") and scope["method"] == "POST":
                     (self.throttle.succeeded if message["status"] == 200 else self.throttle.failed)(who)
             await send(message)
@@ -95,6 +121,8 @@ class Shield:
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > self._limit(headers):
             return PlainTextResponse("This is too large.", 413)
+        if not self.uploads.allows(self._uploaded(headers)):
+            return PlainTextResponse("Too much was uploaded within an hour. Try again later.", 429)
         if scope["path"].rstrip("/").endswith("/login") and scope["method"] == "POST":
             wait = self.throttle.wait(self._who(scope, headers))
             if wait:
@@ -120,13 +148,18 @@ class Shield:
         return place.netloc != host and (place.hostname or "") not in self.hosts
 
     def _limit(self, headers: Headers) -> int:
-        is_upload = headers.get("content-type", "").startswith("multipart/form-data")
-        return UPLOAD_BYTES[self.mode] if is_upload else JSON_BYTES
+        return UPLOAD_BYTES[self.mode] if _is_upload(headers) else JSON_BYTES
+
+    def _uploaded(self, headers: Headers) -> int:
+        """Bytes of an upload from afar; one of unknown length may be as long as is allowed."""
+        if not _is_upload(headers) or _host_of(headers) in LOCAL_HOSTS:
+            return 0
+        return int(headers.get("content-length", "0")) or self._limit(headers)
 
     def _who(self, scope: Scope, headers: Headers) -> str:
         """Who guesses passwords: behind the tunnel all look alike, and must not lock out the owner at the machine."""
         client = (scope.get("client") or ("",))[0]
-        return f"{client} {urlsplit('//' + headers.get('host', '')).hostname}"
+        return f"{client} {_host_of(headers)}"
 
     def _new_visitor(self, scope: Scope, headers: Headers) -> str | None:
         """On a Space, a secret for a visitor who has none; the request itself already carries it on."""
@@ -141,6 +174,14 @@ class Shield:
         cookie = "; ".join([*(part for part in others if part), f"{VISITOR_COOKIE}={made}"])
         scope["headers"] = [*kept, (b"cookie", cookie.encode("latin-1"))]
         return made
+
+
+def _host_of(headers: Headers) -> str:
+    return (urlsplit(f"//{headers.get('host', '')}").hostname or "").lower()
+
+
+def _is_upload(headers: Headers) -> bool:
+    return headers.get("content-type", "").startswith("multipart/form-data")
 
 
 def _is_address(name: str) -> bool:

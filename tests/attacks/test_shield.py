@@ -3,7 +3,8 @@
 import httpx
 import pytest
 
-from ksh_studio.ui.shield import LOGIN_TRIES, Throttle
+from ksh_studio.ui import shield
+from ksh_studio.ui.shield import HOUR, LOGIN_TRIES, Allowance, Throttle
 from tests.attacks.server import PUBLIC_HOST, served, visitor
 from tests.ui.browser import demo_of
 
@@ -106,3 +107,25 @@ def test_each_wrong_password_after_the_fifth_doubles_the_wait():
     assert waits == [0, 0, 0, 0, 60, 120, 240, 480]
     throttle.succeeded("a")
     assert throttle.wait("a") == 0 and throttle.wait("b") == 0
+
+
+def test_uploads_from_afar_end_before_the_disk_is_full_and_nobody_else_can_use_them_up(
+    workspace, no_probe, monkeypatch
+):
+    monkeypatch.setattr(shield, "UPLOAD_HOUR", 100_000)
+    file = {"files": ("a.png", b"a" * 40_000)}
+    with served(workspace, "share") as (_, address):
+        stranger, guest = visitor(address), visitor(address, "guest")
+        assert {stranger.post("/gradio_api/upload", files=file).status_code for _ in range(5)} == {401}
+        assert [guest.post("/gradio_api/upload", files=file).status_code for _ in range(4)] == [200, 200, 429, 429]
+        owner = visitor(address, "owner", host=address.removeprefix("http://"))
+        assert owner.post("/gradio_api/upload", files=file).status_code == 200
+
+
+def test_an_allowance_is_new_after_an_hour(monkeypatch):
+    allowance = Allowance(10)
+    allowance.take(8)
+    assert allowance.allows(2) and not allowance.allows(3)
+    later = shield.time.monotonic() + HOUR + 1
+    monkeypatch.setattr(shield.time, "monotonic", lambda: later)
+    assert allowance.allows(10)
