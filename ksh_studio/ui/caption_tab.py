@@ -191,6 +191,8 @@ def caption(visit: Visit, slug: str, **values: Any) -> str:
     captioner = captioner_of(visit, project, values.get("captioner") or "")
     known_models_only(visit, captioner)
     config = config_from("caption", values | {"captioner": captioner})
+    if visit.role == "visitor" and visit.studio.worker.busy:  # somebody else's picture, maybe: it is drawn to its end
+        raise StudioError("device.drawing")
     visit.studio.worker.end()
     jobs.start(project, "caption", config)
     return bar(0, 0, translate("ui.starting", visit.language))

@@ -1,0 +1,25 @@
+"""Handlers of the Caption tab, called as the guard calls them."""
+
+import pytest
+
+from ksh_studio.config import ProjectSettings
+from ksh_studio.locales import StudioError
+from ksh_studio.ui import caption_tab
+from ksh_studio.ui.access import Role, Studio, Visit, visitor_workspace
+from ksh_studio.worker import Worker
+
+
+@pytest.mark.parametrize(("role", "ends"), [("visitor", False), ("owner", True)])
+def test_only_the_owner_ends_a_picture_by_captioning(workspace, no_probe, monkeypatch, role: Role, ends):
+    studio = Studio(workspace, "space" if role == "visitor" else "local", Worker(workspace))
+    theirs = visitor_workspace(workspace, "a" * 40)
+    project = theirs.create_project(ProjectSettings(name="x", captioner="pocket"))
+    ended, started = [], []
+    monkeypatch.setattr(Worker, "end", lambda worker: ended.append(worker))
+    monkeypatch.setattr(caption_tab.jobs, "start", lambda *job: started.append(job))
+    with studio.worker._busy:
+        try:
+            caption_tab.caption(Visit(studio, role, "en", theirs, "key"), project.slug)
+        except StudioError as error:
+            assert error.key == "device.drawing"
+    assert (bool(ended), bool(started)) == (ends, ends)
