@@ -173,6 +173,7 @@ def _project(arguments: argparse.Namespace, make: bool = False) -> Project:
 def _studio(arguments: argparse.Namespace) -> int:
     from ksh_studio.ui.serve import serve
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service that is stopped closes its tunnel too
     for line in serve(arguments):
         print(line, flush=True)
     return 0

@@ -28,6 +28,8 @@ from ksh_studio.locales import StudioError
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 VISITORS = "visitors"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+DEVICE_NAME = re.compile(r"con|prn|aux|nul|(com|lpt)\d")
+"""No file or folder may be called so on Windows."""
 LOOK_SECONDS = 0.3
 """So long a lock is asked for: `is_locked` itself holds it for the moment of its look."""
 REPLACE_SECONDS = 1.0
@@ -122,6 +124,8 @@ def slug_of(name: str) -> str:
     """An ASCII folder name for a display name in any script; random where nothing ASCII is left."""
     ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^a-z0-9]+", "-", ascii_only.lower()).strip("-")[:40]
+    if DEVICE_NAME.fullmatch(slug):
+        return f"{slug}-1"
     return slug or f"project-{secrets.token_hex(3)}"
 
 

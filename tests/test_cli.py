@@ -1,6 +1,9 @@
 """The command line as an artist uses it: what it prints, and its exit code, for good and bad input."""
 
+import os
 import re
+import signal
+import threading
 
 import pytest
 from PIL import Image
@@ -140,3 +143,25 @@ def test_events_become_lines():
     assert describe(Failed(key="job.unknown", values={"name": "x"}), "ko") == "작업 x이(가) 없습니다."
     told = describe(Imported(added=1, known=0, captions=0, duplicates=(("b.png", "a.png"),)), "en")
     assert told.splitlines()[1] == "  b.png = a.png"
+
+
+def test_sigterm_closes_the_studio_as_ctrl_c_does(tmp_path, monkeypatch):
+    from ksh_studio.ui import serve as door
+
+    closed = []
+
+    def serve(arguments):
+        try:
+            yield "open"
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            threading.Event().wait(10)
+        finally:
+            closed.append(True)
+
+    monkeypatch.setattr(door, "serve", serve)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert cli.main(["--workspace", str(tmp_path)]) == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert closed == [True]

@@ -52,6 +52,12 @@ def test_a_korean_name_gets_an_ascii_slug():
     assert slug_of("내 그림").startswith("project-")
 
 
+@pytest.mark.parametrize("name", ["CON", "aux", "com1", "Lpt9"])
+def test_no_project_bears_a_name_that_windows_keeps_for_itself(name):
+    assert slug_of(name) == f"{name.lower()}-1"
+    assert slug_of(f"{name}a") == f"{name.lower()}a"
+
+
 def test_projects_are_made_renamed_and_deleted_to_the_trash(workspace):
     first = workspace.create_project(ProjectSettings(name="수채화 style"))
     second = workspace.create_project(ProjectSettings(name="수채화 style"))
