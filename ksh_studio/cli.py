@@ -162,12 +162,21 @@ def _typed(config: type[Config], name: str, value: Any) -> Any:
 def _project(arguments: argparse.Namespace, make: bool = False) -> Project:
     workspace = Workspace(arguments.workspace)
     workspace.prepare()
-    named = [p for p in workspace.projects() if arguments.project in (p.slug, p.settings().name)]
+    named = [project for project in workspace.projects() if _is_called(project, arguments.project)]
     if named:
         return named[0]
     if make:
         return workspace.create_project(validated(ProjectSettings, {"name": arguments.project}))
     raise StudioError("project.unknown", name=arguments.project)
+
+
+def _is_called(project: Project, name: str) -> bool:
+    if project.slug == name:
+        return True
+    try:
+        return project.settings().name == name
+    except StudioError:
+        return False  # its file is damaged: no reason to refuse the other projects
 
 
 def _studio(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ksh_studio import cli
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import ProjectSettings, TrainConfig
 from ksh_studio.events import Captioned, Failed, Heartbeat, Imported, Step
 from ksh_studio.narration import describe
 from ksh_studio.workspace import Workspace
@@ -47,6 +47,14 @@ def test_a_folder_becomes_a_project_and_is_added_to(studio, drawings, tmp_path):
     assert code == 0
     assert "1 drawings added, 3 were there already" in out
     assert [found.settings().name for found in Workspace(tmp_path / "w").projects()] == ["내 그림"]
+
+
+def test_one_damaged_project_does_not_refuse_the_others(studio, drawings, tmp_path):
+    damaged = Workspace(tmp_path / "w").create_project(ProjectSettings(name="old"))
+    damaged.settings_file.write_text("{")
+    assert studio("import", "--project", "내 그림", drawings)[0] == 0
+    code, _, err = studio("caption", "--project", damaged.slug)
+    assert code == 1 and "cannot be read" in err
 
 
 def test_an_export_is_written(studio, drawings, tmp_path):
