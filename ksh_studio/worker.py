@@ -27,6 +27,7 @@ class Worker:
         self.workspace = workspace
         self._process: subprocess.Popen | None = None
         self._busy = threading.Lock()
+        self._attention = ""
 
     @property
     def running(self) -> bool:
@@ -47,6 +48,9 @@ class Worker:
             raise StudioError("device.drawing")
         ended = False
         try:
+            if config.attention != self._attention:  # decided once in the life of a process: `Loaded.base`
+                self.end()
+                self._attention = config.attention
             process = self._start()
             request = {"workspace": str(project.workspace.root), "project": project.slug}
             request |= {"config": config.model_dump(mode="json")}

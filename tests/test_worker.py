@@ -30,3 +30,28 @@ def test_ending_the_process_under_a_picture_is_told_to_whoever_waits_for_it(proj
     ending.join()
     assert heard[-1].key == "device.worker_died"
     assert not worker.running and not worker.busy
+
+
+ANSWERS = """
+import sys
+from ksh_studio.events import Finished, to_line
+for line in sys.stdin:
+    sys.stdout.buffer.write(to_line(Finished(key="generate.finished")))
+    sys.stdout.flush()
+"""
+
+
+def test_another_attention_is_another_process_because_it_is_decided_once(project, monkeypatch):
+    begun = []
+
+    def spawn(_, **streams):
+        begun.append(subprocess.Popen([sys.executable, "-c", ANSWERS], **streams))
+        return begun[-1]
+
+    monkeypatch.setattr(module, "spawn", spawn)
+    worker = Worker(project.workspace)
+    for attention in ("sdpa", "sdpa", "xformers"):
+        [last] = worker.generate(GenerateConfig(prompt="a girl", attention=attention), project)
+        assert last.kind == "finished"
+    assert [process.poll() is None for process in begun] == [False, True]
+    worker.end()
