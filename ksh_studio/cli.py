@@ -31,7 +31,7 @@ from ksh_studio.events import Event, Failed, Warned
 from ksh_studio.locales import Language, StudioError
 from ksh_studio.narration import describe
 from ksh_studio.settings_table import settings_table
-from ksh_studio.workspace import Project, Workspace, default_root
+from ksh_studio.workspace import Project, Workspace, default_root, is_locked
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -215,7 +215,8 @@ def _train(arguments: argparse.Namespace) -> int:
     project = _project(arguments)
     if arguments.resume:
         job = jobs.job_at(project.jobs / Path(arguments.resume).name, project)
-        (job.control / "stop").unlink(missing_ok=True)
+        if not is_locked(job.lock):  # else somebody works on it, and the stop is meant for them
+            (job.control / "stop").unlink(missing_ok=True)
     else:
         from ksh_studio.models.device import pick_device
         from ksh_studio.training.plan import settled

@@ -8,11 +8,11 @@ import threading
 import pytest
 from PIL import Image
 
-from ksh_studio import cli
+from ksh_studio import cli, jobs
 from ksh_studio.config import ProjectSettings, TrainConfig
 from ksh_studio.events import Captioned, Failed, Heartbeat, Imported, Step
 from ksh_studio.narration import describe
-from ksh_studio.workspace import Workspace
+from ksh_studio.workspace import Workspace, locked
 
 
 @pytest.fixture
@@ -55,6 +55,20 @@ def test_one_damaged_project_does_not_refuse_the_others(studio, drawings, tmp_pa
     assert studio("import", "--project", "내 그림", drawings)[0] == 0
     code, _, err = studio("caption", "--project", damaged.slug)
     assert code == 1 and "cannot be read" in err
+
+
+def test_resuming_a_job_that_runs_does_not_take_its_stop_back(studio, tmp_path):
+    project = Workspace(tmp_path / "w").create_project(ProjectSettings(name="x"))
+    job = jobs.create(project, "train", TrainConfig())
+    jobs.stop(job)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with locked(job.lock, "job.running", name=job.id):
+            code, _, err = studio("train", "--project", "x", "--resume", job.id)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert code == 1 and "already working" in err
+    assert job.stop_requested()
 
 
 def test_an_export_is_written(studio, drawings, tmp_path):
