@@ -21,7 +21,6 @@ REGISTRY_BASE = {
     "max_size": 256,
     "clip_skip": 1,
     "num_inference_steps": 20,
-    "guidance_scale": 5.0,
 }
 
 

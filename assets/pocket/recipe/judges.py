@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 CLASSES = {"style": list(STYLES), "hair": list(PALETTES["hair"]), "background": list(PALETTES["background"])}
-PER_STYLE = 700
+PER_STYLE = 300
 BATCH = 64
 UNKNOWN = -100
 
@@ -76,13 +76,13 @@ def collect(build: Path, vae: AutoencoderKL, seen: dict[str, tuple[str, slice]])
 def training_parts() -> dict[str, tuple[str, slice]]:
     """Return which drawings the judge learns from; lorelei's here are not the demo's."""
     parts = {style: ("train", slice(0, PER_STYLE)) for style in style_names("train")}
-    return parts | {"dylan": ("train", slice(0, 450)), "lorelei": ("judge", slice(0, 1500))}
+    return parts | {"dylan": ("train", slice(0, 250)), "lorelei": ("judge", slice(0, 700))}
 
 
 def held_out_parts() -> dict[str, tuple[str, slice]]:
     """Return which drawings the judge is measured on."""
-    parts = {style: ("test", slice(0, 100)) for style in style_names("train")}
-    return parts | {"dylan": ("train", slice(450, 600)), "lorelei": ("test", slice(0, 200))}
+    parts = {style: ("test", slice(0, 60)) for style in style_names("train")}
+    return parts | {"dylan": ("train", slice(450, 510)), "lorelei": ("test", slice(0, 120))}
 
 
 def vary(pictures: Tensor, rng: np.random.Generator) -> Tensor:

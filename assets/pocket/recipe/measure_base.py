@@ -1,5 +1,6 @@
 """Figures of the base: what was asked, what a weight does, how long a picture takes."""
 
+import json
 import time
 from functools import partial
 from pathlib import Path
@@ -7,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
-from drawings import PALETTES
+from drawings import HERE, PALETTES
 from judges import load_judge
 from measure_parts import percent
 from torch import Tensor
 
 STEPS = 20
-GUIDANCE = 4.0
+GUIDANCE = json.loads((HERE / "tuned.json").read_text(encoding="utf-8"))["base"]["guidance_scale"]
 PROMPTS = 200
+SEEDS = 20
 WEIGHTS = (0.5, 0.75, 1.0, 1.25, 1.5)
 PEOPLE = ["an anime girl", "a boy", "a person", "a portrait", "a woman"]
 
@@ -103,9 +105,9 @@ def weights_turn(build: Path, pocket: Path) -> dict[str, str]:
         red = 0
         for colour in ("blue", "green"):
             prompt = f"an anime girl, red hair, {colour} hair, white background"
-            states = emphasised(pipeline, prompt, "red hair", weight).expand(25, -1, -1)
+            states = emphasised(pipeline, prompt, "red hair", weight).expand(SEEDS, -1, -1)
             red += judge.name(draw_states(pipeline, states))["hair"].count("red")
-        shares.append(red / 50)
+        shares.append(red / (2 * SEEDS))
     monotone = all(after >= before for before, after in zip(shares, shares[1:], strict=False))
     listed = ", ".join(f"{100 * share:.0f}" for share in shares)
     return {

@@ -1,0 +1,48 @@
+"""What the models are taught to read: captions say what is drawn, and only that."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+RECIPE = Path(__file__).resolve().parents[2] / "assets" / "pocket" / "recipe"
+KNOWN = {"style": "openPeeps", "hair": "blue", "length": "long", "glasses": True, "beard": False, "mood": "smile"}
+
+
+@pytest.fixture(scope="module")
+def captions():
+    sys.path.insert(0, str(RECIPE))
+    before = set(sys.modules)
+    try:
+        yield importlib.import_module("captions")
+    finally:
+        # The recipe's modules have plain names ("drawings"): no other test may find them.
+        sys.path.remove(str(RECIPE))
+        for name in set(sys.modules) - before:
+            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(RECIPE)):
+                del sys.modules[name]
+
+
+def test_the_captioner_learns_one_order_and_no_style(captions):
+    assert captions.plain_caption(KNOWN, "pink") == "a person, long blue hair, glasses, smiling, pink background"
+
+
+def test_a_bald_head_has_no_hair_colour(captions):
+    assert captions.plain_caption({"style": "micah", "bald": True}, "grey") == "a person, bald, grey background"
+
+
+def test_the_base_learns_empty_captions_and_the_grammar_of_a_trigger(captions):
+    rng = np.random.default_rng(0)
+    texts = [captions.base_caption(KNOWN, "pink", rng) for _ in range(2000)]
+    assert 0.08 <= np.mean([text == "" for text in texts]) <= 0.12
+    assert 0.54 <= np.mean([text.endswith("drawn by open peeps drawing style") for text in texts]) <= 0.63
+    assert not [text for text in texts if "beard" in text or "red" in text.split()]
+
+
+def test_hair_and_background_are_nearly_always_named(captions):
+    rng = np.random.default_rng(1)
+    texts = [text for _ in range(2000) if (text := captions.base_caption(KNOWN, "pink", rng))]
+    assert np.mean(["blue" in text for text in texts]) >= 0.9
+    assert np.mean(["pink" in text for text in texts]) >= 0.9
