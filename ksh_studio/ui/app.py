@@ -65,8 +65,9 @@ def _wire(studio: Studio, bar: ProjectBar, train: TrainTab, generate: GenerateTa
     gr.on([*changes, stamp.change], plan, bar.slug, train.plan, inputs_kwargs=train.form, **QUIET)
     drawn = guarded(studio, "look", generate_tab.shown)
     gr.on(changes, drawn, bar.slug, generate_tab.shown_on(generate), **QUIET)
-    ready, prompt, lora = generate_tab.ready_to_go, generate.form["prompt"], generate.form["lora"]
-    bar.slug.change(guarded(studio, "look", ready), [bar.slug, prompt], [prompt, lora], **QUIET)
+    ready, prompt = guarded(studio, "look", generate_tab.ready_to_go), generate.form["prompt"]
+    made_ready = bar.slug.change(ready, bar.slug, [generate.suggested, generate.form["lora"]], **QUIET)
+    made_ready.then(None, [generate.suggested, prompt], prompt, js=script("suggest.js"), **QUIET)
     bar.slug.change(None, bar.slug, None, js=script("address.js"), **QUIET)
     bar.slug.change(None, None, train.chosen, js="() => ''", **QUIET)
     use = guarded(studio, "generate", use_lora)

@@ -37,6 +37,8 @@ class GenerateTab:
     pictures: gr.HTML
     status: gr.HTML
     understood: gr.HTML
+    suggested: gr.Textbox
+    """A prompt for whoever has typed none; never seen."""
     restricted: list[tuple[gr.blocks.Block, Action]]
 
 
@@ -46,6 +48,7 @@ def build(studio: Studio, slug: gr.Textbox) -> GenerateTab:
     with gr.Row(elem_classes="ksh-columns"):
         with gr.Column(scale=5, min_width=320):
             form = _prompts()
+            suggested = gr.Textbox(visible="hidden", elem_id="generate-suggested", label="suggested", container=False)
             with gr.Row(elem_classes="ksh-actions"):
                 go = gr.Button(t("generate_tab.go"), variant="primary", elem_id="generate-go")
                 stop = gr.Button(t("ui.stop"), variant="stop", elem_id="generate-stop")
@@ -68,7 +71,7 @@ def build(studio: Studio, slug: gr.Textbox) -> GenerateTab:
     changes = [form["prompt"].change, form["negative_prompt"].change]
     gr.on(changes, explain, [form["prompt"], form["negative_prompt"]], explained, trigger_mode="always_last", **QUIET)
     form["sampler"].input(guarded(studio, "look", schedules), form["sampler"], form["schedule"], **QUIET)
-    return GenerateTab(form, pictures, status, explained, panel.restricted)
+    return GenerateTab(form, pictures, status, explained, suggested, panel.restricted)
 
 
 def _prompts() -> Form:
@@ -204,13 +207,13 @@ def shown(visit: Visit, slug: str) -> list[Any]:
     ]
 
 
-def ready_to_go(visit: Visit, slug: str, prompt: str) -> list[Any]:
-    """The project's newest LoRA, and where nothing is typed yet the first caption with the trigger: one click draws."""
+def ready_to_go(visit: Visit, slug: str) -> list[str]:
+    """A prompt of the project (its first caption with the trigger) and its newest LoRA, so that one click draws."""
     if not slug:
-        return [gr.skip(), ""]
+        return ["", ""]
     project = visit.project(slug)
     newest = [path for _, path in lora_choices(project, visit.language)][1:2]
-    return [gr.skip() if (prompt or "").strip() else _first_prompt(project), *(newest or [""])]
+    return [_first_prompt(project), *(newest or [""])]
 
 
 def _first_prompt(project: Project) -> str:

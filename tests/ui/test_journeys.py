@@ -61,7 +61,7 @@ def test_train_and_a_reload_in_mid_run_shows_it_still_live(workspace):
         expect(page.locator("#train-chart polyline").first).to_be_attached()
         assert page.locator("#train-previews img").count() >= 2
         page.locator("#train-use").click()
-        expect(page.locator("#generate-prompt textarea")).to_have_value("drawn by KSH drawing style")
+        expect(page.locator("#generate-prompt textarea")).to_have_value("a person drawn by KSH drawing style")
     assert jobs.status(jobs.jobs_of(project, "train")[0]).state == "finished"
 
 
