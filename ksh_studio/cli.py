@@ -207,7 +207,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
 def _caption(arguments: argparse.Namespace) -> int:
     config = _settings(arguments, CaptionConfig, CAPTION_PRESETS)
-    job = jobs.create(_project(arguments), "caption", config)
+    job = jobs.create_if_free(_project(arguments), "caption", config)
     return _show(jobs.run(job, stage_of), arguments.language)
 
 
@@ -222,7 +222,7 @@ def _train(arguments: argparse.Namespace) -> int:
         from ksh_studio.training.plan import settled
 
         config = settled(_settings(arguments, TrainConfig, TRAIN_PRESETS), project, pick_device().type)
-        job = jobs.create(project, "train", config)
+        job = jobs.create_if_free(project, "train", config)
     signal.signal(signal.SIGINT, lambda *_: jobs.stop(job))  # Ctrl+C keeps everything, as Stop on the page does
     return _show(jobs.run(job, stage_of), arguments.language)
 

@@ -71,7 +71,7 @@ def _job(project: Project, config: CaptionConfig | TrainConfig) -> Iterator[Even
     from ksh_studio.cli import stage_of
 
     stage = "caption" if isinstance(config, CaptionConfig) else "train"
-    return jobs.run(jobs.create(project, stage, config), stage_of)
+    return jobs.run(jobs.create_if_free(project, stage, config), stage_of)
 
 
 class _Watch:

@@ -138,6 +138,13 @@ class JobStatus:
         return self.state in ("starting", "running", "not answering")
 
 
+def create_if_free(project: Project, stage: Stage, config: Config) -> Job:
+    """As `create`, for a job that is run in this process. Raises StudioError when the device is somebody's already."""
+    if is_locked(project.workspace.device_lock):
+        raise StudioError("device.busy")
+    return create(project, stage, config)
+
+
 def create(project: Project, stage: Stage, config: Config, parent: str | None = None) -> Job:
     """A new job folder with its complete settings; nothing runs yet."""
     stamp, number = f"{datetime.now():%Y%m%d-%H%M%S}-{stage}", 1
@@ -204,7 +211,7 @@ def begin(job: Job) -> None:
 
     Raises StudioError when another job works: two clicks, browsers or studios start exactly one.
     """
-    with locked(job.project.workspace.root / "start.lock", "job.starting"):
+    with locked(job.project.workspace.start_lock, "job.starting"):
         other = running_job(job.project)
         if other is not None:
             raise StudioError("job.busy", name=other.project.settings().name)
@@ -321,7 +328,7 @@ def kill(job: Job) -> None:
         process = psutil.Process(identity["pid"])
         if process.create_time() == identity["create_time"]:  # else the number now belongs to somebody else
             process.kill()
-    except (OSError, ValueError, psutil.NoSuchProcess):
+    except (OSError, ValueError, TypeError, KeyError, psutil.NoSuchProcess):
         return
 
 

@@ -269,6 +269,11 @@ class Workspace:
         return self.root / "studio.lock"
 
     @property
+    def start_lock(self) -> Path:
+        """Held while a job is being started, so that no two are, and no project goes away meanwhile."""
+        return self.root / "start.lock"
+
+    @property
     def device_lock(self) -> Path:
         """Held by whatever works on the GPU or CPU: one owner at a time, also among the visitors of a Space."""
         home = self.root.parent.parent if self.root.parent.name == VISITORS else self.root
@@ -312,10 +317,10 @@ class Workspace:
 
     def delete_project(self, project: Project) -> Path:
         """Move a project to the trash and return where it lies now. Raises StudioError while a job of it runs."""
-        if any(is_locked(lock) for lock in project.jobs.glob("*/lock")):
-            raise StudioError("project.busy", name=project.settings().name)
         target = self.trash / f"{datetime.now():%Y%m%d-%H%M%S}-{project.slug}"
-        with disk_errors(target):
+        with locked(self.start_lock, "job.starting"), disk_errors(target):
+            if any(is_locked(lock) for lock in project.jobs.glob("*/lock")):
+                raise StudioError("project.busy", name=project.settings().name)
             self.trash.mkdir(parents=True, exist_ok=True)
             shutil.move(project.root, target)
         return target

@@ -187,3 +187,12 @@ def test_sigterm_closes_the_studio_as_ctrl_c_does(tmp_path, monkeypatch):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert closed == [True]
+
+
+def test_a_busy_device_is_one_sentence_and_leaves_no_job(studio, drawings, tmp_path):
+    studio("import", "--project", "p", drawings)
+    workspace = Workspace(tmp_path / "w")
+    with jobs.device(workspace):
+        said = [studio(stage, "--project", "p") for stage in ("caption", "train")]
+    assert [(code, "at work" in err) for code, _, err in said] == [(1, True), (1, True)]
+    assert jobs.jobs_of(workspace.project("p")) == []
