@@ -13,7 +13,7 @@ from PIL import Image
 from ksh_studio import jobs
 from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, TrainConfig
 from ksh_studio.drawings.importing import import_drawings
-from ksh_studio.events import Event, Failed, Finished, LoraSaved, Picture
+from ksh_studio.events import Event, Failed, Finished, LoraSaved, Picture, Started
 from ksh_studio.locales import Language, translate
 from ksh_studio.workspace import ASSETS, Project, Workspace, locked
 
@@ -75,11 +75,15 @@ def _job(project: Project, config: CaptionConfig | TrainConfig) -> Iterator[Even
 
 
 class _Watch:
-    """Passes events on and keeps what the summary needs; passes nothing once a stage has failed."""
+    """Passes events on and keeps what the summary needs; passes nothing once a stage has failed.
+
+    A figure bears its stage's name: both training and drawing count seconds. The pictures without the style count once.
+    """
 
     def __init__(self, project: Project) -> None:
         self.project = project
         self.failed = False
+        self.stage = "import"
         self.lora = ""
         self.pictures: list[str] = []
         self.figures: dict[str, float] = {}
@@ -95,8 +99,11 @@ class _Watch:
                     self.lora = (self.project.root / event.path).relative_to(self.project.workspace.root).as_posix()
                 case Picture():
                     self.pictures.append(event.path)
+                case Started():
+                    self.stage = event.stage
                 case Finished():
-                    self.figures |= event.figures
+                    for name, value in event.figures.items():
+                        self.figures.setdefault(f"{self.stage}_{name.removeprefix(f'{self.stage}_')}", value)
             yield event
 
 
