@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ksh_studio.config import TRAIN_PRESETS, TrainConfig
+from ksh_studio.config import TrainConfig
+from ksh_studio.presets import TRAIN_PRESETS
 
 
 def settings_table() -> str:

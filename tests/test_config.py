@@ -2,15 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksh_studio.config import (
-    CAPTION_PRESETS,
-    TRAIN_PRESETS,
-    CaptionConfig,
-    TrainConfig,
-    Trigger,
-    validated,
-)
+from ksh_studio.config import CaptionConfig, TrainConfig, Trigger, validated
 from ksh_studio.locales import StudioError
+from ksh_studio.presets import CAPTION_PRESETS, TRAIN_PRESETS
 
 TEXT = "drawn by KSH drawing style"
 

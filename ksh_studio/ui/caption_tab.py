@@ -9,12 +9,13 @@ import gradio as gr
 
 from ksh_studio import jobs
 from ksh_studio.catalogue import Catalogue
-from ksh_studio.config import CAPTION_PRESETS, CaptionConfig
+from ksh_studio.config import CaptionConfig
 from ksh_studio.drawings.exporting import export
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.jobs import Job
 from ksh_studio.locales import StudioError, translate
 from ksh_studio.models.registry import captioners
+from ksh_studio.presets import CAPTION_PRESETS
 from ksh_studio.ui.access import Action, Studio, Visit
 from ksh_studio.ui.caption_rows import ksh_rows, ksh_save
 from ksh_studio.ui.caption_view import exported, job_line, report, summary

@@ -6,9 +6,10 @@ from typing import Any
 import gradio as gr
 
 from ksh_studio import jobs
-from ksh_studio.config import TRAIN_PRESETS, TrainConfig
+from ksh_studio.config import TrainConfig
 from ksh_studio.locales import StudioError, translate
 from ksh_studio.models.registry import base_entry
+from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.ui.access import Action, Studio, Visit
 from ksh_studio.ui.counting import drawings_of
 from ksh_studio.ui.form import Form, chosen_numbers, config_from, fields, form_values, open_fields

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ksh_studio import jobs
 from ksh_studio.catalogue import Catalogue
-from ksh_studio.config import TRAIN_PRESETS, GenerateConfig
+from ksh_studio.config import GenerateConfig
 from ksh_studio.events import to_line
 from ksh_studio.generation.drawing import draw
 from ksh_studio.locales import StudioError
@@ -17,6 +17,7 @@ from ksh_studio.lora.attach import attach
 from ksh_studio.lora.header import list_loras
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
+from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.training.checkpoint import load_newest, save_checkpoint
 from ksh_studio.training.step import Stepper
 from ksh_studio.training.trainer import train

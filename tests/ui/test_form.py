@@ -1,8 +1,9 @@
 import gradio as gr
 import pytest
 
-from ksh_studio.config import ALL_CONFIGS, TRAIN_PRESETS, GenerateConfig, TrainConfig
+from ksh_studio.config import ALL_CONFIGS, GenerateConfig, TrainConfig
 from ksh_studio.locales import StudioError
+from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.ui.form import config_from, field, fields, form_values
 
 STAGES = [("caption", name) for name in ALL_CONFIGS["caption"].model_fields]
