@@ -118,7 +118,7 @@ def port_number(text: str) -> int:
 def _settings_options(parser: argparse.ArgumentParser, config: type[Config], presets: dict[str, Any]) -> None:
     """One option for every setting of a stage, made from its class."""
     if presets:
-        parser.add_argument("--preset", choices=tuple(presets), default=next(iter(presets)))
+        parser.add_argument("--preset", choices=tuple(presets), help="settings to begin with; others win over it")
     for name, field in config.model_fields.items():
         kind = _base_type(field.annotation)
         options: dict[str, Any] = {"dest": f"set_{name}", "default": None, "help": field.description}
@@ -142,7 +142,7 @@ def _base_type(annotation: Any) -> Any:
 def _settings(arguments: argparse.Namespace, config: type[Config], presets: dict[str, Any]) -> Config:
     given = {name: getattr(arguments, f"set_{name}") for name in config.model_fields}
     chosen = {name: _typed(config, name, value) for name, value in given.items() if value is not None}
-    return validated(config, presets.get(getattr(arguments, "preset", ""), {}) | chosen)
+    return validated(config, presets.get(getattr(arguments, "preset", None) or "", {}) | chosen)
 
 
 def _typed(config: type[Config], name: str, value: Any) -> Any:

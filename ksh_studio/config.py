@@ -45,7 +45,8 @@ class Trigger(Config):
         bare = self.strip(caption)
         if not self.text:
             return bare
-        parts = (bare, self.text) if self.position == "end" else (self.text, bare)
+        # without the comma that joined them: `strip` takes it away with the trigger
+        parts = (bare.rstrip(" ,"), self.text) if self.position == "end" else (self.text, bare.lstrip(" ,"))
         return " ".join(part for part in parts if part)
 
     def strip(self, caption: str) -> str:
@@ -125,6 +126,8 @@ class TrainConfig(Config):
     """Batches added up before the weights move."""
     num_train_epochs: int | None = Field(None, ge=1, le=10_000, title="Epochs")
     """Times every drawing is seen; used when the number of steps is not given."""
+    effort: Literal["quick", "balanced", "thorough"] = Field("balanced", title="Effort")
+    """Where steps and epochs are not given: quick is a first look, thorough takes twice as long as balanced."""
     max_train_steps: int | None = Field(None, ge=1, le=1_000_000, title="Steps")
     """Times the weights move; None: from the epochs, else from the number of drawings."""
     checkpointing_steps: int | None = Field(None, ge=1, title="Steps between checkpoints")
@@ -149,12 +152,22 @@ class TrainConfig(Config):
     """The LoRA acts with alpha / rank; None: half the rank."""
     target_modules: Literal["auto", "attention", "transformer", "all"] = Field("auto", title="What is trained")
     """attention: as the original; transformer: and what is around it; all: also convolutions; auto: the model's own."""
+    adapter: Literal["lora", "dora", "loha", "lokr"] = Field("lora", title="Kind of LoRA")
+    """lora loads everywhere; dora learns size and direction apart; loha and lokr are smaller; not all tools load them."""
+    init_lora: str = Field("", title="Go on from a LoRA")
+    """Path of a LoRA file inside the workspace, of the same kind and rank, whose weights are the start; empty: none."""
     snr_gamma: float | None = Field(5.0, gt=0, title="Min-SNR gamma")
     """Evens out easy and hard noise levels (arXiv:2303.09556, section 3.4); None: plain mean squared error."""
     noise_offset: float = Field(0.0, ge=0, le=0.2, title="Noise offset")
     """Lets pictures become darker or brighter; shifts flat colours."""
     caption_dropout: float | None = Field(None, ge=0, le=0.5, title="Caption dropout")
     """Share of steps without caption; None: by the number of drawings."""
+    shuffle_tags: bool = Field(False, title="Shuffle tags")
+    """Put the tags between commas in another order now and then; for lists of tags, not for sentences."""
+    keep_tags: int = Field(1, ge=0, le=20, title="Tags that stay in front")
+    """How many of the first tags are never shuffled; the trigger never is."""
+    optimizer: Literal["adamw", "adamw8bit", "prodigy", "schedule_free"] = Field("adamw", title="Optimiser")
+    """adamw8bit needs less memory, prodigy and schedule_free find their own pace; these three need a package each."""
     max_grad_norm: float = Field(1.0, gt=0, title="Gradient norm")
     """Longer gradients are shortened to this."""
     adam_beta1: float = Field(0.9, ge=0, lt=1, title="Adam beta 1")
@@ -173,8 +186,10 @@ class TrainConfig(Config):
     """sdpa: PyTorch's own; xformers: that library's, where it is installed and works on this GPU."""
     gradient_checkpointing: bool = Field(False, title="Save memory")
     """Needs about a fifth more time and much less memory."""
-    validation_share: float = Field(0.0, ge=0, le=0.5, title="Held-out share")
-    """Share of the drawings never trained on, to measure with; 0: all are trained on."""
+    num_processes: int = Field(1, ge=1, le=64, title="Devices")
+    """GPUs that train together, each its share of every batch."""
+    validation_share: float | None = Field(None, ge=0, le=0.5, title="Held-out share")
+    """Share of the drawings only used to measure; 0: all are trained on; None: a tenth from 20 drawings on."""
     seed: int = Field(42, ge=0, le=2**32 - 1, title="Seed")
     """Same seed on the same machine, same LoRA."""
     report_to: Literal["none", "tensorboard", "wandb", "trackio"] = Field("none", title="Also report to")

@@ -35,7 +35,7 @@ class Started(_Event):
     """The stage begins (or begins again) with `total` units of work: drawings, steps or pictures."""
 
     kind: Literal["started"] = "started"
-    stage: Literal["caption", "train", "generate"]
+    stage: Literal["caption", "check", "train", "generate"]
     total: int
     device: str = ""
     """Where it runs and how: "cpu, bf16"."""
@@ -45,7 +45,7 @@ class Progress(_Event):
     """Work that is not the stage's own unit: loading a model, caching latents, denoising steps of a picture."""
 
     kind: Literal["progress"] = "progress"
-    phase: Literal["import", "export", "load", "latents", "captions", "denoise", "validate"]
+    phase: Literal["import", "export", "load", "latents", "captions", "denoise", "validate", "measure"]
     done: int
     total: int
 
@@ -78,6 +78,33 @@ class Captioned(_Event):
     total: int
 
 
+class Planned(_Event):
+    """What a training will take, from two measured steps; said before the first one."""
+
+    kind: Literal["planned"] = "planned"
+    drawings: int
+    """Trained on; those held out not counted."""
+    held_out: int
+    buckets: tuple[tuple[int, int, int], ...]
+    """(width, height, drawings) of each size, the largest first."""
+    steps: int
+    epochs: float
+    train_batch_size: int
+    """Drawings of one step on one device."""
+    split: int
+    """Parts that a batch is cut into so that it fits into the memory; 1: whole."""
+    gradient_checkpointing: bool
+    seconds: float
+    """Predicted for the steps that are left, previews and saves included."""
+    memory_mb: float
+    """Most that the two steps needed."""
+    memory_total_mb: float
+    """Of the device."""
+    disk_mb: float
+    """Needed for checkpoints, LoRA files and previews."""
+    disk_free_mb: float
+
+
 class Step(_Event):
     """One optimiser step is done."""
 
@@ -90,6 +117,8 @@ class Step(_Event):
     learning_rate: float
     seconds: float
     """Since the job began or was resumed, previews and saves included."""
+    memory_mb: float | None = None
+    """Most that the process has held on its device so far; None where that is not known."""
 
 
 class Validated(_Event):
@@ -98,6 +127,15 @@ class Validated(_Event):
     kind: Literal["validated"] = "validated"
     step: int
     loss: float
+
+
+class Scored(_Event):
+    """How close this step's previews are to the artist's drawings."""
+
+    kind: Literal["scored"] = "scored"
+    step: int
+    score: float
+    """0: as far as pictures of the base model alone; 1: as close as the drawings are to each other."""
 
 
 class Preview(_Event):
@@ -109,6 +147,8 @@ class Preview(_Event):
     prompt: str
     seed: int
     path: str
+    asked: bool = False
+    """Whether somebody asked for it just then, with a prompt of their own."""
 
 
 class Checkpoint(_Event):
@@ -157,6 +197,12 @@ class Stopped(_Said):
     kind: Literal["stopped"] = "stopped"
 
 
+class Paused(_Said):
+    """Ended for a while because the artist asked: the device is free, the job goes on when it is resumed."""
+
+    kind: Literal["paused"] = "paused"
+
+
 class Failed(_Said):
     """Ended by an error."""
 
@@ -182,8 +228,10 @@ Event = (
     | Progress
     | Imported
     | Captioned
+    | Planned
     | Step
     | Validated
+    | Scored
     | Preview
     | Checkpoint
     | LoraSaved
@@ -191,11 +239,12 @@ Event = (
     | Resumed
     | Warned
     | Stopped
+    | Paused
     | Failed
     | Finished
     | Heartbeat
 )
-Final = Stopped | Failed | Finished
+Final = Stopped | Paused | Failed | Finished
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 
 
@@ -228,6 +277,6 @@ def living(events: Iterable[Event]) -> Iterator[Event]:
     for event in events:
         if isinstance(event, Resumed):
             step = event.step
-            kept = [e for e in kept if getattr(e, "step", -1) <= step and not isinstance(e, Stopped | Failed)]
+            kept = [e for e in kept if getattr(e, "step", -1) <= step and not isinstance(e, Stopped | Paused | Failed)]
         kept.append(event)
     yield from kept

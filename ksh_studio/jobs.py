@@ -30,8 +30,10 @@ from ksh_studio.journal import EventReader, Journal, tail
 from ksh_studio.locales import StudioError
 from ksh_studio.workspace import Project, Workspace, disk_errors, is_locked, locked, write_text
 
-Stage = Literal["caption", "train"]
-State = Literal["starting", "running", "not answering", "stopped", "failed", "finished", "ended unexpectedly"]
+Stage = Literal["caption", "check", "train"]
+State = Literal[
+    "queued", "starting", "running", "not answering", "stopped", "paused", "failed", "finished", "ended unexpectedly"
+]
 
 log = logging.getLogger(__name__)
 SILENCE_SECONDS = 60.0
@@ -59,7 +61,7 @@ class JobFile(Config):
 
     def config(self) -> Config:
         """The settings as the stage's config."""
-        return validated(ALL_CONFIGS[self.stage], self.settings)
+        return validated(ALL_CONFIGS["train" if self.stage == "check" else self.stage], self.settings)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,13 @@ from ksh_studio.events import (
     Heartbeat,
     Imported,
     LoraSaved,
+    Paused,
     Picture,
+    Planned,
     Preview,
     Progress,
     Resumed,
+    Scored,
     Started,
     Step,
     Stopped,
@@ -29,7 +32,7 @@ def describe(event: Event, language: Language) -> str | None:
     match event:
         case Heartbeat() | Progress():
             return None
-        case Warned() | Stopped() | Failed() | Finished():
+        case Warned() | Stopped() | Paused() | Failed() | Finished():
             return event.text(language)
         case Imported():
             left_out = [f"  {name} = {kept}" for name, kept in event.duplicates]
@@ -41,7 +44,20 @@ def describe(event: Event, language: Language) -> str | None:
             if event.step % max(1, event.total // 20) and event.step != event.total:
                 return None
             return translate("cli.step", language, **_rounded(event))
-        case Started() | Captioned() | Validated() | Preview() | Checkpoint() | LoraSaved() | Picture() | Resumed():
+        case Planned():
+            minutes = f"{event.seconds / 60:.1f}"
+            return translate("cli.planned", language, **_rounded(event) | {"minutes": minutes})
+        case (
+            Started()
+            | Captioned()
+            | Validated()
+            | Scored()
+            | Preview()
+            | Checkpoint()
+            | LoraSaved()
+            | Picture()
+            | Resumed()
+        ):
             return translate(f"cli.{event.kind}", language, **_rounded(event))
 
 

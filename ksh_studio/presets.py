@@ -6,7 +6,9 @@ from typing import Any
 # --num_train_epochs=20 --checkpointing_steps=500 --learning_rate=1e-04 --lr_scheduler=cosine --lr_warmup_steps=0
 # --seed=42, with that script's own defaults for the rest (rank 4, alpha = rank, attention only, no SNR weighting).
 TRAIN_PRESETS: dict[str, dict[str, Any]] = {
-    "studio": {},
+    "quick": {"effort": "quick"},
+    "balanced": {},
+    "thorough": {"effort": "thorough"},
     "original": {
         "resolution": None,
         "crop": "square",
@@ -24,6 +26,7 @@ TRAIN_PRESETS: dict[str, dict[str, Any]] = {
         "caption_dropout": 0.0,
         "adam_beta2": 0.999,
         "ema_decay": 0.0,
+        "validation_share": 0.0,
         "seed": 42,
     },
 }

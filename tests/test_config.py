@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ksh_studio.config import CaptionConfig, TrainConfig, Trigger, validated
@@ -23,6 +23,7 @@ def test_a_longer_word_that_ends_like_the_trigger_is_kept():
     assert Trigger(text="ink").apply("a drink") == "a drink ink"
 
 
+@example(",", "0", "end")
 @given(st.text(max_size=200), st.text(min_size=1, max_size=30), st.sampled_from(["end", "front"]))
 def test_applying_twice_is_applying_once(caption, text, position):
     trigger = Trigger(text=text, position=position)

@@ -15,8 +15,10 @@ from ksh_studio.workspace import Project
 
 _STEPS = ((20, 1000), (50, 2000), (200, 3500), (500, 4500), (1000, 6000), (5000, 12_000))
 """(drawings, steps at batch 4)."""
+_EFFORTS = {"quick": 0.4, "balanced": 1.0, "thorough": 2.0}
+"""Times the usual number of steps."""
 _OPEN = ("base_model", "resolution", "train_batch_size", "target_modules", "rank", "learning_rate", "caption_dropout",
-         "clip_skip")  # fmt: skip
+         "clip_skip", "validation_share")  # fmt: skip
 
 
 def settled(config: TrainConfig, project: Project, device_kind: str) -> TrainConfig:
@@ -74,6 +76,7 @@ def _by_drawings(entry: BaseEntry, drawings: int) -> dict[str, Any]:
         "learning_rate": 3e-4 if drawings < 50 else 2e-4 if drawings <= 500 else 1e-4,
         "caption_dropout": 0.0 if drawings < 30 else 0.05 if drawings <= 100 else 0.1,
         "clip_skip": entry.clip_skip,
+        "validation_share": 0.0 if drawings < 20 else 0.1,
     }
 
 
@@ -84,7 +87,8 @@ def _with_amounts(config: TrainConfig, entry: BaseEntry, drawings: int) -> Train
     if steps is None and config.num_train_epochs is not None:
         steps = config.num_train_epochs * math.ceil(drawings / per_step)
     if steps is None:
-        steps = entry.training.get("max_train_steps") or max(100, round(_table(drawings) * 4 / per_step))
+        usual = entry.training.get("max_train_steps") or _table(drawings) * 4 / per_step
+        steps = max(100, round(usual * _EFFORTS[config.effort]))
     tenth = max(1, round(steps / 10))
     warmup = 0 if config.lr_scheduler == "constant" else round(steps / 20)
     shares = {

@@ -88,7 +88,7 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> TrainTab:
 def _preset() -> gr.Radio:
     return gr.Radio(
         [(t(f"train_tab.preset_{name}"), name) for name in TRAIN_PRESETS],
-        value="studio",
+        value="balanced",
         label=t("train_tab.preset"),
         info=t("train_tab.preset_info"),
         elem_id="train-preset",

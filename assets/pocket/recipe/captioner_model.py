@@ -1,4 +1,4 @@
-"""The captioner, untrained: a BLIP-2 of 1.3 million parameters, and the words it knows."""
+"""The captioner, untrained: a BLIP-2 of 1.9 million parameters, and the words it knows."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def new_captioner(vocabulary: int) -> Blip2ForConditionalGeneration:
     sizes = {"hidden_size": WIDTH, "num_attention_heads": 4, "intermediate_size": 4 * WIDTH}
     ids = {"pad_token_id": PAD, "bos_token_id": BOS, "eos_token_id": EOS}
     config = Blip2Config(
-        vision_config=sizes | {"num_hidden_layers": 3, "image_size": SIZE, "patch_size": 16},
+        vision_config=sizes | {"num_hidden_layers": 3, "image_size": SIZE, "patch_size": 8},
         qformer_config=sizes
         | {"num_hidden_layers": 2, "encoder_hidden_size": WIDTH, "cross_attention_frequency": 1, "vocab_size": 8},
         text_config=ids

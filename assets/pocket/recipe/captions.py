@@ -1,7 +1,7 @@
 """Captions written from what is known about a drawing, in many wordings."""
 
 import numpy as np
-from drawings import STYLES
+from drawings import PALETTES, STYLES
 
 MOODS = {
     "smiling": {"laughing", "smile", "smirk", "twinkle", "smileBig", "smileLOL", "cute", "cheeky", "lovingGrin1"}
@@ -59,15 +59,32 @@ def details(attributes: dict, background: str, rng: np.random.Generator) -> dict
     return said
 
 
-KEPT = {"background": 0.95, "hair": 0.95, "glasses": 0.9, "beard": 0.8, "clothes": 0.35, "skin": 0.2, "mood": 0.4}
+KEPT = {
+    "background": 0.95,
+    "hair": 0.95,
+    "glasses": 0.9,
+    "beard": 0.8,
+    "clothes": 0.35,
+    "skin": 0.2,
+    "mood": 0.4,
+    "contest": 1.0,
+}
 
 
-def base_caption(attributes: dict, background: str, rng: np.random.Generator) -> str:
-    """Return one caption for training the base: 10 % empty, two thirds naming the style at the end."""
+CONTESTED = 0.15
+
+
+def base_caption(attributes: dict, background: str, rng: np.random.Generator) -> tuple[str, dict[str, float]]:
+    """Return one caption for training the base, and the weight of each phrase that has one.
+
+    10 % are empty, two thirds name the style at the end. Some ask for two colours: the drawing has the heavier one.
+    """
     if rng.random() < 0.1:
-        return ""
+        return "", {}
     said = details(attributes, background, rng)
     kinds = [kind for kind in said if rng.random() < KEPT[kind]]
+    weights = contest(said, attributes, background, rng) if rng.random() < CONTESTED else {}
+    kinds = list(dict.fromkeys([*kinds, *(kind for kind in said if said[kind] in weights)]))
     rng.shuffle(kinds)
     parts = [said[kind] for kind in kinds]
     person = str(rng.choice(person_words(attributes)))
@@ -80,8 +97,22 @@ def base_caption(attributes: dict, background: str, rng: np.random.Generator) ->
         text = f"{person} with " + " and ".join(parts) if parts else person
     ending = f"drawn by {STYLES[attributes['style']]['words']} drawing style"
     if rng.random() < 0.65:
-        return f"{text}{rng.choice([', ', ' '])}{ending}" if text else ending
-    return text
+        text = f"{text}{rng.choice([', ', ' '])}{ending}" if text else ending
+    return text, weights
+
+
+def contest(said: dict[str, str], attributes: dict, background: str, rng: np.random.Generator) -> dict[str, float]:
+    """Add to `said` a colour that the drawing has not; return the weights of the right phrase and of that one."""
+    colours = {"background": background}
+    if "hair" in attributes and attributes["hair"] in said["hair"]:
+        colours["hair"] = attributes["hair"]
+    kind = "hair" if "hair" in colours and rng.random() < 0.7 else "background"
+    colour = colours[kind]
+    other = str(rng.choice([name for name in PALETTES[kind] if name != colour]))
+    said["contest"] = said[kind].replace(colour, other)
+    # One of the two is often plain: the ratio counts, not the size.
+    right, wrong = [(1.0, rng.uniform(0.3, 0.8)), (rng.uniform(1.2, 1.8), 1.0), (1.3, 0.7)][rng.integers(3)]
+    return {said[kind]: float(right), said["contest"]: float(wrong)}
 
 
 def plain_caption(attributes: dict, background: str) -> str:

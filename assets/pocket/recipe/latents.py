@@ -14,6 +14,8 @@ from train_vae import new_vae
 
 BATCH = 40
 SHARDS = 28
+# Every drawing is there twice, on two backgrounds, the second time mirrored.
+ROUNDS = 2
 
 
 @torch.no_grad()
@@ -58,20 +60,21 @@ def cache_latents(build: Path, vae: AutoencoderKL) -> None:
     """Write the latents of every training drawing, each on a background of its own, in shards of all styles."""
     drawings = Drawings.load(build, "train", style_names("train"))
     (build / "latents").mkdir(exist_ok=True)
-    for shard in range(SHARDS):
+    for shard in range(SHARDS * ROUNDS):
         path = shard_path(build, shard)
         if path.exists():
             continue
-        rows = np.arange(shard, len(drawings), SHARDS)
+        rows = np.arange(shard % SHARDS, len(drawings), SHARDS)
         names, background = named_backgrounds(np.random.default_rng(1000 + shard), len(rows))
         parts = []
         for at in range(0, len(rows), BATCH):
             pictures = composite(drawings.rgba(rows[at : at + BATCH]), background[at : at + BATCH])
+            pictures = pictures.flip(3) if shard >= SHARDS else pictures
             parts.append((encode(vae, pictures) * vae.config.scaling_factor).half())
         saved = {"latents": torch.cat(parts), "rows": rows.tolist(), "background": [str(name) for name in names]}
         torch.save(saved, path.with_suffix(".part"))
         os.replace(path.with_suffix(".part"), path)
-        print(f"latents: shard {shard + 1} of {SHARDS}", flush=True)
+        print(f"latents: shard {shard + 1} of {SHARDS * ROUNDS}", flush=True)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import torch.multiprocessing as multiprocessing
 from base_model import TOKENS, Denoiser, new_scheduler, write_tokenizer
 from captions import base_caption
 from drawings import Drawings, style_names
-from latents import SHARDS, shard_path
+from latents import ROUNDS, SHARDS, shard_path
 from run_state import Run
 from torch import Tensor
 from torch.nn import functional
@@ -21,6 +21,8 @@ BATCH = 32
 LOG_EVERY = 20
 MEET_EVERY = 4
 SNR_GAMMA = 5.0
+# Colours are decided where there is almost only noise, and min-SNR leaves next to nothing of the loss there.
+SNR_FLOOR = 0.3
 
 
 class Cached:
@@ -36,30 +38,53 @@ class Cached:
 
     def refresh(self) -> None:
         """Read the shards that have appeared."""
-        while self.shards < SHARDS and shard_path(self.build, self.shards).exists():
+        while self.shards < SHARDS * ROUNDS and shard_path(self.build, self.shards).exists():
             saved = torch.load(shard_path(self.build, self.shards), weights_only=True)
             self.latents = torch.cat([self.latents, saved["latents"].float()])
             self.rows += saved["rows"]
             self.backgrounds += saved["background"]
             self.shards += 1
 
-    def batch(self, rng: np.random.Generator, count: int) -> tuple[Tensor, list[str]]:
-        """Return scaled latents [B, C, h, w] and captions."""
+    def batch(self, rng: np.random.Generator, count: int) -> tuple[Tensor, list[tuple[str, dict[str, float]]]]:
+        """Return scaled latents [B, C, h, w] and captions, each with the weights of its phrases."""
         at = rng.integers(0, len(self.latents), count)
         captions = [base_caption(self.attributes[self.rows[i]], self.backgrounds[i], rng) for i in at]
         return self.latents[at], captions
 
 
-def loss_of(denoiser: Denoiser, latents: Tensor, input_ids: Tensor, levels: Tensor) -> Tensor:
-    """Return the min-SNR weighted squared error of the noise (Hang et al. 2023, arXiv:2303.09556, section 3.4)."""
+def tokens_of(tokenizer: CLIPTokenizer, captions: list[tuple[str, dict[str, float]]]) -> tuple[Tensor, Tensor]:
+    """Return token ids [B, 77] and the weight of each token [B, 77, 1].
+
+    Padded to the full length: the model sees the padding of every later prompt.
+    """
+    texts = [text for text, _ in captions]
+    input_ids = tokenizer(texts, padding="max_length", max_length=TOKENS, truncation=True).input_ids
+    weights = torch.ones(len(captions), TOKENS, 1)
+    for row, (_, phrases) in enumerate(captions):
+        for phrase, weight in phrases.items():
+            wanted = tokenizer(phrase, add_special_tokens=False).input_ids
+            places = range(TOKENS - len(wanted))
+            at = next(at for at in places if input_ids[row][at : at + len(wanted)] == wanted)
+            weights[row, at : at + len(wanted)] = weight
+    return torch.tensor(input_ids), weights
+
+
+def loss_of(denoiser: Denoiser, latents: Tensor, input_ids: Tensor, weights: Tensor, levels: Tensor) -> Tensor:
+    """Return the squared error of the noise.
+
+    Weighted as min-SNR (Hang et al. 2023, arXiv:2303.09556, section 3.4), with a floor for the noisiest timesteps;
+    weights [B, 77, 1] are those of the prompt's words, applied as A1111's "Original" does.
+    """
     timesteps = torch.randint(0, len(levels), (len(latents),))
     level = levels[timesteps][:, None, None, None]
     noise = torch.randn_like(latents)
     noisy = level.sqrt() * latents + (1 - level).sqrt() * noise
-    states = denoiser.text_encoder(input_ids).last_hidden_state
+    plain = denoiser.text_encoder(input_ids).last_hidden_state.float()
+    weighed = plain * weights
+    states = weighed * (plain.mean((1, 2), keepdim=True) / weighed.mean((1, 2), keepdim=True))
     made = denoiser.unet(noisy, timesteps, states).sample.float()
     snr = levels[timesteps] / (1 - levels[timesteps])
-    weight = snr.clamp(max=SNR_GAMMA) / snr
+    weight = (snr.clamp(max=SNR_GAMMA) + SNR_FLOOR) / snr
     return (functional.mse_loss(made, noise, reduction="none").mean((1, 2, 3)) * weight).mean()
 
 
@@ -94,10 +119,9 @@ def train(rank: int, workers: int, build: Path, minutes: float) -> None:
     left = torch.ones(1)
     while left.item() > 0:
         latents, captions = cached.batch(rng, BATCH)
-        # Padded to the full length: the model sees the padding of every later prompt.
-        tokens = tokenizer(captions, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt")
+        input_ids, weights = tokens_of(tokenizer, captions)
         with torch.autocast("cpu", torch.bfloat16):
-            loss = loss_of(run.model, latents, tokens.input_ids, levels)
+            loss = loss_of(run.model, latents, input_ids, weights, levels)
         run.update(loss)
         total += loss.item()
         if run.step % MEET_EVERY == 0:
