@@ -153,7 +153,7 @@ class TrainConfig(Config):
     target_modules: Literal["auto", "attention", "transformer", "all"] = Field("auto", title="What is trained")
     """attention: as the original; transformer: and what is around it; all: also convolutions; auto: the model's own."""
     adapter: Literal["lora", "dora", "loha", "lokr"] = Field("lora", title="Kind of LoRA")
-    """lora loads everywhere; dora learns size and direction apart; loha and lokr are smaller; not all tools load them."""
+    """lora loads everywhere; dora learns size and direction apart; loha and lokr are small; not all tools load them."""
     init_lora: str = Field("", title="Go on from a LoRA")
     """Path of a LoRA file inside the workspace, of the same kind and rank, whose weights are the start; empty: none."""
     snr_gamma: float | None = Field(5.0, gt=0, title="Min-SNR gamma")

@@ -29,7 +29,7 @@ def test_applying_twice_is_applying_once(caption, text, position):
     trigger = Trigger(text=text, position=position)
     once = trigger.apply(caption)
     assert trigger.apply(once) == once
-    assert trigger.strip(once) == trigger.strip(caption)
+    assert trigger.strip(once).strip(" ,") == trigger.strip(caption).strip(" ,")
 
 
 @pytest.mark.parametrize("preset", TRAIN_PRESETS.values())
