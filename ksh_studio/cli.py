@@ -17,12 +17,13 @@ from typing import Any, Literal, get_args, get_origin
 
 from ksh_studio import jobs
 from ksh_studio.config import CaptionConfig, Config, GenerateConfig, ProjectSettings, TrainConfig, Trigger, validated
+from ksh_studio.disk import is_locked
 from ksh_studio.events import Event, Failed, Warned
 from ksh_studio.locales import Language, StudioError
 from ksh_studio.narration import describe
 from ksh_studio.presets import CAPTION_PRESETS, TRAIN_PRESETS
 from ksh_studio.settings_table import settings_table
-from ksh_studio.workspace import Project, Workspace, default_root, is_locked
+from ksh_studio.workspace import Project, Workspace, default_root
 
 
 def main(argv: list[str] | None = None) -> int:

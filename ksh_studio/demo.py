@@ -12,10 +12,11 @@ from PIL import Image
 
 from ksh_studio import jobs
 from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, TrainConfig
+from ksh_studio.disk import locked
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.events import Event, Failed, Finished, LoraSaved, Picture, Started
 from ksh_studio.locales import Language, translate
-from ksh_studio.workspace import ASSETS, Project, Workspace, locked
+from ksh_studio.workspace import ASSETS, Project, Workspace
 
 SLUG = "demo"
 DRAWINGS = ASSETS / "demo" / "drawings"

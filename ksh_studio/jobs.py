@@ -25,10 +25,11 @@ import psutil
 
 from ksh_studio import events as said
 from ksh_studio.config import ALL_CONFIGS, Config, Trigger, validated
+from ksh_studio.disk import disk_errors, is_locked, locked, write_text
 from ksh_studio.events import Event, Failed, Final, Heartbeat
 from ksh_studio.journal import EventReader, Journal, tail
 from ksh_studio.locales import StudioError
-from ksh_studio.workspace import Project, Workspace, disk_errors, is_locked, locked, write_text
+from ksh_studio.workspace import Project, Workspace
 
 Stage = Literal["caption", "check", "train"]
 State = Literal[

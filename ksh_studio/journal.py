@@ -6,9 +6,9 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ksh_studio.disk import disk_errors
 from ksh_studio.events import Event, Final, Heartbeat, from_line, to_line
 from ksh_studio.locales import StudioError
-from ksh_studio.workspace import disk_errors
 
 HEARTBEAT_SECONDS = 5.0
 

@@ -1,28 +1,21 @@
-"""Workspace, project, job folder: every path there is, atomic writes, locks, and the calls that differ by system.
+"""Workspace, project, job folder: every path there is.
 
 The layout is the design's section 3. Nothing here knows what a drawing or a LoRA is.
 """
 
-import errno
-import json
 import os
 import re
 import secrets
 import shutil
-import subprocess
-import sys
-import time
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import platformdirs
-from filelock import FileLock, Timeout
 
 from ksh_studio.config import ProjectSettings, validated
+from ksh_studio.disk import disk_errors, is_locked, locked, write_text
 from ksh_studio.locales import StudioError
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -30,94 +23,11 @@ VISITORS = "visitors"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DEVICE_NAME = re.compile(r"con|prn|aux|nul|(com|lpt)\d")
 """No file or folder may be called so on Windows."""
-LOOK_SECONDS = 0.3
-"""So long a lock is asked for: `is_locked` itself holds it for the moment of its look."""
-REPLACE_SECONDS = 1.0
-SHARING_VIOLATIONS = (5, 32)
-"""Windows' numbers for a file that somebody has open."""
 
 
 def default_root() -> Path:
     """The user's data folder of this system, unless KSH_WORKSPACE names another."""
     return Path(os.environ.get("KSH_WORKSPACE") or platformdirs.user_data_path("ksh-studio", appauthor=False))
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says of a full or locked disk into a sentence that names `path`."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StudioError("disk.full", path=path) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StudioError("disk.forbidden", path=path) from error
-        raise
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it is synced and renamed onto `path` when the block ends well.
-
-    Raises StudioError when the disk is full or may not be written; `path` is then as it was.
-    """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield beside
-            sync(beside)
-            _replace(beside, path)
-            sync(path.parent)
-        finally:
-            beside.unlink(missing_ok=True)
-
-
-def _replace(beside: Path, path: Path) -> None:
-    """Rename onto `path`. Windows refuses while anybody, a page or a virus scanner, has it open: tried for a second."""
-    deadline = time.monotonic() + REPLACE_SECONDS
-    while True:
-        try:
-            os.replace(beside, path)
-            return
-        except PermissionError as error:
-            if getattr(error, "winerror", None) not in SHARING_VIOLATIONS or time.monotonic() > deadline:
-                raise
-        time.sleep(0.01)
-
-
-def sync(path: Path) -> None:
-    """Flush a file, or a folder's names, to the disk. Windows cannot sync a folder and needs not."""
-    if path.is_dir() and os.name == "nt":
-        return
-    flags = os.O_RDONLY if path.is_dir() or os.name != "nt" else os.O_RDWR
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file beside, sync, rename."""
-    with replacing(path) as beside:
-        beside.write_bytes(data)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 file beside, sync, rename; line ends stay as given."""
-    write_bytes(path, text.encode("utf-8"))
-
-
-def inside(folder: Path, relative: str) -> Path:
-    """The path `relative` below `folder`.
-
-    Raises StudioError for a name that leaves the folder, by `..`, as an absolute path or through a link.
-    """
-    path = folder if "\0" in relative else (folder / relative).resolve()
-    if "\0" in relative or not path.is_relative_to(folder.resolve()):
-        raise StudioError("disk.outside", path=relative[:200].replace("\0", ""))
-    return path
 
 
 def slug_of(name: str) -> str:
@@ -127,50 +37,6 @@ def slug_of(name: str) -> str:
     if DEVICE_NAME.fullmatch(slug):
         return f"{slug}-1"
     return slug or f"project-{secrets.token_hex(3)}"
-
-
-def open_folder(path: Path) -> None:
-    """Show a folder in the system's file browser. Raises StudioError where there is none."""
-    command = {"win32": ["explorer"], "darwin": ["open"]}.get(sys.platform, ["xdg-open"])
-    if shutil.which(command[0]) is None:
-        raise StudioError("disk.no_browser", path=path)
-    subprocess.Popen(
-        [*command, str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-
-
-@contextmanager
-def locked(path: Path, key: str, **values: object) -> Iterator[None]:
-    """Hold the lock file `path` for the block; raises StudioError `key` when somebody else works under it."""
-    lock = lock_file(path)
-    try:
-        lock.acquire(timeout=LOOK_SECONDS, poll_interval=0.01)
-    except Timeout as error:
-        raise StudioError(key, **values) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def lock_file(path: Path) -> FileLock:
-    """An operating-system lock on `path`: free again when the holding process ends, however it ends."""
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path, thread_local=False)
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a living process holds the lock file `path`."""
-    if not path.exists():
-        return False
-    lock = lock_file(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False
 
 
 @dataclass(frozen=True)
@@ -324,11 +190,3 @@ class Workspace:
             self.trash.mkdir(parents=True, exist_ok=True)
             shutil.move(project.root, target)
         return target
-
-
-def read_json(path: Path) -> dict:
-    """A JSON object from a file of ours. Raises StudioError when it cannot be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StudioError("disk.unreadable", path=path) from error

@@ -9,8 +9,8 @@ import pytest
 from ksh_studio.backup import LABEL, back_up, restore
 from ksh_studio.catalogue import By, Catalogue, NewDrawing
 from ksh_studio.config import ProjectSettings
+from ksh_studio.disk import write_bytes, write_text
 from ksh_studio.locales import StudioError
-from ksh_studio.workspace import write_bytes, write_text
 
 
 def add_drawing(project, number, caption=""):

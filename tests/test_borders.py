@@ -11,7 +11,19 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "ksh_studio"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"locales", "config", "presets", "events", "workspace", "journal", "catalogue", "backup", "jobs", "worker"}
+GROUND = {
+    "locales",
+    "config",
+    "presets",
+    "events",
+    "disk",
+    "workspace",
+    "journal",
+    "catalogue",
+    "backup",
+    "jobs",
+    "worker",
+}
 WORDS = {"settings_table", "narration"}  # what a terminal or the README shows of settings and events
 GROUND |= WORDS
 MIDDLE = {"models", "lora", "likeness"}

@@ -10,9 +10,10 @@ from PIL import Image
 
 from ksh_studio import cli, jobs
 from ksh_studio.config import ProjectSettings, TrainConfig
+from ksh_studio.disk import locked
 from ksh_studio.events import Captioned, Failed, Heartbeat, Imported, Step
 from ksh_studio.narration import describe
-from ksh_studio.workspace import Workspace, locked
+from ksh_studio.workspace import Workspace
 
 
 @pytest.fixture

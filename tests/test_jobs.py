@@ -13,9 +13,10 @@ import pytest
 
 from ksh_studio import jobs
 from ksh_studio.config import CaptionConfig, TrainConfig
+from ksh_studio.disk import locked
 from ksh_studio.events import Failed, Finished, Heartbeat, Resumed, Started, Step, Stopped, to_line
 from ksh_studio.locales import StudioError
-from ksh_studio.workspace import Workspace, locked
+from ksh_studio.workspace import Workspace
 
 # A job process whose stage counts to 1,000 in its own time: the real `jobs.run`, without a model.
 COUNTING = textwrap.dedent("""

@@ -1,49 +1,13 @@
-import contextlib
 import errno
 import json
-import os
-import threading
+from pathlib import Path
 
 import pytest
 
-from ksh_studio import workspace as disk
 from ksh_studio.config import ProjectSettings
+from ksh_studio.disk import is_locked, locked
 from ksh_studio.locales import StudioError
-from ksh_studio.workspace import Workspace, inside, is_locked, lock_file, locked, replacing, slug_of, write_text
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
-    target = tmp_path / "info.json"
-    write_text(target, "old")
-    with pytest.raises(RuntimeError), replacing(target) as beside:
-        beside.write_text("half")
-        raise RuntimeError
-    assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["info.json"]
-
-
-def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path, monkeypatch):
-    target = tmp_path / "info.json"
-    write_text(target, "old")
-
-    def full(descriptor):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(disk.os, "fsync", full)
-    with pytest.raises(StudioError, match="The disk is full"):
-        write_text(target, "new")
-    assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["info.json"]
-
-
-@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "a\0b", "link/x"])
-def test_no_name_leaves_its_folder(tmp_path, name):
-    folder = tmp_path / "in"
-    folder.mkdir()
-    (folder / "link").symlink_to(tmp_path)
-    with pytest.raises(StudioError, match="outside"):
-        inside(folder, name)
-    assert inside(folder, "a/b") == folder / "a" / "b"
+from ksh_studio.workspace import Workspace, slug_of
 
 
 def test_a_korean_name_gets_an_ascii_slug():
@@ -97,36 +61,6 @@ def test_a_workspace_that_may_not_be_written_is_one_sentence(tmp_path, monkeypat
     def refuse(*_, **__):
         raise PermissionError(errno.EACCES, "denied")
 
-    monkeypatch.setattr(disk.Path, "mkdir", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(StudioError, match="may not be written"):
         Workspace(tmp_path / "w").prepare()
-
-
-def test_a_look_at_a_lock_does_not_keep_anybody_from_taking_it(workspace):
-    """Pages look at every job's lock each second; a job that starts at that moment must not be told it runs already."""
-    looking = lock_file(workspace.studio_lock)
-    looking.acquire(timeout=0)
-    threading.Timer(0.05, looking.release).start()
-    with locked(workspace.studio_lock, "device.busy"):
-        assert is_locked(workspace.studio_lock)
-
-
-@pytest.mark.parametrize(("refusals", "written"), [(3, "new"), (1000, "old")])
-def test_a_file_that_windows_says_is_open_is_replaced_when_it_is_free(tmp_path, monkeypatch, refusals, written):
-    target, replace, refused = tmp_path / "project.json", os.replace, []
-    write_text(target, "old")
-
-    def on_windows(source, to):
-        if len(refused) < refusals:
-            error = PermissionError(errno.EACCES, "in use")
-            error.winerror = 32
-            refused.append(error)
-            raise error
-        replace(source, to)
-
-    monkeypatch.setattr(disk.os, "replace", on_windows)
-    monkeypatch.setattr(disk, "REPLACE_SECONDS", 0.2)
-    with contextlib.suppress(StudioError):
-        write_text(target, "new")
-    assert target.read_text() == written
-    assert os.listdir(tmp_path) == ["project.json"]

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ksh_studio.config import Trigger
+from ksh_studio.disk import disk_errors
 from ksh_studio.locales import StudioError
-from ksh_studio.workspace import disk_errors
 
 FORMAT = 1
 BUSY_SECONDS = 30.0

@@ -15,8 +15,9 @@ from typing import Any, Literal, Self
 from ksh_studio.catalogue.database import bare, open_database, storage_errors, tidy, transaction
 from ksh_studio.catalogue.rows import By, CaptionConflict, Drawing, NewDrawing, Page, Revision, Seen, Shown
 from ksh_studio.config import MAX_PROMPT_CHARACTERS
+from ksh_studio.disk import replacing
 from ksh_studio.locales import StudioError
-from ksh_studio.workspace import Project, replacing
+from ksh_studio.workspace import Project
 
 _SHOWN: dict[str, str] = {
     "all": "NOT excluded",

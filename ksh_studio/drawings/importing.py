@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ksh_studio.catalogue import CaptionConflict, Catalogue, Drawing, NewDrawing, Seen
+from ksh_studio.disk import locked, write_bytes
 from ksh_studio.drawings.beside import CaptionFiles
 from ksh_studio.drawings.decoding import Decoders
 from ksh_studio.drawings.pixels import Prepared, Unreadable
 from ksh_studio.drawings.sources import Item, Source, open_sources, read_all
 from ksh_studio.events import Event, Finished, Imported, Progress, Warned
 from ksh_studio.locales import Language, StudioError, translate
-from ksh_studio.workspace import Project, locked, write_bytes
+from ksh_studio.workspace import Project
 
 SHOWN_NAMES = 5
 

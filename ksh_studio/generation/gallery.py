@@ -8,8 +8,9 @@ from pathlib import Path
 
 from filelock import Timeout
 
+from ksh_studio.disk import disk_errors, lock_file, write_bytes
 from ksh_studio.locales import StudioError
-from ksh_studio.workspace import Project, disk_errors, lock_file, write_bytes
+from ksh_studio.workspace import Project
 
 FILE_NAME = re.compile(r"(\d{1,9})-(\d{1,10})\.png")
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")

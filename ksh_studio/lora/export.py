@@ -14,12 +14,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from ksh_studio.disk import replacing, write_text
 from ksh_studio.locales import StudioError
 from ksh_studio.lora.attach import ADAPTER, load_adapter
 from ksh_studio.lora.header import LoraInfo, read_header
 from ksh_studio.lora.metadata import safe_stem, sidecar, with_hashes
 from ksh_studio.lora.names import Part, kohya_name
-from ksh_studio.workspace import replacing, write_text
 
 if TYPE_CHECKING:
     from ksh_studio.models.loading import Base

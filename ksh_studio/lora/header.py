@@ -14,9 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ksh_studio.disk import inside
 from ksh_studio.locales import StudioError
 from ksh_studio.lora.names import module_of
-from ksh_studio.workspace import Project, Workspace, inside
+from ksh_studio.workspace import Project, Workspace
 
 logger = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from ksh_studio.disk import read_json
 from ksh_studio.locales import StudioError
 from ksh_studio.models.assets import sha256_of
 from ksh_studio.models.device import pick_dtype, prepare_attention
 from ksh_studio.models.files import base_folder, captioner_folder, weight_bytes
 from ksh_studio.models.registry import SD_LATENT_RGB, BaseEntry, CaptionerEntry
 from ksh_studio.models.single_file import load_single_file, prediction_type_of
-from ksh_studio.workspace import read_json
 
 if TYPE_CHECKING:  # diffusers' model modules may only be imported after prepare_attention
     from diffusers import AutoencoderKL, UNet2DConditionModel

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
-from ksh_studio.workspace import disk_errors
+from ksh_studio.disk import disk_errors
 
 
 class Cache:
@@ -50,6 +51,20 @@ class Cache:
 def key_of(*parts: object) -> str:
     """The key of what was made of these parts."""
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
+
+
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 of a model's weights, as they were loaded and in their precision, and of its settings.
+
+    Of one part of a base model: another text encoder makes no latents anew. Half a second for a large one.
+    """
+    config = model.config.to_dict() if hasattr(model.config, "to_dict") else dict(model.config)
+    told = {name: value for name, value in config.items() if not name.startswith("_")}  # those say where it was
+    digest = hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def missing(cache: Cache, keys: Sequence[str]) -> tuple[dict[str, Tensor], list[int]]:

@@ -21,8 +21,8 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from ksh_studio.disk import disk_errors, sync
 from ksh_studio.locales import StudioError
-from ksh_studio.workspace import disk_errors, sync
 
 FORMAT = 1
 KEEP = 3

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from ksh_studio.config import GenerateConfig, TrainConfig, Trigger
+from ksh_studio.disk import write_bytes
 from ksh_studio.events import Event, Preview, Warned
 from ksh_studio.generation.drawing import Interrupted, draw
 from ksh_studio.generation.recipe import Facts, to_png
@@ -16,7 +17,7 @@ from ksh_studio.models.loading import Base
 from ksh_studio.training.dataset import Item
 from ksh_studio.training.parking import awake
 from ksh_studio.training.session import Session
-from ksh_studio.workspace import Project, write_bytes
+from ksh_studio.workspace import Project
 
 FROM_CAPTIONS = 2
 """How many of the project's own captions are drawn when the artist names no prompts."""

@@ -8,6 +8,7 @@ import gradio as gr
 
 from ksh_studio import backup
 from ksh_studio.config import ProjectSettings, validated
+from ksh_studio.disk import open_folder
 from ksh_studio.locales import StudioError, translate
 from ksh_studio.models.registry import (
     base_entry,
@@ -24,7 +25,7 @@ from ksh_studio.ui.languages import t
 from ksh_studio.ui.look import html
 from ksh_studio.ui.markup import link
 from ksh_studio.ui.routes import outgoing, url
-from ksh_studio.workspace import Project, open_folder
+from ksh_studio.workspace import Project
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False}
 

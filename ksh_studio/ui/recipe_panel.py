@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from ksh_studio.disk import inside, open_folder
 from ksh_studio.generation.recipe import read_recipe
 from ksh_studio.locales import StudioError, translate
 from ksh_studio.ui.access import Action, Studio, Visit
@@ -16,7 +17,6 @@ from ksh_studio.ui.languages import t
 from ksh_studio.ui.look import html
 from ksh_studio.ui.markup import esc, link
 from ksh_studio.ui.routes import url
-from ksh_studio.workspace import inside, open_folder
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 LARGEST_DROP = 64_000_000

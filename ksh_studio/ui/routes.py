@@ -11,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from ksh_studio.disk import inside
 from ksh_studio.locales import StudioError
 from ksh_studio.ui.access import Action, Studio, Visit, visit_of
-from ksh_studio.workspace import Project, inside
+from ksh_studio.workspace import Project
 
 KINDS_OF_PICTURE = {".webp": "image/webp", ".png": "image/png"}
 

@@ -15,6 +15,7 @@ from gradio.tunneling import CURRENT_TUNNELS
 from starlette.middleware import Middleware
 
 from ksh_studio.demo import demo_project
+from ksh_studio.disk import locked
 from ksh_studio.locales import Language, StudioError, translate
 from ksh_studio.ui.access import Mode, Studio
 from ksh_studio.ui.app import build_app
@@ -24,7 +25,7 @@ from ksh_studio.ui.routes import routes
 from ksh_studio.ui.shield import UPLOAD_BYTES, Shield
 from ksh_studio.ui.starting import prepare
 from ksh_studio.worker import Worker
-from ksh_studio.workspace import Workspace, locked
+from ksh_studio.workspace import Workspace
 
 # Switches of gradio that would silently change what is open to whom; what we want of them is said in `launch` below.
 SWITCHES = ("GRADIO_SHARE", "GRADIO_ALLOWED_PATHS", "GRADIO_MCP_SERVER", "GRADIO_RUN_HISTORY", "GRADIO_NUM_WORKERS",

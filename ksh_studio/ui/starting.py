@@ -6,10 +6,11 @@ import time
 
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.demo import DRAWINGS, demo_project
+from ksh_studio.disk import locked
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.locales import Language, StudioError
 from ksh_studio.ui.access import Studio
-from ksh_studio.workspace import Project, Workspace, locked
+from ksh_studio.workspace import Project, Workspace
 
 VISITOR_HOURS = 24.0
 CLEANING_SECONDS = 3600.0

@@ -5,12 +5,13 @@ from typing import Any
 import gradio as gr
 
 from ksh_studio import jobs
+from ksh_studio.disk import open_folder
 from ksh_studio.jobs import Job
 from ksh_studio.locales import Language, StudioError, translate
 from ksh_studio.ui.access import Visit
 from ksh_studio.ui.markup import note
 from ksh_studio.ui.train_view import headline, loss_chart, results, timeline
-from ksh_studio.workspace import Project, open_folder
+from ksh_studio.workspace import Project
 
 SHOWN = 11
 """Parts of the tab that `poll` fills, besides what was seen last."""

@@ -4,7 +4,7 @@ import hashlib
 import pytest
 from PIL import Image
 
-from ksh_studio import workspace as workspace_module
+from ksh_studio import disk
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.events import Imported, Progress
@@ -139,7 +139,7 @@ def test_unreadable_files_are_listed_and_the_rest_comes_in(project, folder):
 def test_a_full_disk_keeps_what_was_made_and_the_import_goes_on_later(project, folder, monkeypatch):
     save_pictures(folder, *(f"그림 {n}.png" for n in range(6)))
     written = 0
-    real = workspace_module.sync
+    real = disk.sync
 
     def sync(path):
         nonlocal written
@@ -148,14 +148,14 @@ def test_a_full_disk_keeps_what_was_made_and_the_import_goes_on_later(project, f
             raise OSError(errno.ENOSPC, "No space left on device")
         real(path)
 
-    monkeypatch.setattr(workspace_module, "sync", sync)
+    monkeypatch.setattr(disk, "sync", sync)
     with pytest.raises(StudioError) as error:
         list(import_drawings(folder, project))
     assert error.value.key == "disk.full"
     with Catalogue(project) as catalogue:
         assert len(catalogue.drawings()) == 3
     assert list(project.root.rglob("*.tmp")) == []
-    monkeypatch.setattr(workspace_module, "sync", real)
+    monkeypatch.setattr(disk, "sync", real)
     said, _ = run_import(folder, project)
     assert (said.added, said.known) == (3, 3)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ksh_studio.disk import lock_file
 from ksh_studio.generation.gallery import add_picture, pictures_of
 from ksh_studio.locales import StudioError
-from ksh_studio.workspace import lock_file
 
 ADD = """
 import sys

@@ -9,15 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
-from ksh_studio import workspace as workspace_module
+from ksh_studio import disk
 from ksh_studio.config import GenerateConfig
+from ksh_studio.disk import write_bytes
 from ksh_studio.events import Failed, Finished, Picture, Progress, Started, Stopped, Warned
 from ksh_studio.generation import pictures
 from ksh_studio.generation.gallery import pictures_of
 from ksh_studio.generation.loaded import Loaded
 from ksh_studio.generation.pictures import generate
 from ksh_studio.generation.recipe import read_recipe
-from ksh_studio.workspace import write_bytes
 from tests.tiny import tiny_lora_file
 
 REQUEST = GenerateConfig(prompt="a fox", num_inference_steps=2, seed=7)
@@ -215,7 +215,7 @@ def test_a_full_disk_keeps_what_was_saved_and_says_so(tiny_project, loaded, monk
     assert isinstance(events[-1], Failed)
     assert events[-1].key == "disk.full"
     assert [picture.seed for picture in pictures_of(tiny_project)] == [7]
-    assert workspace_module.is_locked(pictures_of(tiny_project)[0].path.parent / ".numbering.lock") is False
+    assert disk.is_locked(pictures_of(tiny_project)[0].path.parent / ".numbering.lock") is False
 
 
 def test_latents_that_are_not_finite_are_an_error_and_no_file(tiny_project, loaded, monkeypatch):

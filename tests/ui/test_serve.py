@@ -3,6 +3,7 @@ import argparse
 import httpx
 import pytest
 
+from ksh_studio.disk import locked
 from ksh_studio.locales import StudioError
 from ksh_studio.ui import serve as serving
 from ksh_studio.ui.access import Studio
@@ -10,7 +11,6 @@ from ksh_studio.ui.app import build_app
 from ksh_studio.ui.serve import launch, serve
 from ksh_studio.ui.starting import clean_visitors, welcome
 from ksh_studio.worker import Worker
-from ksh_studio.workspace import locked
 from tests.ui.browser import demo_of, free_port
 
 LINK = "https://0123456789.gradio.live"

@@ -1,0 +1,81 @@
+import contextlib
+import errno
+import os
+import threading
+
+import pytest
+
+from ksh_studio import disk
+from ksh_studio.disk import inside, is_locked, lock_file, locked, replacing, write_text
+from ksh_studio.locales import StudioError
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
+    target = tmp_path / "info.json"
+    write_text(target, "old")
+    with pytest.raises(RuntimeError), replacing(target) as beside:
+        beside.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["info.json"]
+
+
+def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path, monkeypatch):
+    target = tmp_path / "info.json"
+    write_text(target, "old")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(disk.os, "fsync", full)
+    with pytest.raises(StudioError, match="The disk is full"):
+        write_text(target, "new")
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["info.json"]
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "a\0b", "link/x"])
+def test_no_name_leaves_its_folder(tmp_path, name):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path)
+    with pytest.raises(StudioError, match="outside"):
+        inside(folder, name)
+    assert inside(folder, "a/b") == folder / "a" / "b"
+
+
+def test_a_look_at_a_lock_does_not_keep_anybody_from_taking_it(workspace):
+    """Pages look at every job's lock each second; a job that starts at that moment must not be told it runs already."""
+    looking = lock_file(workspace.studio_lock)
+    looking.acquire(timeout=0)
+    threading.Timer(0.05, looking.release).start()
+    with locked(workspace.studio_lock, "device.busy"):
+        assert is_locked(workspace.studio_lock)
+
+
+@pytest.mark.parametrize(("refusals", "written"), [(3, "new"), (1000, "old")])
+def test_a_file_that_windows_says_is_open_is_replaced_when_it_is_free(tmp_path, monkeypatch, refusals, written):
+    target, replace, refused = tmp_path / "project.json", os.replace, []
+    write_text(target, "old")
+
+    def on_windows(source, to):
+        if len(refused) < refusals:
+            error = PermissionError(errno.EACCES, "in use")
+            error.winerror = 32
+            refused.append(error)
+            raise error
+        replace(source, to)
+
+    monkeypatch.setattr(disk.os, "replace", on_windows)
+    monkeypatch.setattr(disk, "REPLACE_SECONDS", 0.2)
+    with contextlib.suppress(StudioError):
+        write_text(target, "new")
+    assert target.read_text() == written
+    assert os.listdir(tmp_path) == ["project.json"]
+
+
+def test_two_lookers_do_not_take_each_other_for_the_holder(workspace):
+    looking = lock_file(workspace.studio_lock)
+    looking.acquire(timeout=0)
+    threading.Timer(0.01, looking.release).start()
+    assert not is_locked(workspace.studio_lock)
