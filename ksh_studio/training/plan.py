@@ -41,6 +41,8 @@ def resolve(config: TrainConfig, entry: BaseEntry, drawings: int) -> TrainConfig
     if drawings < 1:
         raise StudioError("train.no_drawings")
     own = _by_drawings(entry, drawings) | dict(entry.training)
+    if config.optimizer == "prodigy":  # it finds the pace itself and multiplies it with this
+        own["learning_rate"] = 1.0
     filled: dict[str, Any] = {name: own[name] for name in _OPEN if getattr(config, name) in (None, "", "auto")}
     if config.mixed_precision == "auto":  # stays so unless the entry knows better: loading decides by size and device
         filled["mixed_precision"] = own.get("mixed_precision", "auto")

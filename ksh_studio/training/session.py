@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ksh_studio.config import TrainConfig
 from ksh_studio.locales import StudioError
 from ksh_studio.training.checkpoint import Saved
+from ksh_studio.training.optimizers import Optimizer
 
 BAD_STEPS = 5
 """Steps in a row without a finite gradient that end a run."""
@@ -24,10 +25,11 @@ class Session:
     def __init__(self, parameters: dict[str, nn.Parameter], config: TrainConfig, dtype: torch.dtype) -> None:
         self.parameters = parameters
         self.config = config
-        self.optimizer = make_optimizer(parameters, config)
+        self.optimizer = Optimizer(parameters, config)
         device = next(iter(parameters.values())).device.type
         self.scaler = torch.amp.GradScaler(device, init_scale=2.0**12, enabled=dtype == torch.float16)
-        self.ema = {name: p.detach().clone() for name, p in parameters.items()} if config.ema_decay else {}
+        averaged = config.ema_decay and not self.optimizer.averages  # one average is enough
+        self.ema = {name: p.detach().clone() for name, p in parameters.items()} if averaged else {}
         self.step = 0
         self.loss_ema: float | None = None
         self.bad_steps = 0
@@ -43,30 +45,34 @@ class Session:
 
     def result(self) -> dict[str, Tensor]:
         """The weights that are saved and previewed: the average, or the weights themselves where there is none."""
-        return self.ema or {name: parameter.detach() for name, parameter in self.parameters.items()}
+        if self.ema:
+            return self.ema
+        with self.optimizer.showing_average():
+            copied = self.optimizer.averages  # they go back to what they were when the block ends
+            return {name: p.detach().clone() if copied else p.detach() for name, p in self.parameters.items()}
 
     @contextmanager
     def showing_result(self) -> Iterator[None]:
         """The base draws with what would be saved while the block runs; the weights then go on bit for bit."""
         before = {name: parameter.detach().clone() for name, parameter in self.parameters.items()} if self.ema else {}
-        try:
-            self._put(self.ema)
-            yield
-        finally:
-            self._put(before)
+        with self.optimizer.showing_average():
+            try:
+                self._put(self.ema)
+                yield
+            finally:
+                self._put(before)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything of the state that is a tensor, by name."""
         found: dict[str, Tensor] = {f"weight/{name}": p.detach() for name, p in self.parameters.items()}
         found |= {f"ema/{name}": value for name, value in self.ema.items()}
-        for name, parameter in self.parameters.items():
-            found |= {f"adam/{kind}/{name}": value for kind, value in self.optimizer.state[parameter].items()}
-        return found
+        return found | {f"adam/{key}": value for key, value in self.optimizer.tensors().items()}
 
     def state(self) -> dict[str, Any]:
         """The rest of the state: counters."""
         return {"step": self.step, "loss_ema": self.loss_ema, "bad_steps": self.bad_steps, "seconds": self.seconds,
-                "scaler": self.scaler.state_dict()}  # fmt: skip
+                "scaler": self.scaler.state_dict(), "optimizer": self.optimizer.numbers(),
+                "kind": self.config.optimizer}  # fmt: skip
 
     def restore(self, saved: Saved) -> None:
         """Go on from a checkpoint. Raises StudioError when it is of a LoRA of another rank, target or base."""
@@ -77,10 +83,9 @@ class Session:
         self._put(weights)
         for name, average in self.ema.items():
             average.copy_(saved.tensors.get(f"ema/{name}", weights[name]))
-        for name, parameter in self.parameters.items():
-            kinds = [key.split("/")[1] for key in saved.tensors if key.startswith("adam/") and key.endswith(f"/{name}")]
-            device = parameter.device
-            self.optimizer.state[parameter] = {k: saved.tensors[f"adam/{k}/{name}"].to(device) for k in kinds}
+        if saved.state.get("kind", "adamw") == self.config.optimizer:  # another one begins afresh
+            states = {name.removeprefix("adam/"): t for name, t in saved.tensors.items() if name.startswith("adam/")}
+            self.optimizer.restore(states, saved.state.get("optimizer", {}))
         for name in ("step", "loss_ema", "bad_steps", "seconds"):
             setattr(self, name, saved.state[name])
         self.scaler.load_state_dict(saved.state["scaler"]) if self.scaler.is_enabled() else None
@@ -89,19 +94,3 @@ class Session:
     def _put(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
             self.parameters[name].copy_(value)
-
-
-def make_optimizer(parameters: dict[str, nn.Parameter], config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW, in one kernel where the device has it; the text encoder has a learning rate of its own."""
-    groups = []
-    for part, rate in (("unet.", config.learning_rate), ("text_encoder.", config.text_encoder_lr)):
-        own = [parameter for name, parameter in parameters.items() if name.startswith(part)]
-        if own:
-            groups.append({"params": own, "lr": rate, "base_lr": rate})
-    device = next(iter(parameters.values())).device.type
-    return torch.optim.AdamW(
-        groups,
-        betas=(config.adam_beta1, config.adam_beta2),
-        weight_decay=config.adam_weight_decay,
-        fused=device in ("cpu", "cuda"),
-    )
