@@ -15,7 +15,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
-from ksh_studio import jobs
+from ksh_studio import job_process, jobs
 from ksh_studio.config import CaptionConfig, Config, GenerateConfig, ProjectSettings, TrainConfig, Trigger, validated
 from ksh_studio.disk import is_locked
 from ksh_studio.events import Event, Failed, Warned
@@ -28,7 +28,7 @@ from ksh_studio.workspace import Project, Workspace, default_root
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch; why: `jobs.spawn`
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch; why: `spawning`
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")
@@ -200,7 +200,7 @@ def _import(arguments: argparse.Namespace) -> int:
 def _caption(arguments: argparse.Namespace) -> int:
     config = _settings(arguments, CaptionConfig, CAPTION_PRESETS)
     job = jobs.create_if_free(_project(arguments), "caption", config)
-    return _show(jobs.run(job, stage_of), arguments.language)
+    return _show(job_process.run(job, stage_of), arguments.language)
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -216,7 +216,7 @@ def _train(arguments: argparse.Namespace) -> int:
         config = settled(_settings(arguments, TrainConfig, TRAIN_PRESETS), project, pick_device().type)
         job = jobs.create_if_free(project, "train", config)
     signal.signal(signal.SIGINT, lambda *_: jobs.stop(job))  # Ctrl+C keeps everything, as Stop on the page does
-    return _show(jobs.run(job, stage_of), arguments.language)
+    return _show(job_process.run(job, stage_of), arguments.language)
 
 
 def _generate(arguments: argparse.Namespace) -> int:
@@ -252,7 +252,7 @@ def _job(arguments: argparse.Namespace) -> int:
     folder = arguments.folder.resolve()
     project = Project(folder.parent.parent, Workspace(folder.parent.parent.parent.parent))
     job = jobs.job_at(folder, project)
-    *_, last = jobs.run(job, stage_of)
+    *_, last = job_process.run(job, stage_of)
     return 1 if isinstance(last, Failed) else 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ksh_studio import jobs
+from ksh_studio import job_process, jobs
 from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.drawings.importing import import_drawings
@@ -72,7 +72,7 @@ def _job(project: Project, config: CaptionConfig | TrainConfig) -> Iterator[Even
     from ksh_studio.cli import stage_of
 
     stage = "caption" if isinstance(config, CaptionConfig) else "train"
-    return jobs.run(jobs.create_if_free(project, stage, config), stage_of)
+    return job_process.run(jobs.create_if_free(project, stage, config), stage_of)
 
 
 class _Watch:

@@ -221,6 +221,10 @@ class Heartbeat(_Event):
     """Still alive."""
 
     kind: Literal["heartbeat"] = "heartbeat"
+    uptime: float | None = None
+    """Monotonic seconds of the machine, which setting its clock does not move."""
+    boot: str = ""
+    """Which start of which machine counts them."""
 
 
 Event = (

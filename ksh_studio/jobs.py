@@ -4,34 +4,29 @@ A job runs while its lock is held; what it did is `events.jsonl`; what is asked 
 reloaded page, a second browser and a restarted studio all see the same, and a killed process cannot lie.
 """
 
-import json
 import logging
-import os
+import secrets
 import shutil
-import signal
 import subprocess
-import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
-
-import psutil
+from typing import Literal
 
 from ksh_studio import events as said
-from ksh_studio.config import ALL_CONFIGS, Config, Trigger, validated
+from ksh_studio import holder
+from ksh_studio.config import Config, GenerateConfig, validated
 from ksh_studio.disk import disk_errors, is_locked, locked, write_text
-from ksh_studio.events import Event, Failed, Final, Heartbeat
+from ksh_studio.events import Event, Final, Heartbeat, Paused, Stopped
+from ksh_studio.job_folder import Asked, Job, JobFile, Stage
 from ksh_studio.journal import EventReader, Journal, tail
 from ksh_studio.locales import StudioError
+from ksh_studio.spawning import spawn
 from ksh_studio.workspace import Project, Workspace
 
-Stage = Literal["caption", "check", "train"]
 State = Literal[
     "queued", "starting", "running", "not answering", "stopped", "paused", "failed", "finished", "ended unexpectedly"
 ]
@@ -39,90 +34,10 @@ State = Literal[
 log = logging.getLogger(__name__)
 SILENCE_SECONDS = 60.0
 START_SECONDS = 30.0
-ROOT = Path(__file__).resolve().parent.parent
-# What a child may know of our environment: no tokens, but how the Hub is reached and where its cache is.
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TEMP", "TMP", "USERPROFILE", "LOCALAPPDATA", "APPDATA",
-             "SYSTEMROOT", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "XDG_CACHE_HOME",
-             "XDG_DATA_HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
-             "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "KSH_WORKSPACE", "HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT",
-             "HF_HUB_OFFLINE")  # fmt: skip
-
-
-class JobFile(Config):
-    """`job.json`: a job's complete settings; written once, never changed."""
-
-    stage: Stage
-    settings: dict[str, Any]
-    """Of the stage's config class, valid."""
-    trigger: Trigger
-    """As it was when the job began."""
-    parent: str | None = None
-    """Id of the training job that this one goes on from."""
-    created: float
-
-    def config(self) -> Config:
-        """The settings as the stage's config."""
-        return validated(ALL_CONFIGS["train" if self.stage == "check" else self.stage], self.settings)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job's folder and the paths in it."""
-
-    folder: Path
-    project: Project
-
-    @property
-    def id(self) -> str:
-        """Folder name, sorts by time."""
-        return self.folder.name
-
-    @property
-    def lock(self) -> Path:
-        """Held while the job lives."""
-        return self.folder / "lock"
-
-    @property
-    def events_file(self) -> Path:
-        """One event a line, appended."""
-        return self.folder / "events.jsonl"
-
-    @property
-    def log(self) -> Path:
-        """What the process printed."""
-        return self.folder / "log.txt"
-
-    @property
-    def previews(self) -> Path:
-        """Pictures drawn while training."""
-        return self.folder / "previews"
-
-    @property
-    def checkpoints(self) -> Path:
-        """States from which training resumes."""
-        return self.folder / "checkpoints"
-
-    @property
-    def loras(self) -> Path:
-        """LoRA files."""
-        return self.folder / "loras"
-
-    @property
-    def control(self) -> Path:
-        """The words spoken to a running job."""
-        return self.folder / "control"
-
-    @property
-    def file(self) -> JobFile:
-        """`job.json`. Raises StudioError when it cannot be read."""
-        try:
-            return JobFile.model_validate_json((self.folder / "job.json").read_bytes())
-        except (OSError, ValueError) as error:
-            raise StudioError("job.unreadable", path=self.folder) from error
-
-    def stop_requested(self) -> bool:
-        """Whether the artist asked this job to stop."""
-        return (self.control / "stop").exists()
+TAILS = (64_000, 1_000_000)
+"""Bytes of the end of `events.jsonl` in which the last words are looked for: the first that are enough."""
+MOST_ASKED = 20
+"""Previews that may wait to be drawn."""
 
 
 @dataclass(frozen=True)
@@ -210,21 +125,33 @@ def start(project: Project, stage: Stage, config: Config, parent: str | None = N
 
 
 def begin(job: Job) -> None:
-    """Start the job, new or stopped, in its own process; returns when it holds its lock or has ended.
+    """Start the job, new or ended, in its own process; returns when it holds its lock or has ended.
 
     Raises StudioError when another job works: two clicks, browsers or studios start exactly one.
     """
     with locked(job.project.workspace.start_lock, "job.starting"):
-        other = running_job(job.project)
-        if other is not None:
-            raise StudioError("job.busy", name=other.project.settings().name)
-        (job.control / "stop").unlink(missing_ok=True)
-        (job.folder / "process.json").unlink(missing_ok=True)
+        begin_next(job)
+
+
+def begin_next(job: Job) -> None:
+    """As `begin`, for a caller that holds the workspace's start lock."""
+    other = running_job(job.project)
+    if other is not None:
+        raise StudioError("job.busy", name=other.project.settings().name)
+    forget_requests(job)
+    holder.take(job.folder, starting=True)
+    try:
         child = _spawn(job)
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and child.poll() is None and not (job.folder / "process.json").exists():
-            time.sleep(0.05)
-    threading.Thread(target=child.wait, daemon=True).start()  # reaped, so that it never stays as a zombie
+    except BaseException:
+        holder.take(job.folder)
+        raise
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and child.poll() is None and _is_starting(job):
+        time.sleep(0.05)
+    reaper = threading.Thread(target=_reap, args=(child, job), daemon=True)
+    reaper.start()
+    if child.poll() is not None:
+        reaper.join()
 
 
 def _spawn(job: Job) -> subprocess.Popen:
@@ -232,36 +159,17 @@ def _spawn(job: Job) -> subprocess.Popen:
         return spawn(["job", str(job.folder)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
-def spawn(arguments: list[str], **streams: Any) -> subprocess.Popen:
-    """A child of this studio: its own session, no shell, only the environment it needs."""
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    environment |= {
-        "PYTHONUTF8": "1",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONPATH": str(ROOT),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        # threads that wait must sleep: beside any other busy process, spinning ones made a picture 2 to 30 times slower
-        "OMP_WAIT_POLICY": "PASSIVE",
-    }
-    own_group = (
-        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
-    )
-    command = [sys.executable, "-m", "ksh_studio.cli", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, env=environment, close_fds=True, **own_group, **streams)
+def _reap(child: subprocess.Popen, job: Job) -> None:
+    """Wait for the child, so that it never stays as a zombie; one that ended before it held its job starts no more."""
+    child.wait()
+    if _is_starting(job):
+        holder.take(job.folder)
 
 
-def run(job: Job, stage: Callable[[Job], Iterator[Event]]) -> Iterator[Event]:
-    """Work on the job in this process: hold its locks, append every event, and yield it.
-
-    The last event is Finished, Stopped or Failed, whatever happens short of a kill; Failed too when somebody else owns
-    the device. Raises StudioError when somebody already works on this job.
-    """
-    with ExitStack() as held:
-        held.enter_context(locked(job.lock, "job.running", name=job.id))
-        write_text(job.folder / "process.json", json.dumps(_identity()))
-        journal = held.enter_context(Journal(job.events_file))
-        with _stop_on_sigterm(job):
-            yield from _ending(_kept(_owning_device(stage, job), journal), job, journal)
+def _is_starting(job: Job) -> bool:
+    """Whether some living process is just starting the job."""
+    found = holder.holder_of(job.folder)
+    return found is not None and found.starting and found.lives()
 
 
 def device(workspace: Workspace) -> AbstractContextManager[None]:
@@ -269,90 +177,97 @@ def device(workspace: Workspace) -> AbstractContextManager[None]:
     return locked(workspace.device_lock, "device.busy")
 
 
-def _owning_device(stage: Callable[[Job], Iterator[Event]], job: Job) -> Iterator[Event]:
-    with device(job.project.workspace):
-        yield from stage(job)
-
-
-def _kept(events: Iterator[Event], journal: Journal) -> Iterator[Event]:
-    for event in events:
-        journal.append(event)
-        yield event
-
-
-def _identity() -> dict[str, float | int]:
-    process = psutil.Process()
-    return {"pid": process.pid, "create_time": process.create_time(), "boot_time": psutil.boot_time()}
-
-
-def _ending(stage: Iterator[Event], job: Job, journal: Journal) -> Iterator[Event]:
-    """The stage's events, with an error as the last of them instead of a traceback on the page."""
-    try:
-        yield from stage
-        return
-    except StudioError as error:
-        failure = said.failed(error)
-    except Exception:  # noqa: BLE001 - the last line of defence: told to the artist, kept in the log, never swallowed
-        with job.log.open("a", encoding="utf-8") as file:
-            file.write(traceback.format_exc())
-        failure = Failed(key="job.crashed", values={"log": str(job.log)})
-    try:
-        journal.append(failure)
-    except StudioError as error:  # no room even for this line
-        log.error("%s", error)
-    yield failure
-
-
-class _stop_on_sigterm:  # noqa: N801 - used as a context manager only
-    """SIGTERM becomes the artist's stop while the block runs: finish the step, save, end well."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.before: Any = None
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self.before = signal.signal(signal.SIGTERM, lambda *_: stop(self.job))
-
-    def __exit__(self, *error: object) -> None:
-        if self.before is not None:
-            signal.signal(signal.SIGTERM, self.before)
+def forget_requests(job: Job) -> None:
+    """Take back what was asked of the job's earlier life: the new one neither stops nor pauses at once."""
+    for word in ("stop", "pause"):
+        (job.control / word).unlink(missing_ok=True)
 
 
 def stop(job: Job) -> None:
-    """Ask the job to finish what it is at, save and end."""
+    """Ask the job to finish what it is at, save and end; a paused one is stopped at once, so that others may start."""
     write_text(job.control / "stop", "")
+    found = status(job)
+    if isinstance(found.last, Paused) and found.state == "paused":
+        with locked(job.lock, "job.running", name=job.id), Journal(job.events_file) as journal:
+            journal.append(Stopped(key="train.stopped", values=found.last.values))
+
+
+def pause(job: Job) -> None:
+    """Ask a training to save and free the device; `begin` goes on with it, and nothing queued starts before.
+
+    Raises StudioError for another stage: it has nothing to go on from.
+    """
+    if job.file.stage != "train":
+        raise StudioError("job.no_pause")
+    write_text(job.control / "pause", "")
+
+
+def preview_now(job: Job, prompt: str, seed: int | None = None) -> None:
+    """Ask a training for a preview of this prompt; several are drawn in the order of asking.
+
+    seed: of the picture; None: the job's own. Raises StudioError for a prompt that is too long, and when many wait.
+    """
+    chosen = validated(GenerateConfig, {"prompt": prompt, "seed": seed})
+    waiting = job.asked_files()
+    if len(waiting) >= MOST_ASKED:
+        raise StudioError("job.many_previews", most=MOST_ASKED)
+    place = int(waiting[-1].name.split("-")[2]) + 1 if waiting else 1
+    name = f"preview-now-{place:06d}-{secrets.token_hex(4)}.json"  # two that ask at once overwrite nothing
+    write_text(job.control / name, Asked(prompt=chosen.prompt, seed=chosen.seed).model_dump_json())
 
 
 def kill(job: Job) -> None:
     """End a job that does not answer, at once; what it saved before stays."""
-    try:
-        identity = json.loads((job.folder / "process.json").read_text(encoding="utf-8"))
-        process = psutil.Process(identity["pid"])
-        if process.create_time() == identity["create_time"]:  # else the number now belongs to somebody else
-            process.kill()
-    except (OSError, ValueError, TypeError, KeyError, psutil.NoSuchProcess):
-        return
+    found = holder.holder_of(job.folder)
+    if found is not None and not found.starting:
+        found.kill()
 
 
 def events(job: Job) -> list[Event]:
     """All events of the job that still hold, without heartbeats."""
-    found = EventReader(job.events_file).new()
+    found = EventReader(job.events_file).rest()
     return [event for event in said.living(found) if not isinstance(event, Heartbeat)]
 
 
 def status(job: Job) -> JobStatus:
-    """The job's state, from its lock, its last event and the age of its file."""
-    last_bytes = tail(job.events_file, 64_000)
-    read = [event for event in (said.from_line(line) for line in last_bytes.splitlines()) if event is not None]
-    last = next((event for event in reversed(read) if not isinstance(event, Heartbeat)), None)
+    """The job's state, from its lock, its last events and whose name is on it."""
+    last, beat = _last_words(job)
     if is_locked(job.lock):
-        heard = job.events_file.stat().st_mtime if job.events_file.exists() else time.time()
-        silent = time.time() - heard > SILENCE_SECONDS
-        return JobStatus("not answering" if silent else "running", last)
+        return JobStatus("not answering" if _silence(job, beat) > SILENCE_SECONDS else "running", last)
+    if _is_starting(job):
+        return JobStatus("starting", last)
+    if job.queue_mark.exists():
+        return JobStatus("queued", last)
     if isinstance(last, Final):
         return JobStatus(last.kind, last)
-    if not (job.folder / "process.json").exists() and time.time() - job.file.created < START_SECONDS:
+    if not (job.folder / holder.FILE).exists() and 0 <= time.time() - job.file.created < START_SECONDS:
         return JobStatus("starting", last)
     log = "\n".join(tail(job.log, 16_000).decode(errors="replace").splitlines()[-40:])
     return JobStatus("ended unexpectedly", last, log)
+
+
+def _last_words(job: Job) -> tuple[Event | None, Heartbeat | None]:
+    """The newest event that is no heartbeat, and the newest heartbeat."""
+    last = beat = None
+    for size in TAILS:
+        data = tail(job.events_file, size)
+        read = [event for event in (said.from_line(line) for line in data.splitlines()) if event is not None]
+        last = next((event for event in reversed(read) if not isinstance(event, Heartbeat)), None)
+        beat = next((event for event in reversed(read) if isinstance(event, Heartbeat)), None)
+        if len(data) < size or (last and beat):
+            break
+    return last, beat
+
+
+def _silence(job: Job, beat: Heartbeat | None) -> float:
+    """Seconds since the process of a held job was heard of, as this machine's start counts them.
+
+    Only of a process on another machine, whose count says nothing here, by the clock and the age of the file.
+    """
+    found = holder.holder_of(job.folder)
+    heard = [found.uptime] if found is not None and found.boot == holder.boot_id() else []
+    if beat is not None and beat.uptime is not None and beat.boot == holder.boot_id():
+        heard.append(beat.uptime)
+    if heard:
+        return time.monotonic() - max(heard)
+    return time.time() - job.events_file.stat().st_mtime if job.events_file.exists() else 0.0

@@ -21,7 +21,12 @@ GROUND = {
     "journal",
     "catalogue",
     "backup",
+    "holder",
+    "spawning",
+    "job_folder",
     "jobs",
+    "job_process",
+    "job_queue",
     "worker",
 }
 WORDS = {"settings_table", "narration"}  # what a terminal or the README shows of settings and events

@@ -11,18 +11,19 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from ksh_studio import jobs
+from ksh_studio import job_process, jobs, spawning
 from ksh_studio.config import CaptionConfig, TrainConfig
 from ksh_studio.disk import locked
-from ksh_studio.events import Failed, Finished, Heartbeat, Resumed, Started, Step, Stopped, to_line
+from ksh_studio.events import Failed, Finished, Heartbeat, Paused, Resumed, Started, Step, Stopped, to_line
+from ksh_studio.journal import EventReader
 from ksh_studio.locales import StudioError
 from ksh_studio.workspace import Workspace
 
-# A job process whose stage counts to 1,000 in its own time: the real `jobs.run`, without a model.
+# A job process whose stage counts to 1,000 in its own time: the real `job_process.run`, without a model.
 COUNTING = textwrap.dedent("""
     import sys, time
     from pathlib import Path
-    from ksh_studio import jobs
+    from ksh_studio import job_process, jobs
     from ksh_studio.events import Finished, Started, Step, Stopped
     from ksh_studio.workspace import Project, Workspace
 
@@ -39,7 +40,7 @@ COUNTING = textwrap.dedent("""
             time.sleep(0.02)
         yield Finished(key="train.finished")
 
-    for _ in jobs.run(job, count):
+    for _ in job_process.run(job, count):
         pass
 """)
 
@@ -51,7 +52,7 @@ def job(project):
 
 @pytest.fixture
 def counting(job):
-    child = subprocess.Popen([sys.executable, "-c", COUNTING, str(job.folder)], cwd=jobs.ROOT)
+    child = subprocess.Popen([sys.executable, "-c", COUNTING, str(job.folder)], cwd=spawning.ROOT)
     deadline = time.monotonic() + 30
     while not any(isinstance(event, Step) for event in jobs.events(job)):
         assert time.monotonic() < deadline
@@ -74,7 +75,7 @@ def test_run_appends_every_event_and_says_what_it_says(job):
         yield Started(stage="train", total=1)
         yield Finished(key="train.finished")
 
-    told = list(jobs.run(job, stage))
+    told = list(job_process.run(job, stage))
     assert [event.kind for event in told] == ["started", "finished"]
     assert [event.kind for event in jobs.events(job)] == ["started", "finished"]
     assert jobs.status(job).state == "finished"
@@ -85,14 +86,14 @@ def test_an_error_of_the_studio_ends_the_job_with_a_sentence_and_a_log(job):
         yield Started(stage="train", total=1)
         raise ZeroDivisionError
 
-    assert list(jobs.run(job, stage))[-1].key == "job.crashed"
+    assert list(job_process.run(job, stage))[-1].key == "job.crashed"
     assert "ZeroDivisionError" in job.log.read_text()
     assert jobs.status(job).state == "failed"
 
 
 def test_a_job_whose_device_is_taken_fails_with_a_sentence(job):
     with jobs.device(job.project.workspace):
-        told = list(jobs.run(job, lambda _: iter([Finished(key="train.finished")])))
+        told = list(job_process.run(job, lambda _: iter([Finished(key="train.finished")])))
     assert [event.key for event in told] == ["device.busy"]
 
 
@@ -121,7 +122,7 @@ def test_a_killed_job_is_shown_as_that_with_its_last_log_lines(job, counting):
 
 def test_a_process_that_only_bears_the_number_is_not_killed(job, counting):
     identity = json.loads((job.folder / "process.json").read_text())
-    (job.folder / "process.json").write_text(json.dumps(identity | {"create_time": 1.0}))
+    (job.folder / "process.json").write_text(json.dumps(identity | {"began": 1.0}))
     jobs.kill(job)
     time.sleep(0.3)
     assert counting.poll() is None
@@ -137,7 +138,7 @@ def test_two_clicks_start_one_job(project, monkeypatch):
 
     def spawn(job):
         spawned.append(job)
-        return subprocess.Popen([sys.executable, "-c", COUNTING, str(job.folder)], cwd=jobs.ROOT)
+        return subprocess.Popen([sys.executable, "-c", COUNTING, str(job.folder)], cwd=spawning.ROOT)
 
     monkeypatch.setattr(jobs, "_spawn", spawn)
     refused = []
@@ -167,8 +168,52 @@ def test_a_job_that_may_not_start_leaves_nothing(project, job, counting):
     assert [found.id for found in jobs.jobs_of(project)] == [job.id]
 
 
+def test_pause_and_stop_are_forgotten_when_the_job_begins_again(job, monkeypatch):
+    jobs.stop(job)
+    jobs.pause(job)
+    assert job.stop_requested() and job.pause_requested()
+    monkeypatch.setattr(jobs, "_spawn", lambda _: subprocess.Popen([sys.executable, "-c", ""]))
+    jobs.begin(job)
+    assert not job.stop_requested() and not job.pause_requested()
+    assert jobs.status(job).state == "ended unexpectedly"  # the child that held nothing is not "starting" for ever
+
+
+def test_a_paused_job_is_shown_as_that_until_it_is_stopped(job):
+    paused = Paused(key="train.stopped", values={"step": "3", "total": "9"})
+    list(job_process.run(job, lambda _: iter([paused])))
+    assert jobs.status(job).state == "paused"
+    jobs.stop(job)
+    assert jobs.status(job).last == Stopped(key="train.stopped", values=paused.values, time=jobs.status(job).last.time)
+
+
+def test_only_a_training_can_be_paused(project):
+    with pytest.raises(StudioError, match="Only a training"):
+        jobs.pause(jobs.create(project, "caption", CaptionConfig()))
+
+
+def test_previews_are_asked_for_in_order_and_given_once(job):
+    jobs.preview_now(job, "a girl", seed=7)
+    jobs.preview_now(job, "소녀, (파란 머리:1.2)")
+    jobs.preview_now(job, "")
+    asked = job.asked_previews()
+    assert [(one.prompt, one.seed) for one in asked] == [("a girl", 7), ("소녀, (파란 머리:1.2)", None), ("", None)]
+    assert job.asked_previews() == [] and list(job.control.iterdir()) == []
+
+
+def test_a_preview_that_cannot_be_drawn_is_not_asked_for(job):
+    for prompt, seed in (("a" * 20_001, None), ("a", -1), ("a", 2**32)):
+        with pytest.raises(StudioError):
+            jobs.preview_now(job, prompt, seed)
+    for _ in range(jobs.MOST_ASKED):
+        jobs.preview_now(job, "a")
+    with pytest.raises(StudioError, match="already waiting"):
+        jobs.preview_now(job, "a")
+    (job.control / "preview-now-000000-x.json").write_text("{")
+    assert len(job.asked_previews()) == jobs.MOST_ASKED
+
+
 def test_a_reader_gives_whole_new_lines_only(job):
-    reader = jobs.EventReader(job.events_file)
+    reader = EventReader(job.events_file)
     assert reader.new() == []
     line = to_line(Heartbeat())
     job.events_file.write_bytes(line + b"garbage\n" + b"\0\0\0\n" + line[:10])
@@ -191,7 +236,7 @@ def test_a_resumed_job_forgets_the_steps_after_its_checkpoint(job):
 
 def test_a_torn_line_is_closed_before_the_next_life_appends(job):
     job.events_file.write_bytes(to_line(Heartbeat()) + b'{"kind": "st')
-    list(jobs.run(job, lambda _: iter([Finished(key="train.finished")])))
+    list(job_process.run(job, lambda _: iter([Finished(key="train.finished")])))
     assert [event.kind for event in jobs.events(job)] == ["finished"]
 
 
@@ -212,7 +257,7 @@ def test_a_disk_that_fills_in_the_middle_of_a_line_ends_the_job_with_a_sentence(
 
     monkeypatch.setattr(Path, "open", nearly_full)
     steps = iter([Step(step=n, total=3, loss=0.1, ema_loss=0.1, learning_rate=1e-4, seconds=1) for n in (1, 2, 3)])
-    heard = list(jobs.run(job, lambda _: steps))
+    heard = list(job_process.run(job, lambda _: steps))
     assert [event.kind for event in heard] == ["step", "failed"]
     assert heard[-1].key == "disk.full"
     said = room[2:] == ()
@@ -229,8 +274,8 @@ def test_one_damaged_job_does_not_hide_the_others(project, job, counting):
 def test_a_child_gets_no_token(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "secret")
     monkeypatch.setenv("OAUTH_CLIENT_SECRET", "secret")
-    monkeypatch.setattr(jobs.subprocess, "Popen", lambda *_, env, **__: env)
-    assert "secret" not in jobs.spawn(["doctor"]).values()
+    monkeypatch.setattr(spawning.subprocess, "Popen", lambda *_, env, **__: env)
+    assert "secret" not in spawning.spawn(["doctor"]).values()
 
 
 def test_a_second_owner_of_a_lock_is_refused_until_the_first_ends(workspace):
@@ -238,7 +283,7 @@ def test_a_second_owner_of_a_lock_is_refused_until_the_first_ends(workspace):
     with (
         locked(workspace.studio_lock, "device.busy"),
         pytest.raises(StudioError),
-        jobs.locked(other.studio_lock, "device.busy"),
+        locked(other.studio_lock, "device.busy"),
     ):
         pass
     with locked(other.studio_lock, "device.busy"):

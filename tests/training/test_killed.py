@@ -5,7 +5,7 @@ import time
 import torch
 from safetensors.torch import load_file
 
-from ksh_studio import jobs
+from ksh_studio import job_process, jobs
 from ksh_studio.training.checkpoint import load_newest
 from ksh_studio.training.trainer import train
 
@@ -42,7 +42,7 @@ def test_a_killed_run_loses_at_most_a_checkpoint_interval_and_ends_the_same(less
     assert jobs.status(killed).state == "finished"
     assert [event.step for event in jobs.events(killed) if event.kind == "step"] == list(range(1, 41))
     straight = lesson(**settings).job
-    told = list(jobs.run(straight, lambda job: train(job.file.config(), job.project, job)))
+    told = list(job_process.run(straight, lambda job: train(job.file.config(), job.project, job)))
     losses = [event.loss for event in told if event.kind == "step"]
     assert [event.loss for event in jobs.events(killed) if event.kind == "step"] == losses
     one, other = (load_file(job.loras / "ksh-000040.safetensors") for job in (killed, straight))

@@ -1,0 +1,87 @@
+"""`process.json`: which process holds a job; told by more than its number, and the same after the clock was set.
+
+A number is given out again, and what a system calls a process's creation time moves with its clock. So on Linux a
+process is known by the tick at which it began and by the id of the machine's start. Ages are counted in monotonic
+seconds, which all processes of one start of a machine share.
+"""
+
+import json
+import os
+import platform
+import sys
+import time
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+from ksh_studio.disk import write_text
+
+FILE = "process.json"
+
+
+@cache
+def boot_id() -> str:
+    """Which start of which machine this is; outside Linux only the machine's name."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return platform.node()
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a job, or is about to start it."""
+
+    pid: int
+    began: float
+    """Of the process, in the system's own count: it tells two processes of one number apart."""
+    boot: str
+    uptime: float
+    """Monotonic seconds at which it took the job."""
+    starting: bool = False
+    """Whether it only starts the job: the job's own process puts its name here next."""
+
+    def lives(self) -> bool:
+        """Whether this very process still runs, on this machine."""
+        return self.boot == boot_id() and _began(self.pid) == self.began
+
+    def is_me(self) -> bool:
+        """Whether it is the process that asks."""
+        return (self.pid, self.began, self.boot) == (os.getpid(), _began(os.getpid()), boot_id())
+
+    def kill(self) -> None:
+        """End the process at once, if it is still the same."""
+        try:
+            process = psutil.Process(self.pid)  # opened before it is compared: kill() then refuses a successor
+            if self.lives():
+                process.kill()
+        except psutil.NoSuchProcess:
+            return
+
+
+def take(folder: Path, starting: bool = False) -> None:
+    """Put this process's name on the job in `folder`."""
+    me = Holder(os.getpid(), _began(os.getpid()) or 0.0, boot_id(), time.monotonic(), starting)
+    write_text(folder / FILE, json.dumps(asdict(me)))
+
+
+def holder_of(folder: Path) -> Holder | None:
+    """Whose the job in `folder` is, or was last; None where that is not known."""
+    try:
+        return Holder(**json.loads((folder / FILE).read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+        return None
+
+
+def _began(pid: int) -> float | None:
+    """When the process began, in a count that setting the clock does not move; None when it does not run."""
+    try:
+        if sys.platform != "linux":
+            return psutil.Process(pid).create_time()
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (OSError, psutil.Error):
+        return None
+    state, *fields = stat.rpartition(")")[2].split()
+    return None if state in "ZX" else float(fields[18])  # proc_pid_stat(5): field 22, starttime
