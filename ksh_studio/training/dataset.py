@@ -8,6 +8,7 @@ from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import TrainConfig, Trigger
 from ksh_studio.locales import StudioError
 from ksh_studio.training.buckets import Crop, fit
+from ksh_studio.training.variants import variants
 from ksh_studio.workspace import Project
 
 
@@ -22,6 +23,8 @@ class Item:
     crop: Crop
     digest: str
     """SHA-256 of its pixels: what the latents' cache is keyed by."""
+    variants: tuple[str, ...] = ()
+    """The caption with its tags in other orders, where they are shuffled."""
 
 
 def load_items(
@@ -47,7 +50,9 @@ def load_items(
             warnings.append(StudioError("train.drawing_small", name=drawing.original_name, **size))
             continue
         bare += not drawing.caption
-        items.append(Item(drawing.id, path, trigger.apply(drawing.caption), crop, drawing.pixel_sha256))
+        caption = trigger.apply(drawing.caption)
+        others = variants(caption, trigger, config.keep_tags) if config.shuffle_tags else ()
+        items.append(Item(drawing.id, path, caption, crop, drawing.pixel_sha256, others))
     if not items:
         raise StudioError("train.no_drawings")
     if bare:

@@ -72,8 +72,8 @@ def _run(config: TrainConfig, step: int) -> dict[str, object]:
         "min_snr_gamma": config.snr_gamma,
         "noise_offset": config.noise_offset or None,
         "caption_dropout_rate": config.caption_dropout,
-        "shuffle_caption": False,
-        "keep_tokens": 0,
+        "shuffle_caption": config.shuffle_tags,
+        "keep_tokens": config.keep_tags if config.shuffle_tags else 0,
     }
 
 

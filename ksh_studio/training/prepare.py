@@ -12,7 +12,7 @@ from ksh_studio.config import TrainConfig
 from ksh_studio.events import Event, Progress, Warned
 from ksh_studio.generation.encoding import caption_tokens, encode_tokens
 from ksh_studio.models.loading import Base
-from ksh_studio.training.cache import Cache, key_of, missing
+from ksh_studio.training.cache import Cache, fingerprint, key_of, missing
 from ksh_studio.training.dataset import Item
 
 BATCH = 8
@@ -29,10 +29,17 @@ class Prepared:
     """One a bucket: [drawings, 1 or 2 (mirrored), C, h, w], fp32, ready to be noised."""
     place: list[tuple[int, int]]
     """Bucket and row of each item."""
+    captions: Tensor
+    """[items, orders]: rows of the embeddings of each item's caption and of its other orders."""
     embeddings: Tensor
-    """[items + 1, 77 · chunks, width]; the last row is the empty caption."""
+    """[rows, 77 · chunks, width]: of the items' captions, then of their other orders; the last: the empty caption."""
     tokens: Tensor | None
-    """[items + 1, chunks, 77], where the text encoder is trained and embeddings are not used."""
+    """[rows, chunks, 77], where the text encoder is trained and embeddings are not used."""
+
+    @property
+    def empty(self) -> int:
+        """Row of the empty caption."""
+        return len(self.embeddings) - 1
 
 
 def prepare(base: Base, items: list[Item], config: TrainConfig, cache: Cache) -> Generator[Event, None, Prepared]:
@@ -49,10 +56,23 @@ def prepare(base: Base, items: list[Item], config: TrainConfig, cache: Cache) ->
         place.append((bucket, len(groups[bucket])))
         groups[bucket].append(value)
     latents = [torch.stack(group).to(base.device, torch.float32) for group in groups]
-    captions = [*(item.caption for item in items), ""]
+    captions, rows = _rows(items)
     embeddings = yield from _embeddings(base, captions, config.clip_skip, cache)
     tokens = caption_tokens(base.tokenizer, captions).to(base.device) if config.train_text_encoder else None
-    return Prepared(items, latents, place, embeddings.to(base.device), tokens)
+    chosen = torch.tensor(rows).view(len(items), -1).to(base.device)
+    return Prepared(items, latents, place, chosen, embeddings.to(base.device), tokens)
+
+
+def _rows(items: list[Item]) -> tuple[list[str], list[list[int]]]:
+    """What is encoded, and for each item the rows of its orders, as many for each: who has fewer has them repeated."""
+    captions = [item.caption for item in items]
+    orders = max((1 + len(item.variants) for item in items), default=1)
+    rows = []
+    for n, item in enumerate(items):
+        own = [n, *range(len(captions), len(captions) + len(item.variants))]
+        captions += item.variants
+        rows.append([own[order % len(own)] for order in range(orders)])
+    return [*captions, ""], rows
 
 
 def _latents(
@@ -63,7 +83,7 @@ def _latents(
     The mean of the VAE's distribution, not a sample: it is the same at every use, and the spread of Stable Diffusion's
     autoencoders is far below what the picture itself varies by.
     """
-    made_by = (base.sha256, str(base.vae.dtype), base.vae.config.scaling_factor)
+    made_by = fingerprint(base.vae)
     keys = [key_of("latents", item.digest, item.crop, flip, made_by) for item in items]
     found, absent = missing(cache, keys)
     unreadable: set[str] = set()
@@ -114,9 +134,10 @@ def _embeddings(base: Base, captions: list[str], clip_skip: int, cache: Cache) -
 
     Shorter ones are lengthened with the encoded empty caption, as prompts are.
     """
-    keys = [key_of("caption", caption, clip_skip, base.sha256, str(base.dtype)) for caption in captions]
+    tokens = [caption_tokens(base.tokenizer, [caption]) for caption in captions]  # each [1, chunks, 77]
+    made_by = (clip_skip, fingerprint(base.text_encoder))
+    keys = [key_of("caption", ids.tolist(), made_by) for ids in tokens]
     found, absent = missing(cache, keys)
-    tokens = {n: caption_tokens(base.tokenizer, [captions[n]]) for n in absent}  # [1, chunks, 77]
     for done, places in _batches(absent, [tokens[n].shape[1] for n in absent]):
         yield Progress(phase="captions", done=len(captions) - len(absent) + done, total=len(captions))
         with torch.no_grad():

@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-Stream = Literal["noise", "timesteps", "dropout", "flip", "validation", "adapter"]
+Stream = Literal["noise", "timesteps", "dropout", "flip", "variant", "validation", "adapter"]
 
 
 def batches(bucket_of: Sequence[int], batch_size: int, seed: int) -> Iterator[list[int]]:

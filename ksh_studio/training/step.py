@@ -1,7 +1,9 @@
 """One optimiser step: pick, noise, predict, compare, back, clip, move. Nothing in it waits for the device."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,9 +11,11 @@ from torch import Tensor, nn
 from ksh_studio.config import TrainConfig
 from ksh_studio.generation.encoding import encode_tokens
 from ksh_studio.models.loading import Base
+from ksh_studio.training.distributed import ALONE, Group
 from ksh_studio.training.loss import TIMESTEPS, alphas_cumprod, noisy, snr_weights, target, weighted_mse
+from ksh_studio.training.optimizers import schedule_of
 from ksh_studio.training.prepare import Prepared
-from ksh_studio.training.sampler import batches, generator
+from ksh_studio.training.sampler import Stream, batches, generator
 from ksh_studio.training.schedule import lr_factor
 from ksh_studio.training.session import Session
 
@@ -19,16 +23,35 @@ AHEAD = 256
 """Batches whose indices go to the device together."""
 
 
+class Batch(NamedTuple):
+    """One batch as it is compared, everything random about it drawn."""
+
+    latents: Tensor
+    """[B, C, h, w]."""
+    noise: Tensor
+    """[B, C, h, w]."""
+    timesteps: Tensor
+    """[B]."""
+    captions: Tensor
+    """[B]: rows of the embeddings."""
+    weights: Tensor
+    """[B]: how much each loss counts."""
+
+
 class Stepper:
     """Makes steps on the session's weights; everything it reads is resident."""
 
-    def __init__(self, base: Base, data: Prepared, session: Session, chosen: list[int]) -> None:
+    split: int = 1
+    """Parts in which a process computes its batch, one after the other: less memory, the same gradient."""
+
+    def __init__(self, base: Base, data: Prepared, session: Session, chosen: list[int], group: Group = ALONE) -> None:
+        """Chosen: items that are trained on; group: the processes that train together, this one among them."""
         self.base, self.data, self.session, self.config = base, data, session, session.config
+        self.group = group
         alphas = alphas_cumprod()
         self.alphas = alphas.to(base.device)  # [1000]
         self.weights = snr_weights(alphas, self.config.snr_gamma, base.prediction_type).to(base.device)  # [1000]
         self.trained = list(session.parameters.values())
-        self.fused = bool(session.optimizer.defaults["fused"])
         self.scaler = session.scaler
         drawn = session.step * self.config.gradient_accumulation_steps
         self.feed = feed(data, chosen, self.config, drawn)
@@ -40,43 +63,64 @@ class Stepper:
         """
         config, session = self.config, self.session
         step = session.step + 1
-        factor = lr_factor(config.lr_scheduler, step, config.max_train_steps, config.lr_warmup_steps)
+        factor = lr_factor(schedule_of(config), step, config.max_train_steps, config.lr_warmup_steps)
         for group in session.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         loss = torch.zeros((), device=self.base.device)
         for micro in range(config.gradient_accumulation_steps):
             index = session.step * config.gradient_accumulation_steps + micro
-            part = self.loss(*next(self.feed), index) / config.gradient_accumulation_steps
-            self.scaler.scale(part).backward()
-            loss += part.detach()
+            batch = self.draw(*next(self.feed), index)
+            for part, share in self._parts(batch):
+                value = self.compare(*part) * (share / config.gradient_accumulation_steps)
+                self.scaler.scale(value).backward()
+                loss += value.detach()
         finite = self._move(loss)
         session.step = step
         session.average()
         return torch.stack([loss, finite])
 
-    def loss(self, bucket: int, items: Tensor, rows: Tensor, index: int) -> Tensor:
-        """The loss of one batch; items: their indices, rows: their rows in the bucket's latents, both [B]."""
-        config, device, data = self.config, self.base.device, self.data
-        batch, sides = len(items), data.latents[bucket].shape[1]
+    def draw(self, bucket: int, items: Tensor, rows: Tensor, index: int) -> Batch:
+        """The batch of micro-step `index` over all processes.
 
-        def random(stream: str) -> torch.Generator:
+        items: their indices, rows: their rows in the bucket's latents, both [B]. Every process draws the whole batch,
+        so that what is drawn does not depend on how many there are.
+        """
+        config, device, data = self.config, self.base.device, self.data
+        batch, sides, variants = len(items), data.latents[bucket].shape[1], data.captions.shape[1]
+
+        def random(stream: Stream) -> torch.Generator:
             return generator(config.seed, stream, index, device)
 
         side = torch.randint(sides, (batch,), generator=random("flip"), device=device)
         latents = data.latents[bucket][rows, side]  # [B, C, h, w]
         noise = _noise(latents, config.noise_offset, random("noise"))
         timesteps = torch.randint(TIMESTEPS, (batch,), generator=random("timesteps"), device=device)
+        variant = torch.randint(variants, (batch,), generator=random("variant"), device=device)
         dropped = torch.rand(batch, generator=random("dropout"), device=device) < config.caption_dropout
-        captions = torch.where(dropped, len(data.items), items)  # the row after the last is the empty caption
-        return self.compare(latents, noise, timesteps, captions, self.weights[timesteps])
+        captions = torch.where(dropped, data.empty, data.captions[items, variant])
+        return Batch(latents, noise, timesteps, captions, self.weights[timesteps])
 
     def compare(self, latents: Tensor, noise: Tensor, timesteps: Tensor, captions: Tensor, weights: Tensor) -> Tensor:
         """How far the UNet's prediction for this noise at these timesteps is from what it should be."""
         base, alpha = self.base, self.alphas[timesteps]  # [B]
-        with torch.autocast(base.device.type, base.dtype, enabled=base.dtype != torch.float32):
+        with self._precision():
             words = self._words(captions)  # [B, 77 · chunks, width]
             predicted = base.unet(noisy(latents, noise, alpha), timesteps, words).sample
         return weighted_mse(predicted, target(latents, noise, alpha, base.prediction_type), weights)
+
+    def _parts(self, batch: Batch) -> Iterator[tuple[Batch, float]]:
+        """This process's share of a batch in `split` parts, each with its share of the mean."""
+        size = self.config.train_batch_size
+        first, count = self.group.rank * size, min(self.split, size)
+        cuts = [first + size * n // count for n in range(count + 1)]
+        for start, end in zip(cuts, cuts[1:], strict=False):
+            yield Batch(*(values[start:end] for values in batch)), (end - start) / size
+
+    def _precision(self) -> AbstractContextManager:
+        """The base computes in its own precision; what must stay exact stays fp32."""
+        if self.base.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.base.device.type, self.base.dtype)
 
     def _words(self, captions: Tensor) -> Tensor:
         if self.data.tokens is None:
@@ -84,19 +128,16 @@ class Stepper:
         return encode_tokens(self.base, self.data.tokens[captions], self.config.clip_skip)
 
     def _move(self, loss: Tensor) -> Tensor:
-        """Clip, move the weights if everything is finite, forget the gradients; 1 if they moved, else 0."""
+        """Clip, move the weights if everything is finite, forget the gradients; 1 if they moved, else 0.
+
+        The loss becomes the mean over all processes, as the gradients do.
+        """
         optimizer = self.session.optimizer
-        self.scaler.unscale_(optimizer) if self.scaler.is_enabled() else None
+        self.group.average([*(one.grad for one in self.trained if one.grad is not None), loss])
+        self.scaler.unscale_(optimizer.inner) if self.scaler.is_enabled() else None
         norm = clip(self.trained, self.config.max_grad_norm)
         finite = torch.isfinite(norm + loss).float()
-        if self.scaler.is_enabled():
-            self.scaler.step(optimizer)
-            self.scaler.update()
-        elif self.fused:
-            optimizer.found_inf = 1 - finite  # what GradScaler tells a fused optimiser: skip, on the device itself
-            optimizer.step()
-        elif bool(finite):  # a device without the fused kernel has to be asked
-            optimizer.step()
+        optimizer.step(finite, self.scaler)
         optimizer.zero_grad(set_to_none=True)
         return finite
 
@@ -112,10 +153,12 @@ def clip(parameters: list[nn.Parameter], max_norm: float) -> Tensor:
 def feed(data: Prepared, chosen: list[int], config: TrainConfig, drawn: int) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Endless (bucket, item indices [B], rows [B]) of the chosen items, beginning after `drawn` batches.
 
-    Indices go to the device many batches at a time, so that no step copies anything.
+    B is the batch of all processes together. Indices go to the device many batches at a time, so that no step copies
+    anything.
     """
     device = data.embeddings.device
-    stream = batches([data.place[item][0] for item in chosen], config.train_batch_size, config.seed)
+    size = config.train_batch_size * config.num_processes
+    stream = batches([data.place[item][0] for item in chosen], size, config.seed)
     stream = islice(stream, drawn, None)
     while True:
         ahead = [[chosen[n] for n in batch] for batch in islice(stream, AHEAD)]

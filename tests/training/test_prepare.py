@@ -1,7 +1,10 @@
+import hashlib
+import sqlite3
 from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.models.loading import load_base
@@ -87,6 +90,43 @@ def test_only_what_changed_is_computed_again(ready, project, drawings):
 def test_a_setting_recomputes_what_it_decides(values, again, ready):
     ready()
     assert ready(**values)[1] == again
+
+
+def test_an_edited_drawing_or_caption_recomputes_only_itself(ready, project, drawings, tmp_path):
+    before, _, _ = ready()
+    files = {file: file.read_bytes() for file in (tmp_path / "cache").rglob("*.safetensors")}
+    edited = drawings[3]
+    picture = Image.open(edited.path(project)).convert("RGB")
+    picture.putpixel((5, 5), tuple(255 - value for value in picture.getpixel((5, 5))))
+    picture.save(edited.path(project), "WEBP", lossless=True)
+    digest = hashlib.sha256(picture.tobytes()).hexdigest()
+    with sqlite3.connect(project.captions_db) as database:  # the catalogue itself never changes a drawing
+        database.execute("UPDATE drawings SET pixel_sha256 = ? WHERE id = ?", (digest, edited.id))
+    database.close()
+    after, calls, _ = ready()
+    assert calls == {"pictures": 1, "captions": 0}
+    changed = [
+        n for n, (bucket, row) in enumerate(before.place)
+        if not torch.equal(before.latents[bucket][row], after.latents[bucket][row])
+    ]  # fmt: skip
+    assert [before.items[n].id for n in changed] == [edited.id]
+    with Catalogue(project) as catalogue:
+        catalogue.save_caption(drawings[1].id, "a boy")
+    assert ready()[1] == {"pictures": 0, "captions": 1}
+    assert all(file.read_bytes() == data for file, data in files.items())  # what was there is still right
+    assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == len(files) + 2
+
+
+@pytest.mark.parametrize(
+    ("part", "again"), [("vae", {"pictures": 5, "captions": 0}), ("text_encoder", {"pictures": 0, "captions": 6})]
+)
+def test_another_part_of_the_base_recomputes_only_what_it_makes(part, again, ready, base):
+    ready()
+    weight = next(getattr(base, part).parameters())
+    weight.data.view(-1)[0] += 1e-3
+    assert ready()[1] == again
+    getattr(base, part).to(torch.bfloat16)
+    assert ready()[1] == again
 
 
 def test_latents_are_the_vaes_mean_scaled_and_mirrored(ready, base):

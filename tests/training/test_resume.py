@@ -3,6 +3,7 @@
 import torch
 from safetensors.torch import load_file
 
+from ksh_studio.catalogue import Catalogue
 from ksh_studio.training.checkpoint import load_newest
 
 EVERYTHING = {
@@ -30,18 +31,34 @@ def assert_same(first, second):
 
 
 def test_a_run_stopped_at_every_step_equals_a_straight_one(lesson):
-    straight = lesson(**EVERYTHING)
+    stopped_at_every_step(lesson, EVERYTHING, (1, 2, 3))
+
+
+def test_shuffled_tags_go_on_exactly_too(lesson, project, drawings):
+    with Catalogue(project) as catalogue:
+        for drawing in drawings:
+            catalogue.save_caption(drawing.id, "1girl, blue hair, smile, hat, tree")
+    plain, shuffled = {"max_train_steps": 3}, {"max_train_steps": 3, "shuffle_tags": True, "keep_tags": 1}
+    wanted = stopped_at_every_step(lesson, shuffled, (2,))
+    straight = lesson(**plain)
+    straight.run()
+    assert outcome(straight)[0] != wanted[0]
+
+
+def stopped_at_every_step(lesson, settings, steps):
+    straight = lesson(**settings)
     straight.run()
     wanted = outcome(straight)
-    assert [step for step, *_ in wanted[0]] == [1, 2, 3, 4]
-    for k in range(1, 4):
-        stopped = lesson(**EVERYTHING)
+    assert [step for step, *_ in wanted[0]] == list(range(1, settings["max_train_steps"] + 1))
+    for k in steps:
+        stopped = lesson(**settings)
         said = stopped.run(stop_after=k)
         assert said[-1].kind == "stopped" and said[-1].values["step"] == str(k)
         again = stopped.run()
         assert [event.step for event in again if event.kind == "resumed"] == [k]
         assert again[-1].kind == "finished"
         assert_same(outcome(stopped), wanted)
+    return wanted
 
 
 def test_previews_do_not_disturb_training(lesson):

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
@@ -42,36 +41,6 @@ def stepper(project, drawings, settings, tmp_path):
 
 def weights(stepper):
     return {name: parameter.detach().clone() for name, parameter in stepper.session.parameters.items()}
-
-
-class Asked(TorchDispatchMode):
-    """Counts what would make the host wait for the device, or move data between them."""
-
-    def __init__(self):
-        super().__init__()
-        self.found = []
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        name = function.name()
-        if name in (
-            "aten::_local_scalar_dense",
-            "aten::nonzero",
-            "aten::is_nonzero",
-            "aten::equal",
-            "aten::lift_fresh",
-        ):
-            self.found.append(name)
-        return function(*args, **(kwargs or {}))
-
-
-@pytest.mark.parametrize("text_encoder", [False, True])
-def test_a_step_never_waits_for_the_device(text_encoder, stepper):
-    step = stepper(gradient_accumulation_steps=2, train_text_encoder=text_encoder)
-    step()
-    with Asked() as asked:
-        for _ in range(3):
-            step()
-    assert asked.found == []
 
 
 def test_clipping_clips():
@@ -125,6 +94,29 @@ def test_accumulated_batches_are_one_large_batch(stepper):
     ups = [name for name in gradients if ".lora_B." in name]
     for name in ups:
         assert torch.allclose(gradients[name], start.session.parameters[name].grad, atol=1e-6), (name, same_size)
+
+
+@pytest.mark.parametrize("split", [2, 3, 9])
+def test_a_batch_in_parts_gives_the_gradient_of_the_whole(split, stepper):
+    """The same drawings, noise, timesteps, mirror and dropout, 3 at a time as well as in 2, 3 (or at most 3) parts."""
+    values = {"train_batch_size": 3, "gradient_accumulation_steps": 2, "max_grad_norm": 1e6}
+    gradients, losses = [], []
+    for parts in (1, split):
+        step = stepper(**values)
+        step.split = parts
+        seen = []
+        step.compare = lambda *batch, step=step, seen=seen: seen.append(len(batch[0])) or Stepper.compare(step, *batch)
+        kept = {}
+        step.session.optimizer.zero_grad = lambda set_to_none, step=step, kept=kept: kept.update(
+            {name: parameter.grad.clone() for name, parameter in step.session.parameters.items()}
+        )
+        losses.append(step().tolist())
+        gradients.append(kept)
+        assert seen == {1: [3, 3], 2: [1, 2, 1, 2]}.get(parts, [1] * 6)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    ups = [name for name in gradients[0] if ".lora_B." in name]
+    assert ups and all(gradients[0][name].abs().max() > 0 for name in ups)
+    assert all(torch.allclose(gradients[0][name], gradients[1][name], rtol=1e-4, atol=1e-7) for name in ups)
 
 
 def test_saving_memory_changes_no_gradient(stepper):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ksh_studio import jobs
+from ksh_studio import job_process, jobs
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import GenerateConfig
 from ksh_studio.events import to_line
@@ -86,7 +86,7 @@ def test_stopping_before_the_first_step_is_clean(lesson):
     made = lesson()
     jobs.stop(made.job)
     stop = made.job.control / "stop"
-    said = list(jobs.run(made.job, lambda job: train(job.file.config(), job.project, job)))
+    said = list(job_process.run(made.job, lambda job: train(job.file.config(), job.project, job)))
     assert stop.exists() and last(said) == ("stopped", "train.stopped_early")
     assert not [event for event in said if event.kind in ("step", "checkpoint", "lora")]
     assert made.run()[-1].kind == "finished"
@@ -106,13 +106,13 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again_and_says_so(lesso
 
 def test_values_that_are_not_finite_stop_the_run_and_keep_the_last_good_state(lesson, monkeypatch):
     made = lesson(max_train_steps=40)
-    original = Stepper.loss
+    original = Stepper.draw
 
-    def loss(self, bucket, items, rows, index):
-        value = original(self, bucket, items, rows, index)
-        return value * float("nan") if index in (1, 3, 4, 5, 6, 7) else value
+    def draw(self, bucket, items, rows, index):
+        batch = original(self, bucket, items, rows, index)
+        return batch._replace(weights=batch.weights * (float("nan") if index in (1, 3, 4, 5, 6, 7) else 1.0))
 
-    monkeypatch.setattr(Stepper, "loss", loss)
+    monkeypatch.setattr(Stepper, "draw", draw)
     said = made.run()
     assert last(said) == ("failed", "train.diverged") and said[-1].values["step"] == "8"
     skipped = [event.values["step"] for event in said if getattr(event, "key", "") == "train.not_finite"]

@@ -1,0 +1,78 @@
+"""The processes that train together: every one holds the whole model and computes its share of each batch.
+
+🤗 Accelerate and torch.distributed do the talking (NCCL between GPUs, gloo between CPUs). A batch is drawn whole in
+every process and then cut by rank, gradients are averaged before they are clipped; so N processes learn what one does
+with N times the batch. One process, the main one, decides, tells events and writes files.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ksh_studio.locales import StudioError
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
+PATIENCE = timedelta(hours=12)
+"""So long the others wait while the main one encodes, draws previews or saves; a dead one is noticed at once."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes of one training, as seen from one of them."""
+
+    rank: int = 0
+    """0: the main process."""
+    count: int = 1
+    talk: "ProcessGroup | None" = None
+    """For numbers that are not on the device: agreeing on one does not wait for the device."""
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process decides, tells and writes."""
+        return self.rank == 0
+
+    def average(self, tensors: list[Tensor]) -> None:
+        """Replace each tensor by its mean over all processes; all of one precision, sent as one. Nothing is read."""
+        if self.count == 1:
+            return
+        from accelerate.utils import reduce
+
+        mean = reduce(torch.cat([tensor.reshape(-1) for tensor in tensors]), reduction="mean")
+        parts = mean.split([tensor.numel() for tensor in tensors])
+        torch._foreach_copy_(tensors, [part.view_as(one) for part, one in zip(parts, tensors, strict=True)])
+
+    def agree(self, value: int) -> int:
+        """What the main process says; the others wait for it."""
+        if self.count == 1:
+            return value
+        said = torch.tensor(value, dtype=torch.int64)
+        torch.distributed.broadcast(said, src=0, group=self.talk)
+        return int(said)
+
+    def check(self, value: int) -> None:
+        """Raise StudioError in a process whose value is not the main one's."""
+        if self.agree(value) != value:
+            raise StudioError("distributed.not_alike", rank=self.rank)
+
+
+ALONE = Group()
+
+
+def join(count: int, device: torch.device) -> Group:
+    """The group of the `count` processes that the launcher started; alone where it is 1.
+
+    Raises StudioError when the launcher started another number.
+    """
+    if count == 1:
+        return ALONE
+    from accelerate import PartialState
+
+    state = PartialState(cpu=device.type == "cpu", timeout=PATIENCE)
+    if state.num_processes != count:
+        raise StudioError("distributed.count", asked=count, there=state.num_processes)
+    return Group(state.process_index, count, torch.distributed.new_group(backend="gloo", timeout=PATIENCE))
