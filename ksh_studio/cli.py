@@ -15,7 +15,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
-from ksh_studio import job_process, jobs
+from ksh_studio import job_process, job_queue, jobs
 from ksh_studio.config import CaptionConfig, Config, GenerateConfig, ProjectSettings, TrainConfig, Trigger, validated
 from ksh_studio.disk import is_locked
 from ksh_studio.events import Event, Failed, Warned
@@ -253,6 +253,7 @@ def _job(arguments: argparse.Namespace) -> int:
     project = Project(folder.parent.parent, Workspace(folder.parent.parent.parent.parent))
     job = jobs.job_at(folder, project)
     *_, last = job_process.run(job, stage_of)
+    job_queue.start_next(project.workspace)
     return 1 if isinstance(last, Failed) else 0
 
 
@@ -268,13 +269,20 @@ def _worker(arguments: argparse.Namespace) -> int:
 def stage_of(job: jobs.Job) -> Iterator[Event]:
     """The events of a job's stage. Heavy libraries are imported here, in the process that needs them."""
     file = job.file
-    if file.stage == "caption":
-        from ksh_studio.drawings.captioning import caption
+    config = file.config()
+    match file.stage:
+        case "caption":
+            from ksh_studio.drawings.captioning import caption
 
-        return caption(file.config(), job.project, job.stop_requested)
-    from ksh_studio.training.trainer import train
+            return caption(config, job.project, job.stop_requested)
+        case "check":
+            from ksh_studio.training.preflight import check
 
-    return train(file.config(), job.project, job)
+            return check(config, job.project, job)
+        case "train":
+            from ksh_studio.training.trainer import train
+
+            return train(config, job.project, job)
 
 
 def _show(events: Iterator[Event], language: Language) -> int:

@@ -67,6 +67,11 @@ def take(folder: Path, starting: bool = False) -> None:
     write_text(folder / FILE, json.dumps(asdict(me)))
 
 
+def leave(folder: Path) -> None:
+    """Take this process's name off the job in `folder`, without making it anybody's to go on with."""
+    write_text(folder / FILE, json.dumps(asdict(Holder(0, 0.0, "", 0.0))))
+
+
 def holder_of(folder: Path) -> Holder | None:
     """Whose the job in `folder` is, or was last; None where that is not known."""
     try:

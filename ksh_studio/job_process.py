@@ -8,6 +8,7 @@ looks whether `process.json` still bears its name.
 import logging
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -16,13 +17,14 @@ from typing import Any
 
 from ksh_studio import events as said
 from ksh_studio import holder, jobs
-from ksh_studio.disk import locked
+from ksh_studio.disk import is_locked, locked
 from ksh_studio.events import Event, Failed
 from ksh_studio.jobs import Job
 from ksh_studio.journal import Journal
 from ksh_studio.locales import StudioError
 
 log = logging.getLogger(__name__)
+WAIT_SECONDS = 0.5
 
 
 def run(job: Job, stage: Callable[[Job], Iterator[Event]]) -> Iterator[Event]:
@@ -33,11 +35,12 @@ def run(job: Job, stage: Callable[[Job], Iterator[Event]]) -> Iterator[Event]:
     """
     with ExitStack() as held:
         held.enter_context(locked(job.lock, "job.running", name=job.id))
+        queued = job.queue_mark.exists()
+        job.queue_mark.unlink(missing_ok=True)  # before the name is on it, which is what the starter waits for
         holder.take(job.folder)
-        job.queue_mark.unlink(missing_ok=True)
         journal = held.enter_context(Journal(job.events_file, lambda: require_mine(job)))
         with _stop_on_sigterm(job):
-            yield from _ending(_kept(_owning_device(stage, job), journal), job, journal)
+            yield from _ending(_kept(_owning_device(stage, job, queued), journal), job, journal)
 
 
 def still_mine(job: Job) -> bool:
@@ -54,8 +57,12 @@ def require_mine(job: Job) -> None:
         raise StudioError("job.taken_over", name=job.id)
 
 
-def _owning_device(stage: Callable[[Job], Iterator[Event]], job: Job) -> Iterator[Event]:
-    with jobs.device(job.project.workspace):
+def _owning_device(stage: Callable[[Job], Iterator[Event]], job: Job, patient: bool) -> Iterator[Event]:
+    """The stage's events; a patient job waits while somebody else, such as a picture being drawn, owns the device."""
+    workspace = job.project.workspace
+    while patient and is_locked(workspace.device_lock) and not job.stop_requested():
+        time.sleep(WAIT_SECONDS)
+    with jobs.device(workspace):
         yield from stage(job)
 
 

@@ -143,7 +143,7 @@ def begin_next(job: Job) -> None:
     try:
         child = _spawn(job)
     except BaseException:
-        holder.take(job.folder)
+        holder.leave(job.folder)
         raise
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and child.poll() is None and _is_starting(job):
@@ -163,7 +163,7 @@ def _reap(child: subprocess.Popen, job: Job) -> None:
     """Wait for the child, so that it never stays as a zombie; one that ended before it held its job starts no more."""
     child.wait()
     if _is_starting(job):
-        holder.take(job.folder)
+        holder.leave(job.folder)
 
 
 def _is_starting(job: Job) -> bool:
@@ -219,7 +219,7 @@ def preview_now(job: Job, prompt: str, seed: int | None = None) -> None:
 def kill(job: Job) -> None:
     """End a job that does not answer, at once; what it saved before stays."""
     found = holder.holder_of(job.folder)
-    if found is not None and not found.starting:
+    if found is not None and not found.starting and is_locked(job.lock):
         found.kill()
 
 

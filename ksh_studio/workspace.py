@@ -187,6 +187,8 @@ class Workspace:
         with locked(self.start_lock, "job.starting"), disk_errors(target):
             if any(is_locked(lock) for lock in project.jobs.glob("*/lock")):
                 raise StudioError("project.busy", name=project.settings().name)
+            for mark in project.jobs.glob("*/queued"):  # nothing of it waits to be started any more
+                mark.unlink()
             self.trash.mkdir(parents=True, exist_ok=True)
             shutil.move(project.root, target)
         return target

@@ -1,0 +1,72 @@
+"""A job process whose stage only counts, in its own time: the real holding, telling, ending and queue, no model.
+
+python -m tests.faults.counting FOLDER: counts to the job's `max_train_steps`, 50 steps a second, and saves every tenth.
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from ksh_studio import job_process, job_queue, jobs, journal
+from ksh_studio.events import Checkpoint, Finished, Paused, Resumed, Started, Step, Stopped
+from ksh_studio.spawning import ROOT
+from ksh_studio.workspace import Project, Workspace
+
+HEARTBEAT_SECONDS = 0.2
+PATIENCE = 60.0
+
+
+def spawn(job):
+    """In place of `jobs._spawn`."""
+    with job.log.open("ab") as log:
+        command = [sys.executable, "-m", "tests.faults.counting", str(job.folder)]
+        return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+
+
+def count(job):
+    total = job.file.config().max_train_steps
+    saved = job.folder / "saved.txt"
+    first = int(saved.read_text()) if saved.exists() else 0
+    yield Started(stage="train", total=total)
+    if job.events_file.exists():
+        yield Resumed(step=first)
+    for step in range(first + 1, total + 1):
+        for asked, key in ((job.stop_requested(), Stopped), (job.pause_requested(), Paused)):
+            if asked:
+                yield key(key="train.stopped", values={"step": str(step), "total": str(total)})
+                return
+        yield Step(step=step, total=total, loss=0.1, ema_loss=0.1, learning_rate=1e-4, seconds=step)
+        if step % 10 == 0:
+            job_process.require_mine(job)
+            saved.write_text(str(step))
+            yield Checkpoint(step=step, path="saved.txt")
+        time.sleep(0.02)
+    yield Finished(key="train.finished", values={"steps": str(total), "name": "x"})
+
+
+def wait_for(true, seconds=PATIENCE):
+    """What `true()` gives once it gives something."""
+    deadline = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+    return found
+
+
+def counted(job):
+    """The steps that the job has told of."""
+    return [event.step for event in jobs.events(job) if isinstance(event, Step)]
+
+
+def main(folder):
+    journal.HEARTBEAT_SECONDS = HEARTBEAT_SECONDS
+    jobs._spawn = spawn
+    job = jobs.job_at(folder, Project(folder.parent.parent, Workspace(folder.parents[3])))
+    *_, last = job_process.run(job, count)
+    job_queue.start_next(job.project.workspace)
+    return last.kind == "failed"
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
