@@ -14,6 +14,7 @@ from gradio import networking
 from gradio.tunneling import CURRENT_TUNNELS
 from starlette.middleware import Middleware
 
+from ksh_studio import job_queue
 from ksh_studio.demo import demo_project
 from ksh_studio.disk import locked
 from ksh_studio.locales import Language, StudioError, translate
@@ -30,6 +31,8 @@ from ksh_studio.workspace import Workspace
 # Switches of gradio that would silently change what is open to whom; what we want of them is said in `launch` below.
 SWITCHES = ("GRADIO_SHARE", "GRADIO_ALLOWED_PATHS", "GRADIO_MCP_SERVER", "GRADIO_RUN_HISTORY", "GRADIO_NUM_WORKERS",
             "GRADIO_SSR_MODE", "GRADIO_DEBUG")  # fmt: skip
+QUEUE_SECONDS = 3.0
+"""Between two looks at the queue."""
 log = logging.getLogger(__name__)
 
 
@@ -48,17 +51,31 @@ def serve(arguments: argparse.Namespace) -> Iterator[str]:
         demo_project(workspace, arguments.language)
         studio = Studio(workspace, mode, Worker(workspace), _passwords(mode, arguments.password))
         page = build_app(studio)
+        closed = threading.Event()
         try:
             local, shared = launch(page, studio, arguments.port, browser=not arguments.no_browser)
             threading.Thread(target=prepare, args=(studio, arguments.language), daemon=True).start()
+            threading.Thread(target=keep_queue, args=(studio, closed), daemon=True).start()
             yield from _addresses(studio, local, shared, arguments.language)
             with suppress(KeyboardInterrupt):
                 threading.Event().wait()
         finally:
+            closed.set()
             studio.worker.end()
             page.close(verbose=False)
             for tunnel in CURRENT_TUNNELS:
                 tunnel.kill()
+
+
+def keep_queue(studio: Studio, closed: threading.Event) -> None:
+    """Start the jobs that wait, also where the process before them was killed; the one that draws makes room."""
+    while not closed.wait(QUEUE_SECONDS):
+        try:
+            if not studio.worker.busy and job_queue.next_up(studio.workspace) is not None:
+                studio.worker.end()
+                job_queue.start_next(studio.workspace)
+        except (OSError, StudioError) as error:  # the disk may be readable again by the next look
+            log.warning("the queue: %s", error)
 
 
 def launch(page: gr.Blocks, studio: Studio, port: int | None = None, browser: bool = False) -> tuple[str, str | None]:
