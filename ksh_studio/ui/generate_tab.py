@@ -59,7 +59,7 @@ def build(studio: Studio, slug: gr.Textbox) -> GenerateTab:
                 form |= _settings()
         with gr.Column(scale=6, min_width=320):
             status = html("generate-status")
-            pictures = html("generate-gallery", js_on_load=script("gallery.js"))
+            pictures = html("generate-gallery", js_on_load=script("pick.js"))
             panel = RecipePanel.build(studio, slug, form, pictures)
 
     make = guarded(studio, "generate", generate)
@@ -115,6 +115,8 @@ def generate(visit: Visit, slug: str, **values: Any) -> Iterator[tuple[Any, Any]
     config = _wanted(visit, project, values)
     language, warned = visit.language, []
     yield bar(0, 0, translate("ui.starting", language)), gr.skip()
+    if not visit.studio.worker.busy:  # theirs from the start, so that they may stop it while the model is still loading
+        visit.studio.turn.key = visit.key
     for event in shown_before_raised(visit.studio.worker.generate(config, project), language):
         if isinstance(event, str):
             yield event, gr.skip()

@@ -18,7 +18,7 @@ def gallery(project: Project, language: Language) -> str:
     if not found:
         return note(translate("generate_tab.empty", language))
     cells = [
-        f'<button type="button" class="ksh-picture" data-picture="{esc(name)}" title="{esc(name)}">'
+        f'<button type="button" class="ksh-picture" data-pick="{esc(name)}" title="{esc(name)}">'
         f'<img src="{esc(url(project, "picture", name))}" alt="{esc(name)}" loading="lazy"></button>'
         for name in found[:SHOWN_PICTURES]
     ]

@@ -25,6 +25,7 @@ from ksh_studio.ui.look import STYLES, theme
 from ksh_studio.ui.routes import routes
 from ksh_studio.ui.shield import UPLOAD_BYTES, Shield
 from ksh_studio.ui.starting import prepare
+from ksh_studio.ui.unknown import HANDLERS
 from ksh_studio.worker import Worker
 from ksh_studio.workspace import Workspace
 
@@ -109,7 +110,13 @@ def launch(page: gr.Blocks, studio: Studio, port: int | None = None, browser: bo
             num_workers=0,
             footer_links=["settings"],
             i18n=page_texts(),
-            app_kwargs={"middleware": [shield], "routes": routes(studio), "docs_url": None, "redoc_url": None},
+            app_kwargs={
+                "middleware": [shield],
+                "routes": routes(studio),
+                "exception_handlers": HANDLERS,
+                "docs_url": None,
+                "redoc_url": None,
+            },
             **_look(),
         )
     except OSError as error:

@@ -1,8 +1,10 @@
 """What is made ready while the page is already open: the demo's drawings, the device's name, old visitors' folders."""
 
 import logging
+import os
 import shutil
 import time
+from pathlib import Path
 
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.demo import DRAWINGS, demo_project
@@ -14,6 +16,8 @@ from ksh_studio.workspace import Project, Workspace
 
 VISITOR_HOURS = 24.0
 CLEANING_SECONDS = 3600.0
+LEAST_FREE = 10**9
+"""Bytes that must be free on a Space's disk for one more visitor."""
 log = logging.getLogger(__name__)
 
 
@@ -40,7 +44,12 @@ def with_demo(workspace: Workspace, language: Language) -> None:
 
 
 def welcome(studio: Studio, visitor: Workspace, language: Language) -> None:
-    """A visitor of a Space arrives: their own workspace, with the demo's drawings and the artist's LoRA files in it."""
+    """A visitor of a Space arrives: their own workspace, with the demo's drawings and the artist's LoRA files in it.
+
+    Raises StudioError when the disk has no room for one more.
+    """
+    if not visitor.root.is_dir() and shutil.disk_usage(studio.workspace.root).free < LEAST_FREE:
+        raise StudioError("access.no_room")
     visitor.prepare()
     (visitor.root / "seen").touch()
     try:
@@ -49,7 +58,7 @@ def welcome(studio: Studio, visitor: Workspace, language: Language) -> None:
             _share_demo(studio.workspace, mine)
             for lora in studio.workspace.loras.glob("*.safetensors"):
                 if not (visitor.loras / lora.name).exists():
-                    shutil.copyfile(lora, visitor.loras / lora.name)
+                    _link(lora, visitor.loras / lora.name)
     except StudioError:
         log.info("another page of this visitor is making their workspace ready")
 
@@ -59,9 +68,17 @@ def _share_demo(workspace: Workspace, mine: Project) -> None:
     demo = Project(workspace.projects_folder / mine.slug, workspace)
     if mine.captions_db.exists() or not demo.captions_db.is_file():
         return
-    shutil.copytree(demo.drawings, mine.drawings, dirs_exist_ok=True)
+    shutil.copytree(demo.drawings, mine.drawings, dirs_exist_ok=True, copy_function=_link)
     with Catalogue(demo) as catalogue:
         catalogue.copy_to(mine.captions_db)
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    """One file under two names: such files are never written to again. Copied where the disk cannot do that."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def clean_visitors(workspace: Workspace, hours: float = VISITOR_HOURS) -> list[str]:

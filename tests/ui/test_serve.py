@@ -6,6 +6,7 @@ import pytest
 from ksh_studio.disk import locked
 from ksh_studio.locales import StudioError
 from ksh_studio.ui import serve as serving
+from ksh_studio.ui import starting
 from ksh_studio.ui.access import Studio
 from ksh_studio.ui.app import build_app
 from ksh_studio.ui.serve import launch, serve
@@ -104,6 +105,29 @@ def test_switches_in_the_environment_open_nothing(workspace, no_probe, monkeypat
         page.close(verbose=False)
 
 
+def test_a_call_of_an_event_that_is_not_there_is_one_sentence(workspace, no_probe):
+    page = build_app(studio := Studio(workspace, "local", Worker(workspace)))
+    try:
+        address, _ = launch(page, studio)
+        for path, number in (("run/predict", 99_999), ("queue/join", 99_999), ("run/predict", -1)):
+            body = {"data": [], "fn_index": number, "session_hash": "abc"}
+            reply = httpx.post(f"{address}gradio_api/{path}", json=body)
+            assert (reply.status_code, "no such event" in reply.text) == (404, True)
+    finally:
+        page.close(verbose=False)
+
+
+def test_a_full_space_takes_no_new_visitor_but_keeps_the_old_ones(workspace, no_probe, monkeypatch):
+    studio = Studio(workspace, "space", Worker(workspace))
+    old, new = (type(workspace)(workspace.visitors / (name * 40)) for name in "ab")
+    welcome(studio, old, "en")
+    monkeypatch.setattr(starting, "LEAST_FREE", 10**18)
+    welcome(studio, old, "en")
+    with pytest.raises(StudioError, match="no room"):
+        welcome(studio, new, "en")
+    assert not new.root.exists()
+
+
 def test_a_visitor_arrives_to_the_demos_drawings_and_old_visitors_are_cleaned_up(workspace, no_probe):
     demo_of(workspace, 2, "a cat")
     studio = Studio(workspace, "space", Worker(workspace))
@@ -112,6 +136,7 @@ def test_a_visitor_arrives_to_the_demos_drawings_and_old_visitors_are_cleaned_up
     welcome(studio, visitor, "ko")
     project = visitor.project("demo")
     assert len(list(project.drawings.glob("*.webp"))) == 2 and project.captions_db.is_file()
+    assert {path.stat().st_nlink for path in project.drawings.glob("*.webp")} == {2}  # no copy on the disk
     assert clean_visitors(workspace) == []
     assert clean_visitors(workspace, hours=-1) == ["a" * 40]
     assert not visitor.root.exists()
