@@ -22,9 +22,9 @@ def park(base: Base) -> None:
 @contextmanager
 def awake(base: Base) -> Iterator[None]:
     """The whole base is on its device while the block runs."""
-    base.vae.to(base.device)
-    base.text_encoder.to(base.device)
-    try:
+    try:  # the moves too may find no room
+        base.vae.to(base.device)
+        base.text_encoder.to(base.device)
         yield
     finally:
         park(base)

@@ -1,10 +1,11 @@
 """Pictures along the way, drawn by the very function that the Generate tab calls, at the same seeds every time."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
-import torch
-
+from ksh_studio import jobs
 from ksh_studio.config import GenerateConfig, TrainConfig, Trigger
 from ksh_studio.disk import write_bytes
 from ksh_studio.events import Event, Preview, Warned
@@ -15,6 +16,7 @@ from ksh_studio.jobs import Job
 from ksh_studio.locales import StudioError
 from ksh_studio.models.loading import Base
 from ksh_studio.training.dataset import Item
+from ksh_studio.training.errors import is_out_of_memory, let_go
 from ksh_studio.training.parking import awake
 from ksh_studio.training.session import Session
 from ksh_studio.workspace import Project
@@ -39,7 +41,7 @@ def preview_prompts(config: TrainConfig, project: Project, trigger: Trigger, ite
 
 
 class Previews:
-    """Draws the preview prompts of one job, each once a step."""
+    """Draws the preview prompts of one job, each once a step, and what the artist asks for in between."""
 
     def __init__(self, base: Base, job: Job, config: TrainConfig, prompts: tuple[str, ...]) -> None:
         self.base, self.job, self.prompts, self.seed = base, job, prompts, config.seed
@@ -52,32 +54,91 @@ class Previews:
     def draw(self, session: Session) -> Iterator[Event]:
         """Draw what is not yet on disk for this step, with the weights that would be saved.
 
-        A preview never ends a run: what goes wrong is a warning. Ends early when the artist asks to stop.
+        A preview never ends a run: what goes wrong is a warning. Ends early when the artist asks to stop or pause.
         """
         for index, prompt in enumerate(self.prompts):
             path = self.path(session.step, index)
             if path.exists():
                 continue
             try:
-                with session.showing_result(), awake(self.base):
-                    data = self._picture(prompt)
-                write_bytes(path, data)
+                yield self._drawn(session, path, prompt, self.seed)
             except Interrupted:
                 return
-            except (StudioError, torch.OutOfMemoryError) as error:
-                yield Warned(key="train.preview_failed", values={"step": str(session.step), "why": str(error)})
+            except StudioError as error:
+                yield _failed(session, error)
                 return
-            relative = self.job.project.relative(path)
-            yield Preview(step=session.step, prompt=prompt, seed=self.seed, path=relative)
+
+    def draw_asked(self, session: Session) -> Iterator[Event]:
+        """Draw what somebody asked for just now; what a stop or pause cuts short is asked again for the next life."""
+        if end_requested(self.job):
+            return
+        for asked in self.job.asked_previews():
+            seed = self.seed if asked.seed is None else asked.seed
+            names = (self.job.previews / f"now-{session.step:06d}-{number}.png" for number in count(1))
+            path = next(path for path in names if not path.exists())
+            try:
+                made = self._drawn(session, path, asked.prompt, seed)
+                yield made.model_copy(update={"asked": True})
+            except Interrupted:
+                jobs.preview_now(self.job, asked.prompt, asked.seed)
+            except StudioError as error:
+                yield _failed(session, error)
 
     def newest(self) -> Path | None:
         """The newest picture of the first prompt."""
-        return max(self.job.previews.glob("*-1.png"), default=None)
+        return max(self.job.previews.glob("[0-9]*-1.png"), default=None)
 
-    def _picture(self, prompt: str) -> bytes:
+    def request(self, prompt: str, seed: int | None = None) -> GenerateConfig:
+        """What is drawn for a prompt, complete. Raises StudioError for what the base model cannot draw."""
+        chosen = self.seed if seed is None else seed
+        return resolve(GenerateConfig(prompt=prompt, seed=chosen, clip_skip=self.clip_skip), self.base.entry)
+
+    def _drawn(self, session: Session, path: Path, prompt: str, seed: int) -> Preview:
+        """Draw and save one picture, with less memory at the second try.
+
+        Raises StudioError with what went wrong, Interrupted when asked to stop.
+        """
+        for thrifty in (False, True):
+            try:
+                with session.showing_result(), awake(self.base), _tiled(self.base, thrifty):
+                    data = self._picture(self.request(prompt, seed))
+                write_bytes(path, data)
+                return Preview(step=session.step, prompt=prompt, seed=seed, path=self.job.project.relative(path))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            except OSError as error:
+                raise StudioError("preflight.preview_disk", why=error.strerror or error) from error
+            let_go(self.base.device)
+        raise StudioError("preflight.preview_memory")
+
+    def _picture(self, request: GenerateConfig) -> bytes:
         """The picture as a PNG file with its recipe."""
-        request = GenerateConfig(prompt=prompt, seed=self.seed, clip_skip=self.clip_skip)
-        request = resolve(request, self.base.entry)
-        (picture,) = draw(self.base, request, [self.seed], lambda _: not self.job.stop_requested())
+        (picture,) = draw(self.base, request, [request.seed], lambda _: not end_requested(self.job))
         facts = Facts(model=self.base.entry.name.rsplit("/", 1)[-1], model_hash=self.base.sha256, loras={})
-        return to_png(picture, request, self.seed, facts)
+        return to_png(picture, request, request.seed, facts)
+
+
+def end_requested(job: Job) -> bool:
+    """Whether the artist asked the job to end, for good or for a while."""
+    return job.stop_requested() or job.pause_requested()
+
+
+def _failed(session: Session, error: StudioError) -> Warned:
+    return Warned(key="train.preview_failed", values={"step": str(session.step), "why": str(error)})
+
+
+@contextmanager
+def _tiled(base: Base, wanted: bool) -> Iterator[None]:
+    """The VAE decodes a quarter of the picture at a time while the block runs, if wanted."""
+    vae = base.vae
+    if not wanted:
+        yield
+        return
+    before = (vae.use_tiling, vae.tile_sample_min_size, vae.tile_latent_min_size)
+    half = vae.tile_sample_min_size // 2, vae.tile_latent_min_size // 2
+    vae.use_tiling, vae.tile_sample_min_size, vae.tile_latent_min_size = True, *half
+    try:
+        yield
+    finally:
+        vae.use_tiling, vae.tile_sample_min_size, vae.tile_latent_min_size = before

@@ -10,6 +10,7 @@ from torch import Tensor
 from ksh_studio.config import TrainConfig
 from ksh_studio.events import Step, Warned
 from ksh_studio.locales import StudioError
+from ksh_studio.training.memory import held_mb
 from ksh_studio.training.session import BAD_STEPS, Session
 
 EVERY_SECONDS = 0.3
@@ -28,14 +29,15 @@ class _Reading:
 class Readings:
     """Steps made but not yet told."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.total = config.max_train_steps
+    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+        self.total, self.device = config.max_train_steps, device
+        self.memory_mb = 0.0
         self.waiting: list[_Reading] = []
         self.read_at = time.monotonic()
 
     def add(self, session: Session, value: Tensor, seconds: float) -> None:
         """Keep what the step just made returned; nothing is read."""
-        rate = session.optimizer.param_groups[0]["lr"]
+        rate = session.optimizer.learning_rate
         self.waiting.append(_Reading(session.step, rate, seconds, value))
 
     def due(self, session: Session, now: bool = False) -> Iterator[Step | Warned]:
@@ -47,6 +49,7 @@ class Readings:
             return
         values = torch.stack([reading.value for reading in self.waiting]).tolist()
         told, self.waiting, self.read_at = self.waiting, [], time.monotonic()
+        self.memory_mb = max(self.memory_mb, round(held_mb(self.device), 1))
         for reading, (loss, finite) in zip(told, values, strict=True):
             yield from self._tell(session, reading, loss if finite else None)
 
@@ -72,4 +75,5 @@ class Readings:
             ema_loss=average,
             learning_rate=reading.learning_rate,
             seconds=reading.seconds,
+            memory_mb=self.memory_mb,
         )

@@ -33,12 +33,6 @@ def batches(bucket_of: Sequence[int], batch_size: int, seed: int) -> Iterator[li
         epoch += 1
 
 
-def held_out(items: int, share: float, seed: int) -> set[int]:
-    """Indices of the items never trained on: `share` of all, rounded, but never the last one left."""
-    count = min(round(items * share), items - 1)
-    return set(random.Random(f"{seed}/held out").sample(range(items), count))
-
-
 def generator(seed: int, stream: Stream, index: int, device: torch.device) -> torch.Generator:
     """The random numbers of one stream at one micro-step; another stream, step or a preview cannot disturb them."""
     digest = hashlib.blake2b(f"{seed}/{stream}/{index}".encode(), digest_size=8).digest()

@@ -34,7 +34,9 @@ class Validation:
         bucket, row = stepper.data.place[item]
         device = stepper.base.device
         latents = stepper.data.latents[bucket][row, :1]  # [1, C, h, w], not mirrored
-        random = generator(seed, "validation", item * 1000 + level, device)
+        # by the drawing, not by its place: those added or taken away later must not change it
+        index = int(stepper.data.items[item].digest[:12], 16) * 1000 + level
+        random = generator(seed, "validation", index, device)
         noise = torch.randn(latents.shape, generator=random, device=device)
         timestep, caption = torch.tensor([level], device=device), torch.tensor([item], device=device)
         return stepper.compare(latents, noise, timestep, caption, torch.ones(1, device=device))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ksh_studio import jobs
+from ksh_studio import job_process, jobs
 from ksh_studio.catalogue import Catalogue, NewDrawing
 from ksh_studio.config import TrainConfig
 from ksh_studio.models.registry import base_entry
@@ -67,7 +67,7 @@ class Lesson:
 
     def run(self, stop_after=None):
         """One life of the job; `stop_after`: the artist's stop comes when this step has been made."""
-        (self.job.control / "stop").unlink(missing_ok=True)
+        jobs.forget_requests(self.job)
         said = []
 
         def stage(job):
@@ -76,7 +76,7 @@ class Lesson:
                 if event.kind == "step" and event.step == stop_after:
                     jobs.stop(job)
 
-        for event in jobs.run(self.job, stage):
+        for event in job_process.run(self.job, stage):
             said.append(event)
         self.events += said
         if said[-1].kind == "failed" and said[-1].key == "job.crashed":
@@ -101,4 +101,4 @@ def read_every_step(monkeypatch):
     """So that a stop at a step comes at that step; and previews of two denoising steps."""
     monkeypatch.setattr("ksh_studio.training.readings.EVERY_SECONDS", 0.0)
     quick = {"num_inference_steps": 2, "bucket_step": 16}
-    monkeypatch.setattr("ksh_studio.training.trainer.base_entry", lambda name: replace(base_entry(name), **quick))
+    monkeypatch.setattr("ksh_studio.training.run.base_entry", lambda name: replace(base_entry(name), **quick))

@@ -4,7 +4,7 @@ from itertools import islice
 
 import torch
 
-from ksh_studio.training.sampler import batches, generator, held_out
+from ksh_studio.training.sampler import batches, generator
 
 CPU = torch.device("cpu")
 
@@ -39,8 +39,3 @@ def test_streams_do_not_share_numbers():
     assert first(1, "noise", 7) == first(1, "noise", 7)
     others = [first(1, "flip", 7), first(1, "noise", 8), first(2, "noise", 7), first(1, "dropout", 7)]
     assert len({tuple(numbers) for numbers in [first(1, "noise", 7), *others]}) == 5
-
-
-def test_held_out_drawings_are_a_fixed_share():
-    assert held_out(40, 0.2, 1) == held_out(40, 0.2, 1) != held_out(40, 0.2, 2)
-    assert len(held_out(40, 0.2, 1)) == 8 and held_out(40, 0.0, 1) == set() and held_out(1, 0.5, 1) == set()

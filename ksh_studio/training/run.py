@@ -1,0 +1,169 @@
+"""The parts of one training, loaded and put together, where its newest checkpoint left it."""
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from ksh_studio import jobs
+from ksh_studio.config import TrainConfig
+from ksh_studio.events import Event, Paused, Progress, Resumed, Started, Step, Stopped, Validated, Warned, warned
+from ksh_studio.jobs import Job
+from ksh_studio.locales import StudioError
+from ksh_studio.lora.metadata import safe_stem
+from ksh_studio.models.device import pick_device
+from ksh_studio.models.loading import Base, load_base
+from ksh_studio.models.registry import base_entry
+from ksh_studio.training.adapter import add_adapter
+from ksh_studio.training.cache import Cache
+from ksh_studio.training.checkpoint import clean, load_newest
+from ksh_studio.training.dataset import load_items
+from ksh_studio.training.distributed import Group, join
+from ksh_studio.training.errors import memory_errors
+from ksh_studio.training.fitting import Fitting
+from ksh_studio.training.holdout import frozen
+from ksh_studio.training.parking import park
+from ksh_studio.training.plan import settled
+from ksh_studio.training.prepare import Prepared, prepare
+from ksh_studio.training.previews import Previews, end_requested, preview_prompts
+from ksh_studio.training.readings import Readings
+from ksh_studio.training.saving import Saver
+from ksh_studio.training.session import Session
+from ksh_studio.training.step import Stepper
+from ksh_studio.training.validation import Validation
+from ksh_studio.workspace import Project
+
+
+class EarlyEnd(Exception):  # noqa: N818 - no error
+    """The artist's stop or pause came before the first step."""
+
+
+@dataclass
+class Run:
+    """The parts of one training, put together."""
+
+    config: TrainConfig
+    job: Job
+    base: Base
+    session: Session
+    data: Prepared
+    held_out: list[int]
+    """Indices into the data's items that are never trained on."""
+    trained: list[int]
+    fitting: Fitting
+    readings: Readings
+    previews: Previews
+    validation: Validation
+    saver: Saver
+    group: Group
+    """The processes that train together."""
+    began: float
+    """Monotonic seconds."""
+
+    @property
+    def seconds(self) -> float:
+        """Worked on this job, earlier lives included."""
+        return self.session.seconds + time.monotonic() - self.began
+
+
+def set_up(config: TrainConfig, project: Project, job: Job, began: float) -> Generator[Event, None, Run]:
+    """Load the base, encode drawings and captions, put the LoRA on, and take up the newest checkpoint.
+
+    began: monotonic seconds. Raises EarlyEnd when the artist asks to stop, StudioError for what they can mend.
+    """
+    device = pick_device()
+    config = settled(config, project, device.type)
+    group = join(config.num_processes, device)
+    entry = base_entry(config.base_model)
+    items, warnings = load_items(project, job.file.trigger, config, entry.bucket_step)
+    yield Progress(phase="load", done=0, total=1)
+    with memory_errors(config, device):
+        base = load_base(entry, device, config.mixed_precision, config.attention)
+    yield Progress(phase="load", done=1, total=1)
+    stage = "check" if job.file.stage == "check" else "train"
+    yield Started(stage=stage, total=config.max_train_steps, device=f"{device.type}, {_spoken(base.dtype)}")
+    for warning in warnings:
+        yield warned(warning)
+    with memory_errors(config, device), group.main_first():
+        data = yield from _stoppable(job, prepare(base, items, config, Cache(project.workspace.cache / "training")))
+    if not data.items:
+        raise StudioError("train.no_drawings")
+    session = Session(add_adapter(base, config), config, base.dtype)
+    park(base)
+    if config.gradient_checkpointing:
+        base.unet.enable_gradient_checkpointing()
+    saver = Saver(base, job, session, data.items, safe_stem(config.name or project.slug))
+    state = yield from _resume(session, job, saver.digest)
+    group.check(int(saver.digest[:12], 16) + session.step)
+    prompts = preview_prompts(config, project, job.file.trigger, data.items)
+    return _assembled(base, data, saver, (Previews(base, job, config, prompts), state, group, began))
+
+
+def ended_early(job: Job) -> Stopped | Paused:
+    """The last event of a job that was asked to end before its first step."""
+    if job.stop_requested():
+        return Stopped(key="train.stopped_early")
+    return Paused(key="train.paused_early")
+
+
+def _stoppable(job: Job, work: Generator[Event, None, Prepared]) -> Generator[Event, None, Prepared]:
+    """The same work, ended by the artist's stop; what it has put into the cache stays there."""
+    while not end_requested(job):
+        try:
+            yield next(work)
+        except StopIteration as end:
+            return end.value
+    work.close()
+    raise EarlyEnd
+
+
+def _assembled(base: Base, data: Prepared, saver: Saver, rest: tuple[Previews, dict[str, Any], Group, float]) -> Run:
+    previews, state, group, began = rest
+    session, job, config = saver.session, saver.job, saver.session.config
+    ids = [item.id for item in data.items]
+    aside = frozen(ids, config.validation_share, config.seed, state.get("held_out", ()))
+    trained = [n for n in range(len(ids)) if n not in aside]
+    if not trained:  # those that were trained on are gone
+        raise StudioError("train.no_drawings")
+    fitting = Fitting(partial(Stepper, base, data, session, trained, group))
+    if "fitting" in state:
+        fitting.restore(state["fitting"])
+    saver.also = lambda: {"fitting": fitting.state(), "held_out": sorted(ids[n] for n in aside)}
+    told = {event.step for event in jobs.events(job) if isinstance(event, Validated)}
+    validation, readings = Validation(fitting.stepper, sorted(aside), told), Readings(config, base.device)
+    parts = (fitting, readings, previews, validation, saver, group, began)
+    return Run(config, job, base, session, data, sorted(aside), trained, *parts)
+
+
+def _resume(session: Session, job: Job, digest: str) -> Generator[Event, None, dict[str, Any]]:
+    """Take up this job's newest whole checkpoint, or its parent's; say so, and what is not as it was.
+
+    Returns the checkpoint's counters; empty when there is none.
+    """
+    clean(job.checkpoints)
+    lived = any(isinstance(event, Step) for event in jobs.events(job))
+    saved, parent = load_newest(job.checkpoints), job.file.parent
+    if saved is None and parent is not None:
+        saved = load_newest(job.folder.parent / parent / "checkpoints")
+        if saved is None:
+            raise StudioError("train.parent_empty", name=parent)
+    if saved is None:
+        if lived:  # killed before its first checkpoint: its points are void
+            yield Resumed(step=0)
+        return {}
+    for damaged in saved.damaged:
+        yield Warned(key="train.checkpoint_damaged", values={"name": damaged, "used": saved.path.name})
+    session.restore(saved)
+    if session.step >= session.config.max_train_steps and saved.path.parent != job.checkpoints:
+        raise StudioError("train.parent_longer", step=session.step, total=session.config.max_train_steps)
+    yield Resumed(step=session.step)
+    if saved.state["data"] != digest:
+        yield Warned(key="train.data_changed", values={})
+    return saved.state
+
+
+def _spoken(dtype: torch.dtype) -> str:
+    return {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(dtype, "fp32")

@@ -1,0 +1,17 @@
+from ksh_studio.training.holdout import frozen, held_out, held_out_count
+
+
+def test_held_out_drawings_are_a_fixed_share():
+    assert held_out(40, 0.2, 1) == held_out(40, 0.2, 1) != held_out(40, 0.2, 2)
+    assert len(held_out(40, 0.2, 1)) == held_out_count(40, 0.2) == 8
+    assert held_out(40, 0.0, 1) == set() and held_out(1, 0.5, 1) == set() and held_out(0, 0.5, 1) == set()
+
+
+def test_what_was_held_out_when_a_job_began_stays_so():
+    ids = [f"drawing {n}" for n in range(20)]
+    before = {ids[n] for n in frozen(ids, 0.2, 1)}
+    more = ["new", *ids[:7], "newer", *ids[8:]]  # two came, one went
+    now = {more[n] for n in frozen(more, 0.2, 1, before)}
+    assert now == before - {ids[7]} and len(before) == 4
+    assert {more[n] for n in frozen(more, 0.2, 1)} != now  # chosen anew, they would be others
+    assert frozen(more, 0.0, 1, before) == set()
