@@ -1,5 +1,7 @@
 """Every stage without a browser: studio · demo · import · caption · train · generate · export · doctor.
 
+What works in another process is steered from here too: stop · pause · resume · preview-now · queue.
+
 The command line prints the very events that a page reads. Exit codes: 0 done, 1 a sentence says why not, 2 wrong
 arguments, 130 interrupted.
 """
@@ -12,15 +14,15 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
-from ksh_studio import job_process, job_queue, jobs
-from ksh_studio.config import CaptionConfig, Config, GenerateConfig, ProjectSettings, TrainConfig, Trigger, validated
+from ksh_studio import job_process, job_queue, jobs, steering
+from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, TrainConfig, Trigger, validated
 from ksh_studio.disk import is_locked
 from ksh_studio.events import Event, Failed, Warned
 from ksh_studio.locales import Language, StudioError
 from ksh_studio.narration import describe
+from ksh_studio.options import settings_of, settings_options
 from ksh_studio.presets import CAPTION_PRESETS, TRAIN_PRESETS
 from ksh_studio.settings_table import settings_table
 from ksh_studio.workspace import Project, Workspace, default_root
@@ -58,12 +60,29 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("source", type=Path, nargs="+", help="a folder, a zip, or pictures")
     importing.add_argument("--trigger", help="words that call the style")
     caption = add("caption", _caption, "write captions", project=True)
-    _settings_options(caption, CaptionConfig, CAPTION_PRESETS)
+    settings_options(caption, CaptionConfig, CAPTION_PRESETS)
     train = add("train", _train, "train a LoRA", project=True)
-    train.add_argument("--resume", metavar="JOB", help="go on with this job of the project")
-    _settings_options(train, TrainConfig, TRAIN_PRESETS)
+    how = train.add_mutually_exclusive_group()
+    how.add_argument("--resume", metavar="JOB", help="go on with this job of the project, in this terminal")
+    how.add_argument(
+        "--queue", action="store_true", help="wait for the trainings before it, and work in the background"
+    )
+    how.add_argument("--check", action="store_true", help="only measure what it will take: time, memory, disk")
+    settings_options(train, TrainConfig, TRAIN_PRESETS)
+    for word, steer in steering.WORDS.items():
+        steered = add(word, _steer, steer.__doc__.split(":")[0].lower(), project=True)
+        steered.set_defaults(steer=steer)
+        steered.description = steer.__doc__
+        steered.add_argument(
+            "--job", help="of the project; the one that works, else the newest training, when not given"
+        )
+        if word == "preview-now":
+            steered.add_argument("--prompt", required=True, help="what to draw")
+            steered.add_argument("--seed", type=int, help="same seed, same picture; the training's own when not given")
+    queue = add("queue", _queue, "list the jobs that wait, of all projects")
+    queue.add_argument("--remove", metavar="JOB", help="take this one out of the queue")
     generate = add("generate", _generate, "draw pictures", project=True)
-    _settings_options(generate, GenerateConfig, {})
+    settings_options(generate, GenerateConfig, {})
     export = add("export", _export, "write the drawings and captions for other programs", project=True)
     export.add_argument("target", type=Path, help="a folder that does not exist yet, or a .zip")
     export.add_argument("--format", default="imagefolder", choices=("imagefolder", "info.csv", "txt", "kohya"))
@@ -116,41 +135,6 @@ def port_number(text: str) -> int:
     return number
 
 
-def _settings_options(parser: argparse.ArgumentParser, config: type[Config], presets: dict[str, Any]) -> None:
-    """One option for every setting of a stage, made from its class."""
-    if presets:
-        parser.add_argument("--preset", choices=tuple(presets), help="settings to begin with; others win over it")
-    for name, field in config.model_fields.items():
-        kind = _base_type(field.annotation)
-        options: dict[str, Any] = {"dest": f"set_{name}", "default": None, "help": field.description}
-        if kind is bool:
-            options["action"] = argparse.BooleanOptionalAction
-        elif get_origin(kind) is Literal:
-            options["choices"] = get_args(kind)
-        elif get_origin(kind) is tuple:
-            options["action"] = "append"
-        else:
-            options["metavar"] = kind.__name__.upper()
-        parser.add_argument(f"--{name.replace('_', '-')}", **options)
-
-
-def _base_type(annotation: Any) -> Any:
-    if isinstance(annotation, UnionType):
-        return next(kind for kind in get_args(annotation) if kind is not type(None))
-    return annotation
-
-
-def _settings(arguments: argparse.Namespace, config: type[Config], presets: dict[str, Any]) -> Config:
-    given = {name: getattr(arguments, f"set_{name}") for name in config.model_fields}
-    chosen = {name: _typed(config, name, value) for name, value in given.items() if value is not None}
-    return validated(config, presets.get(getattr(arguments, "preset", None) or "", {}) | chosen)
-
-
-def _typed(config: type[Config], name: str, value: Any) -> Any:
-    """What was typed for a setting; `none` is None where the setting may be None, else the word."""
-    return None if value == "none" and type(None) in get_args(config.model_fields[name].annotation) else value
-
-
 def _project(arguments: argparse.Namespace, make: bool = False) -> Project:
     workspace = Workspace(arguments.workspace)
     workspace.prepare()
@@ -198,32 +182,60 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _caption(arguments: argparse.Namespace) -> int:
-    config = _settings(arguments, CaptionConfig, CAPTION_PRESETS)
-    job = jobs.create_if_free(_project(arguments), "caption", config)
-    return _show(job_process.run(job, stage_of), arguments.language)
+    config = settings_of(arguments, CaptionConfig, CAPTION_PRESETS)
+    return _work(jobs.create_if_free(_project(arguments), "caption", config), arguments.language)
 
 
 def _train(arguments: argparse.Namespace) -> int:
     project = _project(arguments)
     if arguments.resume:
         job = jobs.job_at(project.jobs / Path(arguments.resume).name, project)
-        if not is_locked(job.lock):  # else somebody works on it, and the stop is meant for them
-            (job.control / "stop").unlink(missing_ok=True)
+        if not is_locked(job.lock):  # else somebody works on it, and what was asked is meant for them
+            jobs.forget_requests(job)
     else:
         from ksh_studio.models.device import pick_device
         from ksh_studio.training.plan import settled
 
-        config = settled(_settings(arguments, TrainConfig, TRAIN_PRESETS), project, pick_device().type)
-        job = jobs.create_if_free(project, "train", config)
+        config = settled(settings_of(arguments, TrainConfig, TRAIN_PRESETS), project, pick_device().type)
+        if arguments.queue:
+            print(steering.line_up(project, config, arguments.language))
+            return 0
+        job = jobs.create_if_free(project, "check" if arguments.check else "train", config)
     signal.signal(signal.SIGINT, lambda *_: jobs.stop(job))  # Ctrl+C keeps everything, as Stop on the page does
-    return _show(job_process.run(job, stage_of), arguments.language)
+    return _work(job, arguments.language)
+
+
+def _work(job: jobs.Job, language: Language) -> int:
+    """Work on the job in this terminal, then let the next one of the queue begin in the background."""
+    code = _show(job_process.run(job, stage_of), language)
+    job_queue.start_next(job.project.workspace)
+    return code
+
+
+def _steer(arguments: argparse.Namespace) -> int:
+    print(arguments.steer(steering.Asking(_project(arguments), **_asked(arguments))))
+    return 0
+
+
+def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(arguments, name, None) for name in ("job", "language", "prompt", "seed")}
+
+
+def _queue(arguments: argparse.Namespace) -> int:
+    workspace = Workspace(arguments.workspace)
+    workspace.prepare()
+    if arguments.remove:
+        steering.take_out(workspace, arguments.remove)
+    for line in steering.waiting(workspace, arguments.language):
+        print(line)
+    return 0
 
 
 def _generate(arguments: argparse.Namespace) -> int:
     from ksh_studio.generation.pictures import generate
 
     project = _project(arguments)
-    config = _settings(arguments, GenerateConfig, {})
+    config = settings_of(arguments, GenerateConfig, {})
     with jobs.device(project.workspace):
         return _show(generate(config, project, lambda: False), arguments.language)
 

@@ -69,7 +69,7 @@ def held_back(workspace: Workspace) -> Job | None:
 def next_up(workspace: Workspace) -> Job | None:
     """The job that would start now; None when none waits, something works on the device, or a job is paused."""
     waiting = queued(workspace)
-    if not waiting or is_locked(workspace.device_lock) or jobs.running_job(waiting[0].project) is not None:
+    if not waiting or is_locked(workspace.device_lock) or jobs.running_job(workspace) is not None:
         return None
     return waiting[0] if held_back(workspace) is None else None
 

@@ -104,12 +104,12 @@ def jobs_of(project: Project, stage: Stage | None = None) -> list[Job]:
     return [job for _, _, job in sorted(found, key=lambda one: one[:2], reverse=True)]
 
 
-def running_job(project: Project) -> Job | None:
-    """The job of this workspace that works right now, of whatever project."""
-    for other in project.workspace.projects():
-        for lock in other.jobs.glob("*/lock"):
+def running_job(workspace: Workspace) -> Job | None:
+    """The job that works right now, of whatever project."""
+    for project in workspace.projects():
+        for lock in project.jobs.glob("*/lock"):
             if is_locked(lock):
-                return Job(lock.parent, other)
+                return Job(lock.parent, project)
     return None
 
 
@@ -135,7 +135,7 @@ def begin(job: Job) -> None:
 
 def begin_next(job: Job) -> None:
     """As `begin`, for a caller that holds the workspace's start lock."""
-    other = running_job(job.project)
+    other = running_job(job.project.workspace)
     if other is not None:
         raise StudioError("job.busy", name=other.project.settings().name)
     forget_requests(job)

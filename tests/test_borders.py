@@ -29,11 +29,11 @@ GROUND = {
     "job_queue",
     "worker",
 }
-WORDS = {"settings_table", "narration"}  # what a terminal or the README shows of settings and events
+WORDS = {"settings_table", "narration", "options"}  # what a terminal or the README shows of settings and events
 GROUND |= WORDS
 MIDDLE = {"models", "lora", "likeness"}
 STAGES = {"drawings", "training", "generation"}
-TOP = {"cli", "ui", "demo", "doctor"}
+TOP = {"cli", "steering", "ui", "demo", "doctor"}
 HEAVY = {"torch", "diffusers", "transformers", "peft", "accelerate", "datasets", "xformers"}
 
 

@@ -8,11 +8,12 @@ import threading
 import pytest
 from PIL import Image
 
-from ksh_studio import cli, jobs
+from ksh_studio import cli, job_process, job_queue, jobs, steering
 from ksh_studio.config import ProjectSettings, TrainConfig
 from ksh_studio.disk import locked
-from ksh_studio.events import Captioned, Failed, Heartbeat, Imported, Step
+from ksh_studio.events import Captioned, Failed, Finished, Heartbeat, Imported, Paused, Step
 from ksh_studio.narration import describe
+from ksh_studio.options import settings_of
 from ksh_studio.workspace import Workspace
 
 
@@ -95,6 +96,12 @@ def test_an_export_is_written(studio, drawings, tmp_path):
         (["caption", "--project", "p"], "drawing"),
         (["train", "--project", "p", "--rank", "0"], "Rank"),
         (["train", "--project", "p", "--resume", "nothing"], "nothing"),
+        (["train", "--project", "p", "--queue", "--rank", "0"], "Rank"),
+        (["stop", "--project", "p"], "no training yet"),
+        (["pause", "--project", "p", "--job", "nothing"], "nothing"),
+        (["preview-now", "--project", "p", "--prompt", "a girl"], "no training yet"),
+        (["resume", "--project", "p"], "no training yet"),
+        (["queue", "--remove", "nothing"], "nothing"),
         (["import", "--project", "p", "/no/such/folder"], "/no/such/folder"),
     ],
 )
@@ -124,7 +131,7 @@ def test_a_message_is_korean_when_asked(capsys, tmp_path):
 
 def test_every_setting_is_an_option():
     parsed = cli._parser().parse_args(["train", "--project", "p", "--snr-gamma", "none", "--no-random-flip"])
-    config = cli._settings(parsed, TrainConfig, {})
+    config = settings_of(parsed, TrainConfig, {})
     assert config.snr_gamma is None
     assert config.random_flip is False
     for name in TrainConfig.model_fields:
@@ -141,13 +148,13 @@ def test_a_port_that_is_none_is_a_wrong_argument(port, capsys):
 
 def test_none_is_a_word_where_a_setting_cannot_be_none():
     parsed = cli._parser().parse_args(["train", "--project", "p", "--report-to", "none", "--rank", "none"])
-    config = cli._settings(parsed, TrainConfig, {})
+    config = settings_of(parsed, TrainConfig, {})
     assert (config.report_to, config.rank) == ("none", None)
 
 
 def test_the_preset_original_is_the_originals_command():
     parsed = cli._parser().parse_args(["train", "--project", "p", "--preset", "original", "--rank", "8"])
-    config = cli._settings(parsed, TrainConfig, cli.TRAIN_PRESETS)
+    config = settings_of(parsed, TrainConfig, cli.TRAIN_PRESETS)
     assert (config.rank, config.lora_alpha, config.train_batch_size, config.num_train_epochs) == (8, 4.0, 1, 20)
 
 
@@ -197,3 +204,99 @@ def test_a_busy_device_is_one_sentence_and_leaves_no_job(studio, drawings, tmp_p
         said = [studio(stage, "--project", "p") for stage in ("caption", "train")]
     assert [(code, "at work" in err) for code, _, err in said] == [(1, True), (1, True)]
     assert jobs.jobs_of(workspace.project("p")) == []
+
+
+@pytest.fixture
+def project(tmp_path):
+    workspace = Workspace(tmp_path / "w")
+    workspace.prepare()
+    return workspace.create_project(ProjectSettings(name="p", base_model="pocket", captioner="pocket"))
+
+
+@pytest.fixture
+def begun(monkeypatch):
+    """The jobs that were begun; no process is made."""
+    jobs_begun = []
+    monkeypatch.setattr(jobs, "begin", jobs_begun.append)
+    return jobs_begun
+
+
+def ended(project, event):
+    job = jobs.create(project, "train", TrainConfig(max_train_steps=9))
+    list(job_process.run(job, lambda _: iter([event])))
+    return job
+
+
+def test_a_working_job_is_steered_from_the_terminal(studio, project):
+    older = jobs.create(project, "train", TrainConfig())
+    job = ended(project, Finished(key="train.finished", values={"steps": "9", "name": "x"}))
+    with locked(older.lock, "job.running", name=older.id):
+        code, out, _ = studio("pause", "--project", "p")
+        assert code == 0 and older.id in out and older.pause_requested()
+        code, out, _ = studio("preview-now", "--project", "p", "--prompt", "소녀", "--seed", "7")
+        assert code == 0 and str(older.previews) in out
+        assert [(one.prompt, one.seed) for one in older.asked_previews()] == [("소녀", 7)]
+        assert studio("preview-now", "--project", "p", "--prompt", "a", "--seed", "-7")[0] == 1
+        assert studio("stop", "--project", "p")[0] == 0 and older.stop_requested()
+        code, _, err = studio("stop", "--project", "p", "--job", job.id)
+        assert code == 1 and "not working" in err and not job.stop_requested()
+
+
+def test_a_paused_job_goes_on_or_is_given_up(studio, project, begun):
+    job = ended(project, Paused(key="train.stopped", values={"step": "1", "total": "9"}))
+    jobs.pause(job)
+    assert "Paused: " + job.id in studio("queue")[1]
+    code, out, _ = studio("resume", "--project", "p")
+    assert code == 0 and begun == [job] and "background" in out
+    assert studio("stop", "--project", "p")[0] == 0
+    assert jobs.status(job).state == "stopped"
+
+
+def test_a_finished_job_has_nothing_to_go_on_with(studio, project, begun):
+    ended(project, Finished(key="train.finished", values={"steps": "9", "name": "x"}))
+    code, _, err = studio("resume", "--project", "p")
+    assert code == 1 and "is finished" in err and begun == []
+
+
+def test_the_queue_is_listed_and_shortened(studio, project, drawings, monkeypatch):
+    studio("import", "--project", "p", drawings)
+    monkeypatch.setattr(job_queue, "start_next", lambda workspace: None)
+    assert studio("queue")[1].strip() == "Nothing waits."
+    code, out, _ = studio("train", "--project", "p", "--queue", "--max-train-steps", "7")
+    assert code == 0 and "number 1" in out
+    (job,) = job_queue.queued(project.workspace)
+    assert job.file.config().max_train_steps == 7 and job.file.config().rank is not None
+    assert studio("queue")[1].strip() == f"1. {job.id}  p"
+    assert "waits in the queue" in studio("resume", "--project", "p", "--job", job.id)[2]
+    assert studio("queue", "--remove", job.id)[1].strip() == "Nothing waits."
+    assert jobs.jobs_of(project) == []
+
+
+def test_a_job_that_is_first_in_the_queue_begins(studio, project, drawings, monkeypatch):
+    studio("import", "--project", "p", drawings)
+
+    def start_next(workspace):
+        (job,) = job_queue.queued(workspace)
+        job.queue_mark.unlink()
+
+    monkeypatch.setattr(job_queue, "start_next", start_next)
+    assert "has begun in the background" in studio("train", "--project", "p", "--queue")[1]
+
+
+def test_a_check_is_a_job_of_its_own_stage_and_prints_the_plan(studio, project, drawings, monkeypatch):
+    studio("import", "--project", "p", drawings)
+    seen = []
+    done = Finished(key="train.finished", values={"steps": "9", "name": "x"})
+    monkeypatch.setattr(cli, "stage_of", lambda job: seen.append(job) or iter([done]))
+    assert studio("train", "--project", "p", "--check", "--rank", "4")[0] == 0
+    assert (seen[0].file.stage, seen[0].file.config().rank) == ("check", 4)
+
+
+@pytest.mark.parametrize("word", [*steering.WORDS, "queue", "train"])
+def test_every_word_that_steers_says_what_it_does(word, capsys):
+    with pytest.raises(SystemExit) as asked:
+        cli.main([word, "--help"])
+    assert asked.value.code == 0
+    assert "--job" in (shown := capsys.readouterr().out) or word in ("queue", "train")
+    assert word not in steering.WORDS or steering.WORDS[word].__doc__.split()[-1] in shown
+    assert word != "train" or ("--queue" in shown and "--check" in shown)
