@@ -25,6 +25,8 @@ class Item:
     """SHA-256 of its pixels: what the latents' cache is keyed by."""
     variants: tuple[str, ...] = ()
     """The caption with its tags in other orders, where they are shuffled."""
+    name: str = ""
+    """The artist's own file name."""
 
 
 def load_items(
@@ -33,16 +35,13 @@ def load_items(
     """The drawings that can be trained on, in the catalogue's order, and what is to be said of the others.
 
     step: sides of training pictures are multiples of it. A drawing without a caption gets the trigger alone.
+    Whether the pictures are there is found out when they are encoded: what the cache has needs none of them.
     Raises StudioError when no drawing is left.
     """
     items, warnings, bare = [], [], 0
     with Catalogue(project) as catalogue:
         drawings = catalogue.drawings()
     for drawing in drawings:
-        path = drawing.path(project)
-        if not path.is_file():
-            warnings.append(StudioError("train.drawing_gone", name=drawing.original_name))
-            continue
         try:
             crop = fit(drawing.width, drawing.height, config.resolution, step, config.crop)
         except ValueError:
@@ -52,7 +51,8 @@ def load_items(
         bare += not drawing.caption
         caption = trigger.apply(drawing.caption)
         others = variants(caption, trigger, config.keep_tags) if config.shuffle_tags else ()
-        items.append(Item(drawing.id, path, caption, crop, drawing.pixel_sha256, others))
+        path, name = drawing.path(project), drawing.original_name
+        items.append(Item(drawing.id, path, caption, crop, drawing.pixel_sha256, others, name))
     if not items:
         raise StudioError("train.no_drawings")
     if bare:

@@ -1,7 +1,7 @@
 """Makes a batch fit into the memory: cut into parts, then with gradient checkpointing, before anything is given up."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,8 +10,6 @@ from ksh_studio.events import Warned
 from ksh_studio.locales import StudioError
 from ksh_studio.training.errors import is_out_of_memory, let_go, out_of_memory
 from ksh_studio.training.step import Stepper
-
-T = TypeVar("T")
 
 
 class Fitting:
@@ -87,15 +85,3 @@ class Fitting:
     def _checkpoint(self) -> None:
         self.checkpointing = True
         self.stepper.base.unet.enable_gradient_checkpointing()
-
-
-def in_halves(work: Callable[[list[T]], list[Tensor]], things: list[T], device: torch.device) -> list[Tensor]:
-    """`work` on all things at once; where memory is short on one half after the other, down to single ones."""
-    try:
-        return work(things)
-    except (RuntimeError, MemoryError) as error:
-        if len(things) == 1 or not is_out_of_memory(error):
-            raise
-    let_go(device)
-    middle = len(things) // 2
-    return in_halves(work, things[:middle], device) + in_halves(work, things[middle:], device)

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from ksh_studio.generation.encoding import caption_tokens, encode_tokens
 from ksh_studio.models.loading import Base
 from ksh_studio.training.cache import Cache, fingerprint, key_of, missing
 from ksh_studio.training.dataset import Item
+from ksh_studio.training.halving import in_halves
 
 BATCH = 8
 """Pictures or captions encoded together."""
@@ -93,10 +95,12 @@ def _latents(
         for n in places:
             try:
                 pictures[n] = pixels(items[n])
-            except (OSError, ValueError, SyntaxError):
+            except (OSError, ValueError, SyntaxError) as error:
                 unreadable.add(keys[n])
-                yield Warned(key="train.drawing_unreadable", values={"name": items[n].path.name})
-        for n, value in zip(pictures, encode_pictures(base, list(pictures.values()), flip), strict=True):
+                key = "train.drawing_gone" if isinstance(error, FileNotFoundError) else "train.drawing_unreadable"
+                yield Warned(key=key, values={"name": items[n].name})
+        encode = partial(encode_pictures, base, flip=flip)
+        for n, value in zip(pictures, in_halves(encode, list(pictures.values()), base.device), strict=True):
             cache.put(keys[n], value)
             found[keys[n]] = value
     yield Progress(phase="latents", done=len(items), total=len(items))
@@ -138,11 +142,14 @@ def _embeddings(base: Base, captions: list[str], clip_skip: int, cache: Cache) -
     made_by = (clip_skip, fingerprint(base.text_encoder))
     keys = [key_of("caption", ids.tolist(), made_by) for ids in tokens]
     found, absent = missing(cache, keys)
+
+    @torch.no_grad()
+    def encode(some: list[Tensor]) -> list[Tensor]:
+        return list(encode_tokens(base, torch.cat(some), clip_skip).cpu())
+
     for done, places in _batches(absent, [tokens[n].shape[1] for n in absent]):
         yield Progress(phase="captions", done=len(captions) - len(absent) + done, total=len(captions))
-        with torch.no_grad():
-            encoded = encode_tokens(base, torch.cat([tokens[n] for n in places]), clip_skip).cpu()
-        for n, value in zip(places, encoded, strict=True):
+        for n, value in zip(places, in_halves(encode, [tokens[n] for n in places], base.device), strict=True):
             cache.put(keys[n], value)
             found[keys[n]] = value.clone()
     yield Progress(phase="captions", done=len(captions), total=len(captions))

@@ -173,9 +173,42 @@ def test_drawings_that_cannot_be_read_are_named_and_left_out(ready, project, dra
     drawings[1].path(project).unlink()
     data, _, said = ready()
     assert [item.id for item in data.items] == sorted_ids(project, drawings[2:])
-    keys = [event.key for event in said if hasattr(event, "key")]
-    assert keys == ["train.drawing_gone", "train.drawing_unreadable"]
+    named = {(event.key, event.values["name"]) for event in said if hasattr(event, "key")}
+    assert named == {("train.drawing_unreadable", "그림 0.png"), ("train.drawing_gone", "그림 1.png")}
     assert data.embeddings.shape[0] == 4 and len(data.place) == 3
+
+
+def test_a_drawing_whose_file_is_gone_or_broken_is_used_as_long_as_its_latents_are_there(ready, project, drawings):
+    before, _, _ = ready()
+    drawings[0].path(project).write_bytes(b"not a picture")
+    drawings[1].path(project).unlink()
+    after, calls, said = ready()
+    assert calls["pictures"] == 0 and not [event for event in said if hasattr(event, "key")]
+    assert all(torch.equal(one, other) for one, other in zip(before.latents, after.latents, strict=True))
+
+
+def test_where_memory_is_short_fewer_are_encoded_at_a_time(ready, monkeypatch):
+    plain, _, _ = ready(caption_dropout=0.0)
+    encode_pictures, encode_tokens, sizes = preparing.encode_pictures, preparing.encode_tokens, []
+
+    def pictures(base, images, flip):
+        sizes.append(len(images))
+        if len(images) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return encode_pictures(base, images, flip)
+
+    def tokens(base, ids, clip_skip):
+        if len(ids) > 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.")
+        return encode_tokens(base, ids, clip_skip)
+
+    monkeypatch.setattr(preparing, "encode_pictures", pictures)
+    monkeypatch.setattr(preparing, "encode_tokens", tokens)
+    monkeypatch.setattr(preparing.Cache, "get", lambda self, key: None)
+    again, _, _ = ready()
+    assert sizes.count(1) == 5 and max(sizes) == 3
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(plain.latents, again.latents, strict=True))
+    assert torch.allclose(plain.embeddings, again.embeddings, atol=1e-5)
 
 
 def sorted_ids(project, kept):
