@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ksh_studio.config import TrainConfig
+from ksh_studio.training.plan import per_step
 
 CHECKPOINTS = 4
 """Three are kept while the next one is written."""
@@ -33,8 +34,7 @@ def remaining(config: TrainConfig, step: int) -> Remaining:
 
 def epochs(config: TrainConfig, trained: int) -> float:
     """Times that each trained drawing is seen in the whole run."""
-    per_step = config.train_batch_size * config.gradient_accumulation_steps * config.num_processes
-    return round(config.max_train_steps * per_step / max(1, trained), 1)
+    return round(config.max_train_steps * per_step(config) / max(1, trained), 1)
 
 
 def needed_mb(left: Remaining, lora_mb: float, checkpoint_mb: float, look_mb: float) -> float:

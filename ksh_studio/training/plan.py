@@ -10,7 +10,9 @@ from typing import Any
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import TrainConfig
 from ksh_studio.locales import StudioError
+from ksh_studio.lora.continuing import taken_over
 from ksh_studio.models.registry import BaseEntry, base_entry, default_base
+from ksh_studio.training.holdout import held_out_count
 from ksh_studio.workspace import Project
 
 _STEPS = ((20, 1000), (50, 2000), (200, 3500), (500, 4500), (1000, 6000), (5000, 12_000))
@@ -28,6 +30,7 @@ def settled(config: TrainConfig, project: Project, device_kind: str) -> TrainCon
     Raises StudioError as `resolve` does.
     """
     entry = base_entry(config.base_model or project.settings().base_model or default_base(device_kind))
+    config = taken_over(config, project.workspace)
     with Catalogue(project) as catalogue:
         return resolve(config, entry, len(catalogue.drawings()))
 
@@ -56,16 +59,26 @@ def resolve(config: TrainConfig, entry: BaseEntry, drawings: int) -> TrainConfig
 
 def summary(config: TrainConfig, drawings: int) -> tuple[str, dict[str, str]]:
     """Key and values of the sentence that says what a resolved config will do."""
-    seen = config.max_train_steps * config.train_batch_size * config.gradient_accumulation_steps
+    seen = config.max_train_steps * per_step(config)
     return "train.summary", {
         "drawings": str(drawings),
         "steps": str(config.max_train_steps),
-        "batch": str(config.train_batch_size * config.gradient_accumulation_steps),
-        "epochs": f"{seen / drawings:.0f}",
+        "batch": str(per_step(config)),
+        "epochs": f"{seen / trained_on(config, drawings):.0f}",
         "rank": str(config.rank),
         "rate": f"{config.learning_rate:.2g}",
         "size": str(config.resolution),
     }
+
+
+def per_step(config: TrainConfig) -> int:
+    """Drawings seen in one step, on all devices."""
+    return config.train_batch_size * config.gradient_accumulation_steps * config.num_processes
+
+
+def trained_on(config: TrainConfig, drawings: int) -> int:
+    """How many of the drawings are not held out."""
+    return drawings - held_out_count(drawings, config.validation_share)
 
 
 def _by_drawings(entry: BaseEntry, drawings: int) -> dict[str, Any]:
@@ -84,17 +97,17 @@ def _by_drawings(entry: BaseEntry, drawings: int) -> dict[str, Any]:
 
 def _with_amounts(config: TrainConfig, entry: BaseEntry, drawings: int) -> TrainConfig:
     """Steps from the epochs, the base model or the drawings; then what is a share of the steps."""
-    per_step = config.train_batch_size * config.gradient_accumulation_steps
+    seen, trained = per_step(config), trained_on(config, drawings)
     steps = config.max_train_steps
     if steps is None and config.num_train_epochs is not None:
-        steps = config.num_train_epochs * math.ceil(drawings / per_step)
+        steps = config.num_train_epochs * math.ceil(trained / seen)
     if steps is None:
-        usual = entry.training.get("max_train_steps") or _table(drawings) * 4 / per_step
+        usual = entry.training.get("max_train_steps") or _table(drawings) * 4 / seen
         steps = max(100, round(usual * _EFFORTS[config.effort]))
     tenth = max(1, round(steps / 10))
     warmup = 0 if config.lr_scheduler == "constant" else round(steps / 20)
     shares = {
-        "num_train_epochs": max(1, min(10_000, round(steps * per_step / drawings))),
+        "num_train_epochs": max(1, min(10_000, round(steps * seen / trained))),
         "checkpointing_steps": entry.training.get("checkpointing_steps", tenth),
         "validation_steps": entry.training.get("validation_steps", tenth),
         "lr_warmup_steps": warmup,

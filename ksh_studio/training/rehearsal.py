@@ -121,7 +121,7 @@ def _batch_size(run: Run) -> int:
 
 
 def _go_on(run: Run) -> None:
-    if end_requested(run.job):
+    if run.group.agree(end_requested(run.job)):
         raise EarlyEnd
 
 

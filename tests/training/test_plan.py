@@ -51,9 +51,27 @@ def test_the_original_is_twenty_epochs_of_single_drawings():
     assert (config.snr_gamma, config.ema_decay, config.caption_dropout) == (None, 0.0, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("effort", "steps", "epochs"), [("quick", 240, 53), ("balanced", 600, 133), ("thorough", 1200, 267)]
+)
+def test_an_effort_is_a_share_of_the_usual_steps_and_says_its_epochs(effort, steps, epochs):
+    config = resolve(TrainConfig(**TRAIN_PRESETS[effort]), POCKET_LIKE, 40)
+    assert (config.effort, config.max_train_steps, config.num_train_epochs) == (effort, steps, epochs)
+    assert config.lr_warmup_steps == steps // 20 and config.checkpointing_steps == steps // 10
+    assert resolve(config, POCKET_LIKE, 40) == config
+    assert resolve(TrainConfig(effort=effort, max_train_steps=7), POCKET_LIKE, 40).max_train_steps == 7
+
+
+@pytest.mark.parametrize(("drawings", "share"), [(1, 0.0), (19, 0.0), (20, 0.1), (5000, 0.1)])
+def test_a_tenth_is_held_out_from_twenty_drawings_on(drawings, share):
+    assert resolve(TrainConfig(), ANYTHING, drawings).validation_share == share
+    assert resolve(TrainConfig(validation_share=0.3), ANYTHING, drawings).validation_share == 0.3
+    assert resolve(TrainConfig(validation_share=0.0), ANYTHING, drawings).validation_share == 0.0
+
+
 def test_steps_come_from_the_epochs_and_whole_batches():
     config = resolve(TrainConfig(num_train_epochs=3, train_batch_size=2, gradient_accumulation_steps=4), ANYTHING, 33)
-    assert config.max_train_steps == 3 * 5
+    assert config.max_train_steps == 3 * 4  # 3 of the 33 are held out
     assert resolve(TrainConfig(num_train_epochs=3, max_train_steps=7), ANYTHING, 33).max_train_steps == 7
 
 
@@ -73,7 +91,7 @@ def test_what_cannot_be_trained_is_one_sentence(values, drawings, sentence):
 def test_the_summary_is_a_sentence_in_both_languages():
     key, values = summary(resolve(TrainConfig(), POCKET_LIKE, 40), 40)
     english = (
-        "40 drawings at 128 px, 600 steps of 8: each drawing is seen about 120 times. Rank 32, learning rate 0.004."
+        "40 drawings at 128 px, 600 steps of 8: each drawing is seen about 133 times. Rank 32, learning rate 0.004."
     )
     assert translate(key, "en", **values) == english
     assert "600스텝" in translate(key, "ko", **values)
