@@ -19,6 +19,8 @@ import psutil
 from ksh_studio.disk import write_text
 
 FILE = "process.json"
+ON_BEHALF = "KSH_ON_BEHALF_OF"
+"""Environment variable of processes that work for a job's own process: which one that is."""
 
 
 @cache
@@ -48,8 +50,14 @@ class Holder:
         return self.boot == boot_id() and _began(self.pid) == self.began
 
     def is_me(self) -> bool:
-        """Whether it is the process that asks."""
+        """Whether it is the process that asks, or the one on whose behalf that works."""
+        if os.environ.get(ON_BEHALF) == self._name:
+            return True
         return (self.pid, self.began, self.boot) == (os.getpid(), _began(os.getpid()), boot_id())
+
+    @property
+    def _name(self) -> str:
+        return f"{self.pid}/{self.began}/{self.boot}"
 
     def kill(self) -> None:
         """End the process at once, if it is still the same."""
@@ -78,6 +86,12 @@ def holder_of(folder: Path) -> Holder | None:
         return Holder(**json.loads((folder / FILE).read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
+
+
+def on_behalf_of(folder: Path) -> dict[str, str]:
+    """What the environment of a process must have that works for the holder of the job in `folder`."""
+    found = holder_of(folder)
+    return {} if found is None else {ON_BEHALF: found._name}
 
 
 def _began(pid: int) -> float | None:

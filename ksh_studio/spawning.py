@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,8 +17,16 @@ PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TEMP", "TMP", "USERPRO
              "HF_HUB_OFFLINE")  # fmt: skip
 
 
-def spawn(arguments: list[str], **streams: Any) -> subprocess.Popen:
-    """Run `studio.py` with these arguments in a child that outlives us; `streams` are Popen's."""
+def spawn(
+    arguments: list[str],
+    module: str = "ksh_studio.cli",
+    also: Mapping[str, str] = MappingProxyType({}),
+    **streams: Any,
+) -> subprocess.Popen:
+    """Run `studio.py`, or another module, with these arguments in a child that outlives us.
+
+    also: environment variables that it needs beside the usual ones; `streams` are Popen's.
+    """
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     environment |= {
         "PYTHONUTF8": "1",
@@ -25,9 +35,9 @@ def spawn(arguments: list[str], **streams: Any) -> subprocess.Popen:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         # threads that wait must sleep: beside any other busy process, spinning ones made a picture 2 to 30 times slower
         "OMP_WAIT_POLICY": "PASSIVE",
-    }
+    } | also
     own_group = (
         {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
     )
-    command = [sys.executable, "-m", "ksh_studio.cli", *arguments]
+    command = [sys.executable, "-m", module, *arguments]
     return subprocess.Popen(command, cwd=ROOT, env=environment, close_fds=True, **own_group, **streams)

@@ -5,6 +5,9 @@ every process and then cut by rank, gradients are averaged before they are clipp
 with N times the batch. One process, the main one, decides, tells events and writes files.
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -54,6 +57,15 @@ class Group:
         torch.distributed.broadcast(said, src=0, group=self.talk)
         return int(said)
 
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """The others enter the block when the main process has left it, and find what it has put into the cache."""
+        if not self.is_main:
+            self.agree(0)
+        yield
+        if self.is_main:
+            self.agree(0)
+
     def check(self, value: int) -> None:
         """Raise StudioError in a process whose value is not the main one's."""
         if self.agree(value) != value:
@@ -64,11 +76,11 @@ ALONE = Group()
 
 
 def join(count: int, device: torch.device) -> Group:
-    """The group of the `count` processes that the launcher started; alone where it is 1.
+    """The group of the `count` processes that the launcher started; alone where nothing was launched.
 
     Raises StudioError when the launcher started another number.
     """
-    if count == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return ALONE
     from accelerate import PartialState
 

@@ -11,6 +11,7 @@ from ksh_studio.locales import StudioError
 from ksh_studio.training.errors import memory_errors
 from ksh_studio.training.launch import launch, launched
 from ksh_studio.training.pace import Pace
+from ksh_studio.training.plan import per_step
 from ksh_studio.training.preflight import prepared
 from ksh_studio.training.previews import end_requested
 from ksh_studio.training.run import EarlyEnd, Run, ended_early, set_up
@@ -121,9 +122,7 @@ def _ending(run: Run, steps: int, pace: Pace) -> Event:
     figures = {
         "seconds": round(run.seconds, 1),
         "steps": float(session.step),
-        "images_seen": float(
-            session.step * config.train_batch_size * config.num_processes * config.gradient_accumulation_steps
-        ),
+        "images_seen": float(session.step * per_step(config)),
         "steps_per_second": round(steps / pace.seconds, 3) if pace.seconds else 0.0,
         "final_loss": round(session.loss_ema or 0.0, 5),
     }

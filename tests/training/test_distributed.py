@@ -1,0 +1,94 @@
+"""Several processes, started by Accelerate's launcher on the CPU, learn what one does with as many times the batch."""
+
+import time
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ksh_studio import jobs
+from ksh_studio.locales import StudioError
+from ksh_studio.training import launch as launching
+from ksh_studio.training.distributed import ALONE
+from ksh_studio.training.plan import per_step
+
+SECONDS = 200
+SETTINGS = {"learning_rate": 1e-3, "validation_steps": 1000, "checkpointing_steps": 1000}
+
+
+def test_two_processes_learn_what_one_learns_of_twice_the_batch(lesson, monkeypatch):
+    """Also when they are stopped together on the way and go on."""
+    monkeypatch.undo()  # the processes read the registry themselves
+    alone = lesson(max_train_steps=50, train_batch_size=4, **SETTINGS)
+    alone.run()
+    both = lesson(max_train_steps=50, train_batch_size=2, num_processes=2, **SETTINGS)
+    assert per_step(both.job.file.config()) == per_step(alone.job.file.config()) == 4
+    stopped = both.run(stop_after=10)[-1]
+    assert stopped.kind == "stopped" and 10 <= int(stopped.values["step"]) < 50
+    again = both.run()
+    assert [event.step for event in again if event.kind == "resumed"] == [int(stopped.values["step"])]
+    assert again[-1].kind == "finished" and again[-1].figures["images_seen"] == 200
+    losses = [[event.loss for event in made.of("step")] for made in (alone, both)]
+    assert len(losses[0]) == len(losses[1]) == 50
+    worst = max(abs(a - b) / a for a, b in zip(*losses, strict=True))
+    assert worst <= 1e-4
+    assert len(set(losses[0])) > 40
+    one, other = (load_file(made.project.root / made.of("lora")[-1].path) for made in (alone, both))
+    assert all(torch.allclose(one[name].float(), other[name].float(), atol=1e-3) for name in one)
+
+
+def test_a_process_that_dies_ends_all_of_them_with_a_sentence(lesson, monkeypatch):
+    monkeypatch.undo()
+    job = lesson(max_train_steps=100_000, num_processes=2, **SETTINGS).job
+    jobs.begin(job)
+    _wait(lambda: any(event.kind == "step" for event in jobs.events(job)))
+    ranks = {one.environ()["RANK"]: one for one in psutil.process_iter() if _works_on(one, job)}
+    assert set(ranks) == {"0", "1"}
+    ranks["1"].kill()
+    _wait(lambda: not jobs.status(job).alive)
+    last = jobs.status(job).last
+    assert jobs.status(job).state == "failed" and last.key == "distributed.worker_died" and "2" in last.text()
+    _wait(lambda: not any(_works_on(one, job) for one in psutil.process_iter()))
+
+
+def test_processes_end_when_the_job_is_killed(lesson, monkeypatch):
+    monkeypatch.undo()
+    job = lesson(max_train_steps=100_000, num_processes=2, **SETTINGS).job
+    jobs.begin(job)
+    _wait(lambda: sum(_works_on(one, job) for one in psutil.process_iter()) == 2)
+    jobs.kill(job)
+    _wait(lambda: not any(_works_on(one, job) for one in psutil.process_iter()))
+
+
+def _works_on(process, job):
+    """Whether it is one of the job's training processes; the launcher itself has no rank."""
+    try:
+        return str(job.folder) in process.cmdline() and "RANK" in process.environ()
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        return False
+
+
+def _wait(done):
+    deadline = time.monotonic() + SECONDS
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_more_processes_than_gpus_name_the_command_for_several_machines(lesson, monkeypatch):
+    monkeypatch.setattr(launching, "pick_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    job = lesson(num_processes=4).job
+    with pytest.raises(StudioError) as caught:
+        next(launching.launch(job, 4))
+    assert caught.value.key == "distributed.too_many" and caught.value.values["there"] == "2"
+    command = caught.value.values["command"]
+    assert "--num_machines 2 --machine_rank R --num_processes 4" in command and str(job.folder) in command
+
+
+def test_one_process_agrees_with_itself():
+    gradients = [torch.ones(3), torch.zeros(())]
+    ALONE.average(gradients)
+    ALONE.check(7)
+    assert ALONE.is_main and ALONE.agree(5) == 5 and gradients[0].tolist() == [1, 1, 1]
