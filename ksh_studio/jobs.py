@@ -78,7 +78,9 @@ def create(project: Project, stage: Stage, config: Config, parent: str | None = 
                 folder = project.jobs / f"{stamp}-{number}"
     trigger = project.settings().trigger
     settings = config.model_dump(mode="json")
-    content = JobFile(stage=stage, settings=settings, trigger=trigger, parent=parent, created=time.time())
+    # newer than every other, also after the clock was set back
+    created = max([time.time(), *(job.file.created + 0.001 for job in jobs_of(project)[:1])])
+    content = JobFile(stage=stage, settings=settings, trigger=trigger, parent=parent, created=created)
     write_text(folder / "job.json", content.model_dump_json(indent=2))
     return Job(folder, project)
 

@@ -1,8 +1,11 @@
 """A job process whose stage only counts, in its own time: the real holding, telling, ending and queue, no model.
 
 python -m tests.faults.counting FOLDER: counts to the job's `max_train_steps`, 50 steps a second, and saves every tenth.
+A file `freeze` in the job's folder names the step at which the process stops itself (SIGSTOP), as a laptop's lid does.
 """
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -37,6 +40,9 @@ def count(job):
                 yield key(key="train.stopped", values={"step": str(step), "total": str(total)})
                 return
         yield Step(step=step, total=total, loss=0.1, ema_loss=0.1, learning_rate=1e-4, seconds=step)
+        if (freeze := job.folder / "freeze").exists() and step == int(freeze.read_text()):
+            freeze.unlink()
+            os.kill(os.getpid(), signal.SIGSTOP)
         if step % 10 == 0:
             job_process.require_mine(job)
             saved.write_text(str(step))

@@ -1,0 +1,43 @@
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from ksh_studio import holder, jobs
+from ksh_studio.config import TrainConfig
+from tests.faults.counting import counted, spawn, wait_for
+
+FOREVER = 100_000
+
+
+@pytest.fixture
+def begin(project, monkeypatch):
+    """Begins a counting job as the page does, and waits until it counts; every process is ended after the test."""
+    children = []
+
+    def begun(job):
+        children.append(spawn(job))
+        return children[-1]
+
+    monkeypatch.setattr(jobs, "_spawn", begun)
+
+    def make(job=None, steps=FOREVER):
+        job = job or jobs.create(project, "train", TrainConfig(max_train_steps=steps))
+        before = len(counted(job))
+        jobs.begin(job)
+        wait_for(lambda: len(counted(job)) > before or not jobs.status(job).alive)
+        return SimpleNamespace(job=job, pid=children[-1].pid, child=children[-1])
+
+    yield make
+    for child in children:
+        child.kill()
+        child.wait()
+
+
+@pytest.fixture
+def signalled():
+    def send(begun, number):
+        assert holder.holder_of(begun.job.folder).pid == begun.pid
+        os.kill(begun.pid, number)
+
+    return send

@@ -1,0 +1,44 @@
+"""A job's process that crashes, is killed, told to end, or stopped: shown as that, and nothing it did is lost (R10)."""
+
+import signal
+
+import pytest
+
+from ksh_studio import jobs
+from tests.faults.counting import counted, wait_for
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL])
+def test_a_process_that_died_is_shown_as_that_and_goes_on_where_it_saved(number, begin, signalled):
+    life = begin()
+    wait_for(lambda: len(counted(life.job)) > 12)
+    signalled(life, number)
+    assert life.child.wait(timeout=30) == -number
+    assert jobs.status(life.job).state == "ended unexpectedly"
+    reached = counted(life.job)
+    assert reached == list(range(1, len(reached) + 1))
+    begin(life.job)
+    assert jobs.status(life.job).state == "running"
+    told = counted(life.job)
+    assert told == list(range(1, len(told) + 1))
+    again = [event.step for event in jobs.events(life.job) if event.kind == "resumed"]
+    assert again[-1] >= 10 and reached[-1] - again[-1] <= 10
+
+
+def test_sigterm_ends_it_as_stop_does(begin, signalled):
+    life = begin()
+    signalled(life, signal.SIGTERM)
+    assert life.child.wait(timeout=30) == 0
+    assert jobs.status(life.job).state == "stopped"
+
+
+def test_a_stopped_process_does_not_answer_until_it_goes_on(begin, signalled, monkeypatch):
+    monkeypatch.setattr(jobs, "SILENCE_SECONDS", 2.0)
+    life = begin()
+    wait_for(lambda: jobs.status(life.job).state == "running")
+    signalled(life, signal.SIGSTOP)
+    wait_for(lambda: jobs.status(life.job).state == "not answering")
+    silent = counted(life.job)
+    signalled(life, signal.SIGCONT)
+    wait_for(lambda: jobs.status(life.job).state == "running")
+    wait_for(lambda: len(counted(life.job)) > len(silent))

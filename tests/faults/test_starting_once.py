@@ -1,0 +1,69 @@
+"""Two clicks in each of two studios, all at once, start exactly one job (R12)."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ksh_studio import job_queue, jobs
+from ksh_studio.config import TrainConfig
+from ksh_studio.spawning import ROOT
+from tests.faults.counting import counted, wait_for
+
+STUDIO = """
+import sys, threading, time
+from pathlib import Path
+from ksh_studio import job_queue, jobs
+from ksh_studio.config import TrainConfig
+from ksh_studio.locales import StudioError
+from ksh_studio.workspace import Workspace
+from tests.faults.counting import spawn
+jobs._spawn = spawn
+workspace, how = Workspace(Path(sys.argv[1])), sys.argv[3]
+
+def click():
+    while not (workspace.root / "go").exists():
+        time.sleep(0.001)
+    try:
+        if how == "start":
+            print("started", jobs.start(workspace.project(sys.argv[2]), "train", TrainConfig(max_train_steps=9999)).id)
+        else:
+            job = job_queue.start_next(workspace)
+            print(*(("started", job.id) if job else ("refused", "next")))
+    except StudioError as error:
+        print("refused", error.key)
+
+clicks = [threading.Thread(target=click) for _ in range(2)]
+for one in clicks:
+    one.start()
+print("ready", flush=True)
+for one in clicks:
+    one.join()
+"""
+
+
+@pytest.mark.parametrize("how", ["start", "next"])
+def test_exactly_one_job_starts(project, how):
+    workspace = project.workspace
+    waiting = [
+        job_queue.enqueue(project, "train", TrainConfig(max_train_steps=9999)) for _ in range(3 * (how == "next"))
+    ]
+    command = [sys.executable, "-c", STUDIO, str(workspace.root), project.slug, how]
+    studios = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [studio.stdout.readline() for studio in studios] == ["ready\n"] * 2
+    (workspace.root / "go").touch()
+    said = [line.split() for studio in studios for line in studio.communicate(timeout=120)[0].splitlines()]
+    started = [name for word, name in said if word == "started"]
+    try:
+        assert len(said) == 4 and len(started) == 1
+        assert {name for word, name in said if word == "refused"} <= {"job.busy", "job.starting", "next"}
+        job = jobs.job_at(project.jobs / started[0], project)
+        wait_for(lambda: counted(job))
+        assert jobs.status(job).state == "running"
+        assert [one for one in jobs.jobs_of(project) if one.log.exists()] == [job]
+        assert job_queue.queued(workspace) == waiting[1:]
+    finally:
+        for one in jobs.jobs_of(project):
+            one.queue_mark.unlink(missing_ok=True)
+        for name in started:
+            jobs.kill(jobs.job_at(project.jobs / name, project))
