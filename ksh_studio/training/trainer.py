@@ -72,26 +72,35 @@ def _loop(run: Run) -> Iterator[Event]:
     if session.step % config.validation_steps == 0:  # step 0: what the base draws by itself
         yield from _look(run)
     first, pace = session.step, Pace()
-    while session.step < config.max_train_steps:
-        yield from run.previews.draw_asked(session)
-        if run.group.agree(end_requested(run.job)):
-            break
-        start = time.monotonic()
-        value = yield from run.fitting.step()
-        run.readings.add(session, value, time.monotonic() - run.began)
+    while session.step < config.max_train_steps and (yield from turn(run, pace)):
         last = session.step == config.max_train_steps
-        preview, save = session.step % config.validation_steps == 0, session.step % config.checkpointing_steps == 0
-        yield from _read(run, now=last or preview or save)
-        yield from pace.add(time.monotonic() - start)
-        if preview or last:
+        if last or session.step % config.validation_steps == 0:
             yield from _look(run)
-        if save and not last:
+        if not last and session.step % config.checkpointing_steps == 0:
             yield from run.saver.save(run.previews, run.seconds)
     yield from _read(run, now=True)
     yield from run.previews.draw_asked(session)
     if session.step:
         yield from run.saver.save(run.previews, run.seconds)
     yield _ending(run, session.step - first, pace)
+
+
+def turn(run: Run, pace: Pace) -> Generator[Event, None, bool]:
+    """One step with what belongs to every step: what was asked meanwhile, the step, its losses when they are due.
+
+    Returns False, without a step, when the artist asked to end.
+    """
+    config, session = run.config, run.session
+    yield from run.previews.draw_asked(session)
+    if run.group.agree(end_requested(run.job)):
+        return False
+    start = time.monotonic()
+    value = yield from run.fitting.step()
+    run.readings.add(session, value, time.monotonic() - run.began)
+    stops = (config.max_train_steps, config.validation_steps, config.checkpointing_steps)
+    yield from _read(run, now=any(session.step % steps == 0 for steps in stops))
+    yield from pace.add(time.monotonic() - start)
+    return True
 
 
 def _look(run: Run) -> Iterator[Event]:
