@@ -122,5 +122,3 @@ class Job:
     def asked_files(self) -> list[Path]:
         """Where the previews asked for wait, in order."""
         return sorted(self.control.glob("preview-now-*.json"))
-
-

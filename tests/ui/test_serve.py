@@ -1,15 +1,20 @@
 import argparse
+import threading
+import time
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
+from ksh_studio import job_queue
+from ksh_studio.config import TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.locales import StudioError
 from ksh_studio.ui import serve as serving
 from ksh_studio.ui import starting
 from ksh_studio.ui.access import Studio
 from ksh_studio.ui.app import build_app
-from ksh_studio.ui.serve import launch, serve
+from ksh_studio.ui.serve import keep_queue, launch, serve
 from ksh_studio.ui.starting import clean_visitors, welcome
 from ksh_studio.worker import Worker
 from tests.ui.browser import demo_of, free_port
@@ -140,3 +145,29 @@ def test_a_visitor_arrives_to_the_demos_drawings_and_old_visitors_are_cleaned_up
     assert clean_visitors(workspace) == []
     assert clean_visitors(workspace, hours=-1) == ["a" * 40]
     assert not visitor.root.exists()
+
+
+def test_the_studio_starts_what_waits_once_no_picture_is_drawn(workspace, project, monkeypatch):
+    monkeypatch.setattr(serving, "QUEUE_SECONDS", 0.02)
+    told, closed = [], threading.Event()
+    worker = SimpleNamespace(busy=True, end=lambda: told.append("made room"))
+
+    def start_next(of):
+        told.append(job_queue.queued(of)[0].id)
+        job_queue.remove(job_queue.queued(of)[0])
+        if len(told) == 2:
+            raise StudioError("disk.full", path="x")  # does not end the watch
+
+    monkeypatch.setattr(job_queue, "start_next", start_next)
+    wanted = [job_queue.enqueue(project, "train", TrainConfig()).id for _ in range(2)]
+    watch = threading.Thread(target=keep_queue, args=(SimpleNamespace(workspace=workspace, worker=worker), closed))
+    watch.start()
+    closed.wait(0.3)
+    assert told == []
+    worker.busy = False
+    deadline = time.monotonic() + 30
+    while len(told) < 4 and time.monotonic() < deadline:
+        closed.wait(0.02)
+    closed.set()
+    watch.join()
+    assert told == ["made room", wanted[0], "made room", wanted[1]]
