@@ -12,7 +12,7 @@ from ksh_studio import jobs
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import TrainConfig
 from ksh_studio.events import Event, Finished, Planned, Resumed, Step
-from ksh_studio.jobs import Job
+from ksh_studio.job_folder import Job
 from ksh_studio.locales import StudioError
 from ksh_studio.models.registry import base_entry
 from ksh_studio.training.buckets import fit

@@ -27,7 +27,7 @@ import torch
 from ksh_studio import holder, job_process, jobs
 from ksh_studio.disk import disk_errors, locked
 from ksh_studio.events import Event, Failed, Final, failed, from_line, to_line
-from ksh_studio.jobs import Job
+from ksh_studio.job_folder import Job
 from ksh_studio.locales import StudioError
 from ksh_studio.models.device import pick_device
 from ksh_studio.narration import describe

@@ -12,7 +12,7 @@ from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import CaptionConfig
 from ksh_studio.drawings.exporting import export
 from ksh_studio.drawings.importing import import_drawings
-from ksh_studio.jobs import Job
+from ksh_studio.job_folder import Job
 from ksh_studio.locales import StudioError, translate
 from ksh_studio.models.registry import captioners
 from ksh_studio.presets import CAPTION_PRESETS

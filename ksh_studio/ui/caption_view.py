@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ksh_studio import jobs
 from ksh_studio.events import Event, Failed, Imported, Warned
-from ksh_studio.jobs import Job
+from ksh_studio.job_folder import Job
 from ksh_studio.locales import Language, translate
 from ksh_studio.ui.access import Visit
 from ksh_studio.ui.counting import drawings_of
