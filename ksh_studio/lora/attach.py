@@ -1,5 +1,6 @@
 """Puts a LoRA file onto a base model through diffusers' own loader, sets its strength, takes it off again."""
 
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,10 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from ksh_studio.locales import StudioError
+from ksh_studio.lora.folding import fold, set_folded_strength, unfold
 from ksh_studio.lora.header import LoraInfo, read_header
-from ksh_studio.lora.names import Part, kohya_name, module_of
+from ksh_studio.lora.kinds import by_module
+from ksh_studio.lora.names import Part, kohya_name
 
 if TYPE_CHECKING:
     from ksh_studio.models.loading import Base
@@ -26,7 +29,14 @@ def check_fits(path: Path, base: "Base") -> LoraInfo:
     """
     info = read_header(path)
     weights = base_shapes("unet", base.unet) | base_shapes("text_encoder", base.text_encoder)
-    if all(_fits(module_of(key), key, shape, weights) for key, shape in info):
+    known = by_module(info.shapes)
+    unknown = [module for module, roles in known.items() if set(roles) == {""}]
+    if any(key.rpartition(".")[0] in weights for key in unknown):  # of this base, but nothing that is known here
+        raise StudioError("adapter.unknown_part", name=path.name, found=unknown[0])
+    if len(info.measured) == len(known) and all(
+        module in weights and (sizes.outside, sizes.inside) == (weights[module][0], prod(weights[module][1:]))
+        for module, sizes in info.measured.items()
+    ):
         return info
     name, base_name = info.path.name, base.entry.name
     if info.only_for:
@@ -46,18 +56,6 @@ def base_shapes(part: Part, model: nn.Module) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _fits(module: str, key: str, shape: tuple[int, ...], weights: dict[str, tuple[int, ...]]) -> bool:
-    """Whether one tensor of the file belongs to a module of the base and has its input or output size."""
-    if module not in weights:
-        return False
-    weight = weights[module]  # [out, in] or [out, in, kh, kw]
-    if key.endswith((".lora_down.weight", ".lora_A.weight")):
-        return shape[1:] == weight[1:]
-    if key.endswith((".lora_up.weight", ".lora_B.weight")):
-        return shape[0] == weight[0]
-    return True
-
-
 def attach(base: "Base", path: Path, strength: float = 1.0, adapter: str = ADAPTER) -> LoraInfo:
     """Load the LoRA file onto `base` in place of the one of that adapter's name, and set its strength.
 
@@ -69,7 +67,10 @@ def attach(base: "Base", path: Path, strength: float = 1.0, adapter: str = ADAPT
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
         raise StudioError("lora.not_finite", name=path.name)
     detach(base, adapter)
-    load_adapter(tensors, base.unet, base.text_encoder, adapter)
+    if any(measured.kind != "lora" for measured in info.measured.values()):
+        fold(base, tensors, adapter)  # diffusers drops what makes a dora, and loads no loha or lokr onto such a base
+    else:
+        load_adapter(tensors, base.unet, base.text_encoder, adapter)
     for layer in (*_layers(base.unet), *_layers(base.text_encoder)):
         layer.set_adapter([name for name in layer.scaling if name.startswith(ADAPTER)], inference_mode=True)
     set_strength(base, strength, adapter=adapter)
@@ -98,6 +99,7 @@ def set_strength(base: "Base", strength: float, text_encoder: float | None = Non
         (base.unet, strength),
         (base.text_encoder, strength if text_encoder is None else text_encoder),
     ):
+        set_folded_strength(model, adapter, scale)
         for layer in _layers(model):
             layer.set_scale(adapter, scale)
 
@@ -105,6 +107,7 @@ def set_strength(base: "Base", strength: float, text_encoder: float | None = Non
 def detach(base: "Base", adapter: str | None = None) -> None:
     """Take the LoRA off, or all of them; without any, `base` gives bit for bit what it gave before."""
     for model in (base.unet, base.text_encoder):
+        unfold(model, adapter)
         for name in list(getattr(model, "peft_config", {})):
             if name == adapter or (adapter is None and name.startswith(ADAPTER)):
                 model.delete_adapters(name) if hasattr(model, "delete_adapters") else model.delete_adapter(name)

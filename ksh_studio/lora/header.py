@@ -16,7 +16,8 @@ from typing import Any
 
 from ksh_studio.disk import inside
 from ksh_studio.locales import StudioError
-from ksh_studio.lora.names import module_of
+from ksh_studio.lora.kinds import CORES, Kind, Measured, by_module, measure
+from ksh_studio.lora.names import role_of
 from ksh_studio.workspace import Project, Workspace
 
 logger = logging.getLogger(__name__)
@@ -27,8 +28,6 @@ RANK_LIMIT = 1024
 DIMENSION_LIMIT = 10**7
 _DTYPES = {"F16": 2, "BF16": 2, "F32": 4}
 _KEY = re.compile(r"[A-Za-z0-9_.]{1,250}")
-_DOWN = (".lora_down.weight", ".lora_A.weight")
-_UP = (".lora_up.weight", ".lora_B.weight")
 
 
 @dataclass(frozen=True)
@@ -85,19 +84,32 @@ class LoraInfo:
         return self.metadata.get("sshs_model_hash", "")[:12]
 
     @cached_property
-    def rank(self) -> int:
-        """The largest rank of its modules."""
-        return max(shape[0] for key, shape in self.shapes.items() if key.endswith(_DOWN))
+    def measured(self) -> dict[str, Measured]:
+        """Kind and sizes of every module it changes, by the module's kohya name."""
+        return {module: measure(shapes) for module, shapes in by_module(self.shapes).items() if set(shapes) != {""}}
 
     @cached_property
+    def kind(self) -> Kind:
+        """The kind that most of its modules are."""
+        kinds = [measured.kind for measured in self.measured.values()]
+        return max(set(kinds), key=kinds.count)
+
+    @cached_property
+    def rank(self) -> int:
+        """The largest rank of its modules; where no module tells, what the metadata says, else 1."""
+        ranks = [measured.rank for measured in self.measured.values() if measured.rank is not None]
+        said = self.metadata.get("ss_network_dim", "")
+        return max(ranks, default=int(said) if said.isascii() and said.isdigit() and len(said) < 5 else 1)
+
+    @property
     def modules(self) -> int:
         """How many modules of the base it changes."""
-        return sum(key.endswith(_DOWN) for key in self.shapes)
+        return len(self.measured)
 
     @cached_property
     def is_sdxl(self) -> bool:
         """Whether it was made for SDXL: two text encoders, or cross-attention of width 2048."""
-        wide = any(key.endswith(_DOWN) and "attn2_to_k" in module_of(key) and shape[1] == 2048 for key, shape in self)
+        wide = any("attn2_to_k" in module and sizes.inside == 2048 for module, sizes in self.measured.items())
         return wide or any(key.startswith("lora_te2_") for key in self.shapes)
 
     def __iter__(self) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -121,9 +133,9 @@ def read_header(path: Path) -> LoraInfo:
     shapes = {key: _shape(path.name, key, entry) for key, entry in header.items()}
     if max((entry["data_offsets"][1] for entry in header.values()), default=0) != data_bytes:
         raise StudioError("lora.damaged", name=path.name)
-    if not any(key.endswith(_DOWN) for key in shapes):
+    if not any(role_of(key) in CORES for key in shapes):
         raise StudioError("lora.no_lora", name=path.name)
-    _check_ranks(path.name, shapes)
+    _check_sizes(path.name, shapes)
     stat = path.stat()
     return LoraInfo(path, metadata, shapes, stat.st_size, _created(metadata, stat.st_mtime))
 
@@ -207,17 +219,18 @@ def _whole_numbers(values: Any) -> bool:
     return isinstance(values, list) and all(type(value) is int and 0 <= value <= 2**40 for value in values)
 
 
-def _check_ranks(name: str, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Every down has its up of the same rank, within the limit."""
-    downs = {module_of(key): shape for key, shape in shapes.items() if key.endswith(_DOWN)}
-    ups = {module_of(key): shape for key, shape in shapes.items() if key.endswith(_UP)}
-    if downs.keys() != ups.keys() or any(len(shape) < 2 for shape in (*downs.values(), *ups.values())):
-        raise StudioError("lora.damaged", name=name)
-    for module, shape in downs.items():
-        if not 1 <= shape[0] <= RANK_LIMIT or max(shape + ups[module]) > DIMENSION_LIMIT:
-            raise StudioError("lora.rank", name=name, rank=shape[0], limit=RANK_LIMIT)
-        if ups[module][1] != shape[0]:
-            raise StudioError("lora.damaged", name=name)
+def _check_sizes(name: str, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Every module's tensors fit together, its rank and sizes are within the limits."""
+    for own in by_module(shapes).values():
+        if set(own) == {""}:
+            continue
+        try:
+            measured = measure(own)
+        except (KeyError, ValueError) as error:
+            raise StudioError("lora.damaged", name=name) from error
+        rank = 1 if measured.rank is None else measured.rank
+        if not 1 <= rank <= RANK_LIMIT or max(measured.outside, measured.inside) > DIMENSION_LIMIT:
+            raise StudioError("lora.rank", name=name, rank=rank, limit=RANK_LIMIT)
 
 
 def _created(metadata: dict[str, str], modified: float) -> float:

@@ -7,7 +7,6 @@ Every value is a string; no value holds a path. Hashes: kohya-ss/sd-scripts `lib
 import hashlib
 import re
 from datetime import UTC, datetime
-from typing import Any
 
 import safetensors.torch
 from torch import Tensor
@@ -58,6 +57,7 @@ def modelspec(title: str, trigger: str, resolution: int, prediction_type: str) -
         "modelspec.date": datetime.now(UTC).isoformat(timespec="seconds"),
         "modelspec.resolution": f"{resolution}x{resolution}",
         "modelspec.trigger_phrase": trigger,
+        "modelspec.tags": "style",
         "modelspec.usage_hint": f"Put this into the prompt: {trigger}" if trigger else "",
         "modelspec.prediction_type": "v" if prediction_type == "v_prediction" else "epsilon",
         "modelspec.timestep_range": "0,1000",
@@ -70,19 +70,9 @@ def with_hashes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> dict[st
     ss_only = {key: value for key, value in metadata.items() if key.startswith("ss_")}
     data = safetensors.torch.save(tensors, ss_only)
     header = int.from_bytes(data[:8], "little")
+    digest = hashlib.sha256(data[8 + header :]).hexdigest()
     return metadata | {
-        "sshs_model_hash": hashlib.sha256(data[8 + header :]).hexdigest(),
+        "modelspec.hash_sha256": f"0x{digest}",
+        "sshs_model_hash": digest,
         "sshs_legacy_hash": hashlib.sha256(data[0x100000:0x110000]).hexdigest()[:8],
-    }
-
-
-def sidecar(version: str, trigger: str) -> dict[str, Any]:
-    """What A1111 reads from `<stem>.json` beside the file."""
-    return {
-        "description": "Trained by KSH Studio",
-        "sd version": {"sd_v1": "SD1", "sd_v2": "SD2"}.get(version, "Unknown"),
-        "activation text": trigger,
-        "preferred weight": 1.0,
-        "negative text": "",
-        "notes": "",
     }

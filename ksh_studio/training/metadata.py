@@ -2,16 +2,28 @@
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import TrainConfig, Trigger
 from ksh_studio.lora.metadata import base_family, modelspec, safe_stem
 from ksh_studio.training.dataset import Item
+from ksh_studio.training.optimizers import schedule_of
+from ksh_studio.training.plan import per_step
 
 if TYPE_CHECKING:
     from ksh_studio.models.loading import Base
+
+
+MOST_TAGS = 200
+_OPTIMIZERS = {
+    "adamw": "torch.optim.AdamW",
+    "adamw8bit": "bitsandbytes.optim.AdamW8bit",
+    "prodigy": "prodigyopt.Prodigy",
+    "schedule_free": "schedulefree.AdamWScheduleFree",
+}
 
 
 @dataclass(frozen=True)
@@ -47,10 +59,10 @@ def training_metadata(config: TrainConfig, base: "Base", facts: Facts, step: int
 def _run(config: TrainConfig, step: int) -> dict[str, object]:
     """How it was trained."""
     return {
-        "network_module": "networks.lora",
+        "network_module": "networks.lora" if config.adapter == "lora" else "lycoris.kohya",
         "network_dim": config.rank,
         "network_alpha": float(config.lora_alpha),
-        "network_args": json.dumps({"conv_dim": config.rank} if config.target_modules == "all" else {}),
+        "network_args": json.dumps(_network_args(config)),
         "clip_skip": config.clip_skip,
         "resolution": f"({config.resolution}, {config.resolution})",
         "seed": config.seed,
@@ -59,14 +71,14 @@ def _run(config: TrainConfig, step: int) -> dict[str, object]:
         "learning_rate": config.learning_rate,
         "unet_lr": config.learning_rate,
         "text_encoder_lr": config.text_encoder_lr if config.train_text_encoder else None,
-        "lr_scheduler": config.lr_scheduler,
+        "lr_scheduler": schedule_of(config),
         "lr_warmup_steps": config.lr_warmup_steps,
-        "optimizer": f"torch.optim.AdamW(betas=({config.adam_beta1}, {config.adam_beta2}))",
+        "optimizer": f"{_OPTIMIZERS[config.optimizer]}(betas=({config.adam_beta1}, {config.adam_beta2}))",
         "max_grad_norm": config.max_grad_norm,
         "steps": step,
         "max_train_steps": config.max_train_steps,
         "batch_size_per_device": config.train_batch_size,
-        "total_batch_size": config.train_batch_size * config.gradient_accumulation_steps,
+        "total_batch_size": per_step(config),
         "gradient_accumulation_steps": config.gradient_accumulation_steps,
         "gradient_checkpointing": config.gradient_checkpointing,
         "min_snr_gamma": config.snr_gamma,
@@ -77,20 +89,29 @@ def _run(config: TrainConfig, step: int) -> dict[str, object]:
     }
 
 
+def _network_args(config: TrainConfig) -> dict[str, str]:
+    """What the kind of LoRA and its reach are called by the program that kohya's scripts load for it."""
+    convolutions = {"conv_dim": str(config.rank), "conv_alpha": str(config.lora_alpha)}
+    found = convolutions if config.target_modules == "all" else {}
+    if config.adapter != "lora":
+        found = {"algo": "locon" if config.adapter == "dora" else config.adapter} | found
+    return found | ({"dora_wd": "True", "wd_on_output": "True"} if config.adapter == "dora" else {})
+
+
 def _data(config: TrainConfig, facts: Facts, step: int) -> dict[str, object]:
     """What it was trained on."""
     count = len(facts.items)
-    per_step = config.train_batch_size * config.gradient_accumulation_steps
+    seen = per_step(config)
     sizes = sorted({item.crop.size for item in facts.items})
     buckets = {
         str(n): {"resolution": list(size), "count": sum(item.crop.size == size for item in facts.items)}
         for n, size in enumerate(sizes)
     }
     return {
-        "epoch": step * per_step // count,
+        "epoch": step * seen // count,
         "num_epochs": config.num_train_epochs,
         "num_train_images": count,
-        "num_batches_per_epoch": -(-count // per_step),
+        "num_batches_per_epoch": -(-count // seen),
         "flip_aug": config.random_flip,
         "enable_bucket": config.crop == "bucket",
         "min_bucket_reso": min(min(size) for size in sizes),
@@ -98,10 +119,22 @@ def _data(config: TrainConfig, facts: Facts, step: int) -> dict[str, object]:
         "cache_latents": True,
         "training_started_at": facts.started,
         "training_finished_at": facts.finished,
-        "tag_frequency": json.dumps({facts.name: {facts.trigger: count}} if facts.trigger else {}, ensure_ascii=False),
+        "tag_frequency": json.dumps({facts.name: _tags(facts)}, ensure_ascii=False),
         "dataset_dirs": json.dumps({facts.name: {"n_repeats": 1, "img_count": count}}),
         "bucket_info": json.dumps({"buckets": buckets, "mean_img_ar_error": 0.0}),
     }
+
+
+def _tags(facts: Facts) -> dict[str, int]:
+    """The trigger, then what stands between the commas of the captions, by how many drawings have it."""
+    trigger = Trigger(text=facts.trigger)
+    found = Counter(piece for item in facts.items for piece in dict.fromkeys(_pieces(trigger.strip(item.caption))))
+    own = {facts.trigger: len(facts.items)} if facts.trigger else {}
+    return own | dict(found.most_common(MOST_TAGS))
+
+
+def _pieces(caption: str) -> list[str]:
+    return [piece for part in caption.split(",") if (piece := part.strip())]
 
 
 def _short_hash(weights: Path) -> str:

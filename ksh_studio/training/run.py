@@ -11,20 +11,21 @@ import torch
 from ksh_studio import jobs
 from ksh_studio.config import TrainConfig
 from ksh_studio.events import Event, Paused, Progress, Resumed, Started, Step, Stopped, Validated, Warned, warned
-from ksh_studio.jobs import Job
+from ksh_studio.job_folder import Job
 from ksh_studio.locales import StudioError
 from ksh_studio.lora.metadata import safe_stem
 from ksh_studio.models.device import pick_device
 from ksh_studio.models.loading import Base, load_base
 from ksh_studio.models.registry import base_entry
-from ksh_studio.training.adapter import add_adapter
+from ksh_studio.training.adapter import add_adapter, notes_of
 from ksh_studio.training.cache import Cache
-from ksh_studio.training.checkpoint import clean, load_newest
+from ksh_studio.training.checkpoint import clean, has_checkpoint, load_newest
 from ksh_studio.training.dataset import load_items
 from ksh_studio.training.distributed import Group, join
 from ksh_studio.training.errors import memory_errors
 from ksh_studio.training.fitting import Fitting
 from ksh_studio.training.holdout import frozen
+from ksh_studio.training.init_lora import begin_from_file
 from ksh_studio.training.parking import park
 from ksh_studio.training.plan import settled
 from ksh_studio.training.prepare import Prepared, prepare
@@ -85,13 +86,16 @@ def set_up(config: TrainConfig, project: Project, job: Job, began: float) -> Gen
     yield Progress(phase="load", done=1, total=1)
     stage = "check" if job.file.stage == "check" else "train"
     yield Started(stage=stage, total=config.max_train_steps, device=f"{device.type}, {_spoken(base.dtype)}")
-    for warning in warnings:
+    for warning in [*warnings, *notes_of(config)]:
         yield warned(warning)
     with memory_errors(config, device), group.main_first():
         data = yield from _stoppable(job, prepare(base, items, config, Cache(project.workspace.cache / "training")))
     if not data.items:
         raise StudioError("train.no_drawings")
-    session = Session(add_adapter(base, config), config, base.dtype)
+    parameters = add_adapter(base, config)
+    if job.file.parent is None and not has_checkpoint(job.checkpoints):  # what goes on needs no beginning
+        begin_from_file(parameters, config, project.workspace)
+    session = Session(parameters, config, base.dtype)
     park(base)
     if config.gradient_checkpointing:
         base.unet.enable_gradient_checkpointing()

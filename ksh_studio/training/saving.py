@@ -1,10 +1,12 @@
 """What a training leaves on disk along the way: checkpoints to go on from, LoRA files to use."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from ksh_studio.events import Checkpoint, Event, LoraSaved
-from ksh_studio.jobs import Job
+from ksh_studio.job_folder import Job
+from ksh_studio.job_process import require_mine
 from ksh_studio.lora.export import save_lora
 from ksh_studio.models.loading import Base
 from ksh_studio.training.adapter import lora_weights
@@ -22,19 +24,24 @@ class Saver:
         self.base, self.job, self.session, self.items, self.name = base, job, session, items, name
         self.digest = digest_of(items)
         self.checkpointed = self.exported = -1
+        self.also: Callable[[], dict[str, Any]] = dict
+        """What else a checkpoint's state keeps."""
 
     def save(self, previews: Previews, seconds: float) -> Iterator[Event]:
         """A checkpoint, then the LoRA of this moment; nothing that was already saved at this step.
 
-        The checkpoint comes first: when the disk fills up between the two, nothing is lost.
+        The checkpoint comes first: when the disk fills up between the two, nothing is lost. Raises StudioError when
+        another process has gone on with the job: what it saves must not be overwritten.
         """
         step = self.session.step
         if self.checkpointed != step:
-            state = self.session.state() | {"data": self.digest, "seconds": seconds}
+            state = self.session.state() | self.also() | {"data": self.digest, "seconds": seconds}
+            require_mine(self.job)
             path = save_checkpoint(self.job.checkpoints, step, self.session.tensors(), state)
             self.checkpointed = step
             yield Checkpoint(step=step, path=self.job.project.relative(path))
         if self.exported != step:
+            require_mine(self.job)
             yield self._export(previews)
 
     def _export(self, previews: Previews) -> LoraSaved:
@@ -42,7 +49,7 @@ class Saver:
         file = self.job.file
         facts = Facts(self.name, file.trigger.text, self.items, file.created, time.time())
         path = self.job.loras / f"{self.name}-{step:06d}.safetensors"
-        weights = lora_weights(self.session.result(), config.lora_alpha)
+        weights = lora_weights(self.session.result(), config)
         metadata = training_metadata(config, self.base, facts, step)
         save_lora(path, self.base, weights, metadata, previews.newest())
         self.exported = step

@@ -14,9 +14,10 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from ksh_studio.locales import StudioError
 from ksh_studio.lora import export
 from ksh_studio.lora.attach import base_shapes
-from ksh_studio.lora.export import LoraWeights, kohya_tensors, save_lora
+from ksh_studio.lora.export import kohya_tensors, save_lora
 from ksh_studio.lora.metadata import base_family
 from ksh_studio.lora.names import TEXT_ENCODER_TARGETS, UNET_TARGETS, kohya_name
+from ksh_studio.lora.trained import LoraWeights
 
 RANK, ALPHA = 8, 4.0  # of the fixture `trained`
 
