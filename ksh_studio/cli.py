@@ -20,6 +20,7 @@ from ksh_studio import job_process, job_queue, jobs, steering
 from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, TrainConfig, Trigger, validated
 from ksh_studio.disk import is_locked
 from ksh_studio.events import Event, Failed, Warned
+from ksh_studio.job_folder import Job
 from ksh_studio.locales import Language, StudioError
 from ksh_studio.narration import describe
 from ksh_studio.options import settings_of, settings_options
@@ -201,11 +202,11 @@ def _train(arguments: argparse.Namespace) -> int:
             print(steering.line_up(project, config, arguments.language))
             return 0
         job = jobs.create_if_free(project, "check" if arguments.check else "train", config)
-    signal.signal(signal.SIGINT, lambda *_: jobs.stop(job))  # Ctrl+C keeps everything, as Stop on the page does
+    signal.signal(signal.SIGINT, lambda *_: jobs.request_stop(job))  # Ctrl+C keeps everything, as Stop on the page does
     return _work(job, arguments.language)
 
 
-def _work(job: jobs.Job, language: Language) -> int:
+def _work(job: Job, language: Language) -> int:
     """Work on the job in this terminal, then let the next one of the queue begin in the background."""
     code = _show(job_process.run(job, stage_of), language)
     job_queue.start_next(job.project.workspace)
@@ -278,7 +279,7 @@ def _worker(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def stage_of(job: jobs.Job) -> Iterator[Event]:
+def stage_of(job: Job) -> Iterator[Event]:
     """The events of a job's stage. Heavy libraries are imported here, in the process that needs them."""
     file = job.file
     config = file.config()

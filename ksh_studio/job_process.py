@@ -103,7 +103,7 @@ class _stop_on_sigterm:  # noqa: N801 - used as a context manager only
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if still_mine(self.job):  # else it would stop the process that went on with the job
-            jobs.stop(self.job)
+            jobs.request_stop(self.job)
 
     def __exit__(self, *error: object) -> None:
         if self.before is not None:

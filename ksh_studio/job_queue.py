@@ -48,6 +48,8 @@ def remove(job: Job) -> None:
     Raises StudioError when it does not wait any more.
     """
     with locked(job.project.workspace.start_lock, "job.starting"):
+        if jobs.is_starting(job):
+            raise StudioError("job.starting")
         if not job.queue_mark.exists() or is_locked(job.lock):
             raise StudioError("job.not_queued", name=job.id)
         with disk_errors(job.folder):
@@ -71,7 +73,9 @@ def next_up(workspace: Workspace) -> Job | None:
     waiting = queued(workspace)
     if not waiting or is_locked(workspace.device_lock) or jobs.running_job(workspace) is not None:
         return None
-    return waiting[0] if held_back(workspace) is None else None
+    if jobs.is_starting(waiting[0]) or held_back(workspace) is not None:
+        return None
+    return waiting[0]
 
 
 def start_next(workspace: Workspace) -> Job | None:
@@ -98,12 +102,12 @@ def _begun(job: Job) -> bool:
         jobs.begin_next(job)
         failure = Failed(key="job.not_started", values={"log": str(job.log)})
     except StudioError as error:
-        if error.key == "job.busy":  # begun at this very moment, from a terminal: it keeps its place
+        if error.key in ("job.busy", "job.starting"):  # begun by somebody else meanwhile: it keeps its place
             raise
         failure = failed(error)
     except OSError as error:
         failure = Failed(key="job.not_begun", values={"why": error.strerror or str(error)})
-    if not job.queue_mark.exists() or jobs.status(job).state == "starting":  # a slow one takes its mark away later
+    if not job.queue_mark.exists() or jobs.is_starting(job):  # a slow one takes its mark away later
         return True
     job.queue_mark.unlink(missing_ok=True)
     try:

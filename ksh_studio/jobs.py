@@ -33,7 +33,8 @@ State = Literal[
 
 log = logging.getLogger(__name__)
 SILENCE_SECONDS = 60.0
-START_SECONDS = 30.0
+START_SECONDS = 120.0
+"""So long a process may take until it holds its job, on a slow and busy computer."""
 TAILS = (64_000, 1_000_000)
 """Bytes of the end of `events.jsonl` in which the last words are looked for: the first that are enough."""
 MOST_ASKED = 20
@@ -140,6 +141,8 @@ def begin_next(job: Job) -> None:
     other = running_job(job.project.workspace)
     if other is not None:
         raise StudioError("job.busy", name=other.project.settings().name)
+    if is_starting(job):
+        raise StudioError("job.starting")
     forget_requests(job)
     holder.take(job.folder, starting=True)
     try:
@@ -148,7 +151,7 @@ def begin_next(job: Job) -> None:
         holder.leave(job.folder)
         raise
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and child.poll() is None and _is_starting(job):
+    while time.monotonic() < deadline and child.poll() is None and is_starting(job):
         time.sleep(0.05)
     reaper = threading.Thread(target=_reap, args=(child, job), daemon=True)
     reaper.start()
@@ -164,11 +167,11 @@ def _spawn(job: Job) -> subprocess.Popen:
 def _reap(child: subprocess.Popen, job: Job) -> None:
     """Wait for the child, so that it never stays as a zombie; one that ended before it held its job starts no more."""
     child.wait()
-    if _is_starting(job):
+    if is_starting(job):
         holder.leave(job.folder)
 
 
-def _is_starting(job: Job) -> bool:
+def is_starting(job: Job) -> bool:
     """Whether some living process is just starting the job."""
     found = holder.holder_of(job.folder)
     return found is not None and found.starting and found.lives()
@@ -185,9 +188,14 @@ def forget_requests(job: Job) -> None:
         (job.control / word).unlink(missing_ok=True)
 
 
-def stop(job: Job) -> None:
-    """Ask the job to finish what it is at, save and end; a paused one is stopped at once, so that others may start."""
+def request_stop(job: Job) -> None:
+    """Ask a working job to finish what it is at, save and end; may be called from a signal handler."""
     write_text(job.control / "stop", "")
+
+
+def stop(job: Job) -> None:
+    """As `request_stop`; a job that is paused is stopped at once, so that others may start."""
+    request_stop(job)
     found = status(job)
     if isinstance(found.last, Paused) and found.state == "paused":
         with locked(job.lock, "job.running", name=job.id), Journal(job.events_file) as journal:
@@ -236,7 +244,7 @@ def status(job: Job) -> JobStatus:
     last, beat = _last_words(job)
     if is_locked(job.lock):
         return JobStatus("not answering" if _silence(job, beat) > SILENCE_SECONDS else "running", last)
-    if _is_starting(job):
+    if is_starting(job):
         return JobStatus("starting", last)
     if job.queue_mark.exists():
         return JobStatus("queued", last)

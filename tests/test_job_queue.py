@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from ksh_studio import job_process, job_queue, jobs
+from ksh_studio import holder, job_process, job_queue, jobs
 from ksh_studio.config import CaptionConfig, ProjectSettings, TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.events import Finished, Paused
@@ -153,6 +153,27 @@ def test_a_job_begun_from_a_terminal_meanwhile_does_not_cost_the_next_one_its_pl
     monkeypatch.setattr(jobs, "begin_next", busy)
     assert job_queue.start_next(workspace) is None
     assert job_queue.queued(workspace) == [waiting] and not waiting.events_file.exists()
+
+
+def test_a_slow_start_is_waited_for_and_not_made_twice(workspace, enqueue, started, monkeypatch):
+    monkeypatch.setattr(jobs, "START_SECONDS", 0.0)
+    job = enqueue()
+    assert job_queue.start_next(workspace) == job
+    assert job_queue.next_up(workspace) is None and job_queue.start_next(workspace) is None
+    wait_for(lambda: jobs.status(job).state == "running")
+    assert list(started) == [job.id] and job_queue.queued(workspace) == []
+
+
+def test_a_job_that_is_just_being_started_is_left_alone(workspace, enqueue):
+    job = enqueue()
+    holder.take(job.folder, starting=True)
+    assert jobs.status(job).state == "starting" and job_queue.next_up(workspace) is None
+    for meddle in (jobs.begin, job_queue.remove):
+        with pytest.raises(StudioError, match="just being started"):
+            meddle(job)
+    jobs.kill(job)  # whoever starts it is not the job
+    holder.leave(job.folder)
+    assert job_queue.next_up(workspace) == job
 
 
 def test_a_queued_job_waits_for_a_picture_to_be_drawn(workspace, enqueue, monkeypatch):
