@@ -28,7 +28,7 @@ Role = Literal["owner", "guest", "visitor"]
 Action = Literal[
     "look", "generate", "download_picture", "caption", "edit_captions", "import", "export", "stop_captioning",
     "create_project", "train", "download_lora", "delete_project", "backup", "restore", "settings", "server_path",
-    "model_id", "open_folder", "read_log",
+    "model_id", "open_folder", "read_log", "publish",
 ]  # fmt: skip
 
 ANYBODY: frozenset[Role] = frozenset({"owner", "guest", "visitor"})
@@ -54,6 +54,7 @@ ALLOWED: dict[Action, frozenset[Role]] = {
     "model_id": OWNER,
     "open_folder": OWNER,
     "read_log": OWNER,
+    "publish": OWNER,
 }
 
 VISITOR_COOKIE = "ksh_visitor"

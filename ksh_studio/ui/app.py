@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from ksh_studio.locales import LANGUAGES, translate
-from ksh_studio.ui import caption_tab, generate_tab, project, train_tab
+from ksh_studio.ui import caption_tab, generate_tab, project, train_plan, train_tab
 from ksh_studio.ui.access import Action, Studio, Visit
 from ksh_studio.ui.generate_tab import GenerateTab
 from ksh_studio.ui.guard import guarded
@@ -14,8 +14,8 @@ from ksh_studio.ui.look import html
 from ksh_studio.ui.markup import note
 from ksh_studio.ui.project import ProjectBar
 from ksh_studio.ui.starting import welcome
+from ksh_studio.ui.train_control import lora_of
 from ksh_studio.ui.train_tab import TrainTab
-from ksh_studio.ui.train_watch import newest_lora
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 TABS = ("caption", "train", "generate")
@@ -61,8 +61,10 @@ def _wire(studio: Studio, bar: ProjectBar, train: TrainTab, generate: GenerateTa
     changes = [bar.slug.change, language.input]
     settings = guarded(studio, "look", project.settings_shown(list(bar.settings)))
     gr.on(changes, settings, bar.slug, list(bar.settings.values()), **QUIET)
-    plan = guarded(studio, "look", train_tab.show_plan)
+    plan = guarded(studio, "look", train_plan.show_plan)
     gr.on([*changes, stamp.change], plan, bar.slug, train.plan, inputs_kwargs=train.form, **QUIET)
+    presets = guarded(studio, "look", train_plan.show_presets)
+    gr.on([*changes, stamp.change, train.checked.change], presets, bar.slug, train.preset, **QUIET)
     drawn = guarded(studio, "look", generate_tab.shown)
     gr.on(changes, drawn, bar.slug, generate_tab.shown_on(generate), **QUIET)
     ready, prompt = guarded(studio, "look", generate_tab.ready_to_go), generate.form["prompt"]
@@ -70,9 +72,9 @@ def _wire(studio: Studio, bar: ProjectBar, train: TrainTab, generate: GenerateTa
     made_ready.then(None, [generate.suggested, prompt], prompt, js=script("suggest.js"), **QUIET)
     bar.slug.change(None, bar.slug, None, js=script("address.js"), **QUIET)
     bar.slug.change(None, None, train.chosen, js="() => ''", **QUIET)
-    use = guarded(studio, "generate", use_lora)
-    prompt = generate.form["prompt"]
-    train.use.click(use, [bar.slug, train.chosen, prompt], [generate.form["lora"], prompt, tabs], **QUIET)
+    of_job, filled = [bar.slug, train.chosen, prompt], [generate.form["lora"], prompt, tabs]
+    train.use.click(guarded(studio, "generate", use_lora), of_job, filled, **QUIET)
+    train.files.select(guarded(studio, "generate", use_picked), of_job, filled, **QUIET)
 
 
 def _languages(studio: Studio, page: gr.Blocks, language: gr.Radio, named: tuple[Any, ...]) -> None:
@@ -114,8 +116,17 @@ def banner(visit: Visit) -> str:
 
 
 def use_lora(visit: Visit, slug: str, job: str, prompt: str) -> list[Any]:
-    """The newest LoRA of the job shown is chosen in Generate; the trigger is added to the prompt that stands there."""
-    path = newest_lora(visit, slug, job)
+    """The recommended LoRA of the job is chosen in Generate; the trigger is added to the prompt standing there."""
+    return _used(visit, slug, lora_of(visit, slug, job), prompt)
+
+
+def use_picked(visit: Visit, slug: str, job: str, prompt: str, event: gr.EventData) -> list[Any]:
+    """As `use_lora`, with the LoRA of the step that was clicked."""
+    clicked = str(event._data.get("value", "")) if isinstance(event._data, dict) else ""
+    return _used(visit, slug, lora_of(visit, slug, job, int(clicked) if clicked.isdecimal() else -1), prompt)
+
+
+def _used(visit: Visit, slug: str, path: str, prompt: str) -> list[Any]:
     choices = generate_tab.lora_choices(visit.project(slug), visit.language)
     called = generate_tab.with_trigger(visit, slug, prompt)
     return [gr.Dropdown(choices=choices, value=path), called, gr.Tabs(selected="generate")]

@@ -39,3 +39,17 @@ def chip(text: str, title: str) -> str:
 def details(summary: str, text: str) -> str:
     """Lines that open at a click: a log's end."""
     return f"<details class='ksh-details'><summary>{esc(summary)}</summary><pre>{esc(text)}</pre></details>"
+
+
+def pick(value: str, text: str, about: str = "") -> str:
+    """A button inside our own HTML that tells the server `value`: see `assets/js/pick.js`."""
+    label = f' aria-label="{esc(about)}"' if about else ""
+    return f'<button type="button" class="ksh-pick" data-pick="{esc(value)}"{label}>{esc(text)}</button>'
+
+
+def figures(rows: Iterable[tuple[str, str, str]]) -> str:
+    """A small table of (name, value, what else is to be said), as a list of definitions."""
+    return "".join(
+        f"<div><dt>{esc(name)}</dt><dd>{esc(value)}{f' <small>{esc(more)}</small>' if more else ''}</dd></div>"
+        for name, value, more in rows
+    ).join(("<dl class='ksh-figures-table'>", "</dl>"))

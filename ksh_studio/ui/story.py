@@ -6,6 +6,7 @@ No gradio here. One story a job serves all viewers; each event is read once.
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Any
 
 from ksh_studio.events import (
     Captioned,
@@ -14,19 +15,24 @@ from ksh_studio.events import (
     Final,
     Finished,
     LoraSaved,
+    Paused,
+    Planned,
     Preview,
     Progress,
     Resumed,
+    Scored,
     Started,
     Step,
     Stopped,
+    Validated,
     Warned,
 )
-from ksh_studio.jobs import Job
+from ksh_studio.job_folder import Job
 from ksh_studio.journal import EventReader
 
 KEPT_STORIES = 32
-SHOWN_POINTS = 500
+SPEED_STEPS = 40
+"""Latest steps that tell the speed."""
 SHOWN_WARNINGS = 5
 
 
@@ -39,6 +45,9 @@ class Story:
     progress: Progress | None = None
     """Work under way that is not a step; None once steps come."""
     steps: list[Step] = field(default_factory=list)
+    planned: Planned | None = None
+    validated: list[Validated] = field(default_factory=list)
+    scored: list[Scored] = field(default_factory=list)
     captioned: Captioned | None = None
     previews: list[Preview] = field(default_factory=list)
     loras: list[LoraSaved] = field(default_factory=list)
@@ -54,45 +63,61 @@ class Story:
         return self
 
     def _take(self, event: Event) -> None:
+        if isinstance(event, Step):
+            self.progress = None
         match event:
+            case Step() | Validated() | Scored() | Preview() | LoraSaved():
+                self._told(type(event)).append(event)
             case Started():
                 self.started, self.progress, self.final = event, None, None
             case Progress():
                 self.progress = event
-            case Step():
-                self.steps.append(event)
-                self.progress = None
+            case Planned():
+                self.planned = self.planned or event  # that of a resumed life is about the rest only
             case Captioned():
                 self.captioned, self.progress = event, None
-            case Preview():
-                self.previews.append(event)
-            case LoraSaved():
-                self.loras.append(event)
             case Warned():
                 self.warnings = [*self.warnings, event][-SHOWN_WARNINGS:]
             case Resumed():
                 self._go_back(event.step)
-            case Finished() | Stopped() | Failed():
+            case Finished() | Stopped() | Paused() | Failed():
                 self.final, self.progress = event, None
+
+    def _told(self, kind: type[Event]) -> list[Any]:
+        return {
+            Step: self.steps,
+            Validated: self.validated,
+            Scored: self.scored,
+            Preview: self.previews,
+            LoraSaved: self.loras,
+        }[kind]
 
     def _go_back(self, step: int) -> None:
         """A resumed job: what its earlier life said of later steps is void."""
-        self.steps = [event for event in self.steps if event.step <= step]
-        self.previews = [event for event in self.previews if event.step <= step]
-        self.loras = [event for event in self.loras if event.step <= step]
+        for told in (self.steps, self.validated, self.scored, self.previews, self.loras):
+            told[:] = [event for event in told if event.step <= step]
         self.final = None
 
-    def remaining_seconds(self) -> float | None:
-        """Time to the last step at the speed of the latest steps; None before there is a speed."""
-        recent = self.steps[-40:]
+    def judged(self) -> list[Event]:
+        """What tells how good each step is, in the order in which it was said; not the steps themselves."""
+        told = [*self.validated, *self.scored, *self.previews, *self.loras]
+        return sorted(told, key=lambda event: event.time)
+
+    def pace(self) -> float | None:
+        """Seconds a step at the speed of the latest ones; None before there is a speed."""
+        recent = self.steps[-SPEED_STEPS:]
         if len(recent) < 2 or recent[-1].seconds <= recent[0].seconds:
             return None
-        pace = (recent[-1].seconds - recent[0].seconds) / (recent[-1].step - recent[0].step or 1)
-        return pace * (recent[-1].total - recent[-1].step)
+        return (recent[-1].seconds - recent[0].seconds) / (recent[-1].step - recent[0].step or 1)
 
-    def points(self) -> list[tuple[int, float, float]]:
-        """(step, mean loss, averaged loss) of at most `SHOWN_POINTS` stretches of the run."""
-        size = -(-len(self.steps) // SHOWN_POINTS) or 1
+    def remaining_seconds(self) -> float | None:
+        """Time to the last step at that speed; None before there is a speed."""
+        pace = self.pace()
+        return None if pace is None else pace * (self.steps[-1].total - self.steps[-1].step)
+
+    def points(self, most: int) -> list[tuple[int, float, float]]:
+        """(step, mean loss, averaged loss) of at most `most` stretches of the run."""
+        size = -(-len(self.steps) // most) or 1
         stretches = [self.steps[start : start + size] for start in range(0, len(self.steps), size)]
         return [(part[-1].step, sum(step.loss for step in part) / len(part), part[-1].ema_loss) for part in stretches]
 

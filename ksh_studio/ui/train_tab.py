@@ -1,32 +1,25 @@
-"""The Train tab: settings with the real numbers, start, stop and resume, live loss, previews, and the LoRA."""
+"""The Train tab: what it will take, start and queue, the job live, its previews, and which checkpoint to use."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from ksh_studio import jobs
-from ksh_studio.config import TrainConfig
-from ksh_studio.locales import StudioError, translate
-from ksh_studio.models.registry import base_entry
-from ksh_studio.presets import TRAIN_PRESETS
-from ksh_studio.ui.access import Action, Studio, Visit
-from ksh_studio.ui.counting import drawings_of
-from ksh_studio.ui.form import Form, chosen_numbers, config_from, fields, form_values, open_fields
+from ksh_studio.config import MAX_PROMPT_CHARACTERS
+from ksh_studio.ui.access import Action, Studio
+from ksh_studio.ui.form import Form
 from ksh_studio.ui.guard import guarded
-from ksh_studio.ui.languages import t
+from ksh_studio.ui.languages import script, t
 from ksh_studio.ui.look import html
-from ksh_studio.ui.markup import note
-from ksh_studio.ui.project import base_of, known_models_only
-from ksh_studio.ui.train_watch import choose, end_now, go_on, halt, poll, show_folder
-from ksh_studio.workspace import Project
+from ksh_studio.ui.train_control import choose, end_now, go_on, halt, preview_now, rest, show_folder, train
+from ksh_studio.ui.train_form import OPEN, TOUCHED, fill, preset_radio, settings_form
+from ksh_studio.ui.train_more import More, build_more, wire_more
+from ksh_studio.ui.train_plan import check_first, show_plan
+from ksh_studio.ui.train_queue import line_up, take_out
+from ksh_studio.ui.train_watch import PARTS, poll
 
-PLAIN = ("name", "max_train_steps", "rank", "learning_rate", "resolution", "random_flip")
-HIDDEN = ("base_model",)
-ADVANCED = tuple(name for name in TrainConfig.model_fields if name not in PLAIN + HIDDEN)
-FORM = PLAIN + ADVANCED
-OPEN = tuple(open_fields("train", FORM))
 QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+Parts = dict[str, gr.blocks.Block]
 
 
 @dataclass(frozen=True)
@@ -34,129 +27,110 @@ class TrainTab:
     """What `app.py` wires to other tabs."""
 
     use: gr.Button
-    """Use the newest LoRA in Generate."""
+    """Use the recommended LoRA in Generate."""
+    files: gr.HTML
+    """Its `select` names the step whose LoRA is to be used."""
     chosen: gr.Textbox
-    """Id of the job shown; empty: the newest."""
+    """Id of the job that was picked among the earlier ones; empty: the one that works, else the newest."""
     restricted: list[tuple[gr.blocks.Block, Action]]
     plan: list[gr.components.Component]
     """What `show_plan` fills."""
+    preset: gr.Radio
+    checked: gr.Textbox
+    """Changes when a check has ended."""
     form: Form
 
 
 def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> TrainTab:
     """Build the tab's components and events."""
     gr.Markdown(t("train_tab.intro"), elem_classes="ksh-intro")
-    with gr.Column() as settings:
-        preset = _preset()
-        with gr.Accordion(t("ui.settings"), open=False, elem_id="train-settings"):
-            form = _form()
-        plan = html("train-plan")
-    with gr.Row(elem_classes="ksh-actions"):
-        start = gr.Button(t("train_tab.start"), variant="primary", elem_id="train-start")
-        stop = gr.Button(t("ui.stop"), variant="stop", elem_id="train-stop", visible=False)
-        resume = gr.Button(t("train_tab.resume"), elem_id="train-resume", visible=False)
-        kill = gr.Button(t("train_tab.kill"), variant="stop", elem_id="train-kill", visible=False)
     chosen = gr.Textbox(visible="hidden", elem_id="train-job", label="job", container=False)
-    status = html("train-status")
-    chart = html("train-chart")
-    previews = html("train-previews")
-    result = html("train-result")
-    with gr.Row(elem_classes="ksh-actions"):
-        use = gr.Button(t("train_tab.use"), variant="primary", elem_id="train-use", visible=False)
-        show = gr.Button(t("ui.open_folder"), elem_id="train-open-folder", visible=False)
-    past = gr.Dropdown(label=t("train_tab.past"), elem_id="train-past", visible=False, filterable=False)
-    shown = [status, chart, previews, result, start, stop, resume, kill, use, show, past]
-    seen = gr.State("")
+    started = gr.Textbox(visible="hidden", elem_id="train-started", label="started", container=False)
+    checked = gr.Textbox(visible="hidden", elem_id="train-checked", label="checked", container=False)
+    parts: Parts = {"checked": checked}
+    with gr.Accordion(t("train_tab.new"), open=True, elem_id="train-new") as parts["settings"]:
+        preset = preset_radio()
+        with gr.Accordion(t("ui.settings"), open=False, elem_id="train-settings"):
+            form = settings_form()
+        plan = html("train-plan")
+        _to_begin(parts)
+    parts["queue"] = html("train-queue", js_on_load=script("pick.js"))
+    asked, now, more = _the_job(parts)
 
-    begin = guarded(studio, "train", train)
-    start.click(begin, [slug, chosen], chosen, inputs_kwargs=form, api_name="train", queue=False)
-    stop.click(guarded(studio, "train", halt), [slug, chosen], None, **QUIET)
-    kill.click(guarded(studio, "train", end_now), [slug, chosen], None, **QUIET)
-    resume.click(guarded(studio, "train", go_on), [slug, chosen], chosen, **QUIET)
-    show.click(guarded(studio, "open_folder", show_folder), [slug, chosen], None, **QUIET)
-    past.input(guarded(studio, "look", choose), [slug, past], chosen, **QUIET)
-    timer.tick(guarded(studio, "look", poll), [slug, chosen, seen], [seen, *shown], **QUIET)
-    preset.input(guarded(studio, "look", fill), preset, list(form.values()), **QUIET)
-    numbers = [component.change for component in form.values()]
     planned = [plan, *(form[name] for name in OPEN)]
+    _begin(studio, parts, (slug, started, form, planned))
+    # the newest is shown again, whichever was looked at before
+    started.change(None, None, chosen, js="() => ''", **QUIET)
+    preset.input(guarded(studio, "look", fill), preset, [form[name] for name in TOUCHED], **QUIET)
+    _watch(studio, parts, (slug, chosen, asked, now))
+    wire_more(studio, more, [slug, chosen], form, parts["settings"])
+    shown = [parts[name] for name in PARTS]
+    seen = gr.State({})
+    timer.tick(guarded(studio, "look", poll), [slug, chosen, seen], [seen, *shown], **QUIET)
+    restricted: list[tuple[gr.blocks.Block, Action]] = [(parts["settings"], "train"), (parts["start"], "train")]
+    return TrainTab(parts["use"], parts["files"], chosen, restricted, planned, preset, checked, form)
+
+
+def _to_begin(parts: Parts) -> None:
+    """The buttons under the plan."""
+    parts["checking"] = html("train-checking")
+    with gr.Row(elem_classes="ksh-actions"):
+        parts["start"] = gr.Button(t("train_tab.start"), variant="primary", elem_id="train-start")
+        parts["later"] = gr.Button(t("train_tab.later"), variant="primary", elem_id="train-later", visible=False)
+        parts["check"] = gr.Button(t("train_tab.check"), elem_id="train-check")
+
+
+def _the_job(parts: Parts) -> tuple[gr.Textbox, gr.Button, More]:
+    """The job that is shown, from its state to its files; returns what "Preview now" and "More" are made of."""
+    parts["status"] = html("train-status")
+    with gr.Row(elem_classes="ksh-actions"):
+        parts["pause"] = gr.Button(t("train_tab.pause"), elem_id="train-pause", visible=False)
+        parts["resume"] = gr.Button(t("train_tab.resume"), variant="primary", elem_id="train-resume", visible=False)
+        parts["stop"] = gr.Button(t("ui.stop"), variant="stop", elem_id="train-stop", visible=False)
+        parts["kill"] = gr.Button(t("train_tab.kill"), variant="stop", elem_id="train-kill", visible=False)
+    parts["chart"] = html("train-chart")
+    with gr.Row(elem_classes="ksh-actions ksh-ask", visible=False) as parts["ask"]:
+        asked = gr.Textbox(
+            label=t("train_tab.ask"), info=t("train_tab.ask_info"), max_length=MAX_PROMPT_CHARACTERS, scale=4,
+            elem_id="train-ask",
+        )  # fmt: skip
+        now = gr.Button(t("train_tab.preview_now"), elem_id="train-preview-now", scale=0)
+    parts["choice"] = html("train-choice", js_on_load=script("previews.js"))
+    with gr.Row(elem_classes="ksh-actions"):
+        parts["use"] = gr.Button(t("train_tab.use_this"), variant="primary", elem_id="train-use", visible=False)
+        parts["show"] = gr.Button(t("ui.open_folder"), elem_id="train-open-folder", visible=False)
+    parts["previews"] = html("train-previews", js_on_load=script("previews.js"))
+    parts["files"] = html("train-files", js_on_load=script("pick.js"))
+    with gr.Accordion(t("train_tab.more"), open=False, visible=False, elem_id="train-more") as parts["more"]:
+        more = build_more()
+    parts["picked"] = more.picked
+    parts["past"] = gr.Dropdown(label=t("train_tab.past"), elem_id="train-past", visible=False, filterable=False)
+    return asked, now, more
+
+
+def _begin(
+    studio: Studio, parts: Parts, wires: tuple[gr.Textbox, gr.Textbox, Form, list[gr.components.Component]]
+) -> None:
+    """What the settings and the buttons under them do."""
+    slug, started, form, planned = wires
+    begin = guarded(studio, "train", train)
+    parts["start"].click(begin, slug, started, inputs_kwargs=form, api_name="train", queue=False)
+    parts["later"].click(guarded(studio, "train", line_up), slug, None, inputs_kwargs=form, **QUIET)
+    parts["check"].click(guarded(studio, "train", check_first), slug, None, inputs_kwargs=form, **QUIET)
+    parts["queue"].select(guarded(studio, "train", take_out), None, None, **QUIET)
+    changes = [*(component.change for component in form.values()), parts["checked"].change]
     explain = guarded(studio, "look", show_plan)
-    gr.on(numbers, explain, slug, planned, inputs_kwargs=form, trigger_mode="always_last", **QUIET)
-    restricted: list[tuple[gr.blocks.Block, Action]] = [(settings, "train"), (start, "train")]
-    return TrainTab(use, chosen, restricted, planned, form)
+    gr.on(changes, explain, slug, planned, inputs_kwargs=form, trigger_mode="always_last", **QUIET)
 
 
-def _preset() -> gr.Radio:
-    return gr.Radio(
-        [(t(f"train_tab.preset_{name}"), name) for name in TRAIN_PRESETS],
-        value="balanced",
-        label=t("train_tab.preset"),
-        info=t("train_tab.preset_info"),
-        elem_id="train-preset",
-    )
-
-
-def _form() -> Form:
-    with gr.Row():
-        form = fields("train", *PLAIN[:3])
-    with gr.Row():
-        form |= fields("train", *PLAIN[3:])
-    with gr.Accordion(t("ui.advanced"), open=False, elem_id="train-advanced"):
-        for start in range(0, len(ADVANCED), 3):
-            with gr.Row():
-                form |= fields("train", *ADVANCED[start : start + 3])
-    return form
-
-
-def fill(visit: Visit, preset: str) -> list[Any]:
-    """The form as a preset has it."""
-    config = TrainConfig(**TRAIN_PRESETS.get(preset, {}))
-    return form_values(config, list(FORM))
-
-
-def resolved(visit: Visit, project: Project, values: dict[str, Any]) -> TrainConfig:
-    """The settings with every number filled in, as the training will use them."""
-    from ksh_studio.training.plan import settled
-
-    base = base_of(visit, project)
-    return settled(config_from("train", values | {"base_model": base}), project, visit.studio.device().kind)
-
-
-def show_plan(visit: Visit, slug: str, **values: Any) -> list[Any]:
-    """One line with the numbers that matter, or what is wrong with a setting; and those numbers in the empty fields."""
-    kept = [gr.skip() for _ in OPEN]
-    if not slug:
-        return [gr.skip(), *kept]
-    project = visit.project(slug)
-    count = drawings_of(project)
-    if not count.total:
-        return [note(translate("train_tab.no_drawings", visit.language)), *kept]
-    if not count.captioned:
-        return [note(translate("train_tab.no_captions", visit.language)), *kept]
-    try:
-        config = resolved(visit, project, values)
-    except StudioError as error:
-        return [note(error.text(visit.language), "bad"), *kept]
-    numbers = {
-        "drawings": count.captioned,
-        "steps": config.max_train_steps,
-        "batch": config.train_batch_size,
-        "size": config.resolution,
-        "rank": config.rank,
-        "rate": f"{config.learning_rate:.2g}",
-        "previews": config.validation_steps,
-        "base": base_entry(config.base_model).label,
-    }
-    return [note(translate("train_tab.plan", visit.language, **numbers)), *chosen_numbers(config, OPEN)]
-
-
-def train(visit: Visit, slug: str, chosen: str, **values: Any) -> str:
-    """Start training with the form's settings; returns the job's id."""
-    project = visit.project(slug)
-    count = drawings_of(project)
-    if not count.captioned:
-        raise StudioError("train_tab.no_captions" if count.total else "train_tab.no_drawings")
-    base = base_of(visit, project)
-    known_models_only(visit, base)
-    config = resolved(visit, project, values)
-    visit.studio.worker.end()
-    return jobs.start(project, "train", config).id
+def _watch(studio: Studio, parts: Parts, wires: tuple[gr.Textbox, gr.Textbox, gr.Textbox, gr.Button]) -> None:
+    """What the buttons of a job do."""
+    slug, chosen, asked, now = wires
+    of_job = [slug, chosen]
+    parts["stop"].click(guarded(studio, "train", halt), of_job, None, **QUIET)
+    parts["pause"].click(guarded(studio, "train", rest), of_job, None, **QUIET)
+    parts["kill"].click(guarded(studio, "train", end_now), of_job, None, **QUIET)
+    parts["resume"].click(guarded(studio, "train", go_on), of_job, None, **QUIET)
+    parts["show"].click(guarded(studio, "open_folder", show_folder), of_job, None, **QUIET)
+    parts["past"].input(guarded(studio, "look", choose), [slug, parts["past"]], chosen, **QUIET)
+    gr.on([now.click, asked.submit], guarded(studio, "train", preview_now), [*of_job, asked], None, **QUIET)

@@ -1,27 +1,67 @@
-"""What happens to a training job on the page: watched, stopped, resumed, chosen; its LoRA used."""
+"""What the page shows of a training job, looked at again every second; only what has changed is sent."""
 
+import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from ksh_studio import jobs
-from ksh_studio.disk import open_folder
-from ksh_studio.jobs import Job
+from ksh_studio import job_queue, jobs
+from ksh_studio.disk import is_locked
+from ksh_studio.job_folder import Job, JobFile
+from ksh_studio.jobs import JobStatus
 from ksh_studio.locales import Language, StudioError, translate
 from ksh_studio.ui.access import Visit
-from ksh_studio.ui.markup import note
-from ksh_studio.ui.train_view import headline, loss_chart, results, timeline
+from ksh_studio.ui.markup import bar, note
+from ksh_studio.ui.story import Story
+from ksh_studio.ui.train_chart import loss_chart
+from ksh_studio.ui.train_choice import card, files, recommended
+from ksh_studio.ui.train_previews import sheet, step_name
+from ksh_studio.ui.train_queue import queue_list
+from ksh_studio.ui.train_view import headline
 from ksh_studio.workspace import Project
 
-SHOWN = 11
-"""Parts of the tab that `poll` fills, besides what was seen last."""
+PARTS = ("status", "chart", "choice", "previews", "files", "queue", "checking", "checked", "settings", "start", "later",
+         "check", "stop", "pause", "resume", "kill", "ask", "use", "show", "more", "picked",
+         "past")  # fmt: skip
+"""Parts of the tab that `poll` fills."""
 LISTED = 20
+RESUMABLE = ("stopped", "paused", "ended unexpectedly")
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at the project's jobs."""
+
+    found: list[Job]
+    """Training jobs, newest first."""
+    job: Job | None
+    """The one that is shown."""
+    status: JobStatus | None
+    waiting: list[Job]
+    busy: bool
+    """Whether any job of the workspace works."""
+    check: Job | None
+    """The newest check, where nothing was begun after it."""
+    checking: JobStatus | None
 
 
 def job_shown(project: Project, chosen: str) -> Job | None:
-    """The training job that the page shows: the one chosen, else the newest; None when there is none."""
-    found = jobs.jobs_of(project, "train")
-    return next((job for job in found if job.id == chosen), found[0] if found else None)
+    """The training job that the page shows: the one chosen, else the one that works, else the newest that began."""
+    return _shown(jobs.jobs_of(project, "train"), chosen)
+
+
+def _shown(found: list[Job], chosen: str) -> Job | None:
+    for wanted in (
+        lambda job: job.id == chosen,
+        lambda job: is_locked(job.lock),
+        lambda job: not job.queue_mark.exists(),
+        lambda job: True,
+    ):
+        first = next(filter(wanted, found), None)
+        if first is not None:
+            return first
+    return None
 
 
 def wanted_job(visit: Visit, slug: str, chosen: str) -> Job:
@@ -32,96 +72,128 @@ def wanted_job(visit: Visit, slug: str, chosen: str) -> Job:
     return job
 
 
-def halt(visit: Visit, slug: str, chosen: str) -> None:
-    """Ask the job to finish its step, save and end."""
-    jobs.stop(wanted_job(visit, slug, chosen))
-
-
-def end_now(visit: Visit, slug: str, chosen: str) -> None:
-    """End a job that does not answer."""
-    jobs.kill(wanted_job(visit, slug, chosen))
-
-
-def go_on(visit: Visit, slug: str, chosen: str) -> str:
-    """Resume a job that was stopped or ended unexpectedly."""
-    job = wanted_job(visit, slug, chosen)
-    visit.studio.worker.end()
-    jobs.begin(job)
-    return job.id
-
-
-def choose(visit: Visit, slug: str, job: str) -> str:
-    """Show an earlier job."""
-    return wanted_job(visit, slug, job).id
-
-
-def show_folder(visit: Visit, slug: str, chosen: str) -> None:
-    """Open the job's LoRA folder on the machine the studio runs on."""
-    job = wanted_job(visit, slug, chosen)
-    open_folder(job.loras if job.loras.is_dir() else job.folder)
-
-
-def poll(visit: Visit, slug: str, chosen: str, seen: str) -> list[Any]:
-    """Everything the tab shows of the job; nothing is sent when nothing is new."""
+def poll(visit: Visit, slug: str, chosen: str, seen: dict[str, str] | None) -> list[Any]:
+    """Everything the tab shows, in the order of `PARTS`, after what was seen; what is as it was is not sent again."""
     if not slug:
-        return [gr.skip()] * (SHOWN + 1)
-    project = visit.project(slug)
-    job = job_shown(project, chosen)
-    past = jobs.jobs_of(project, "train")
-    if job is None:
-        now = f"{slug} {visit.language}"
-        return [gr.skip()] * (SHOWN + 1) if seen == now else [now, *_nothing(visit)]
-    story, status = visit.studio.stories.of(job), jobs.status(job)
-    signature = (slug, job.id, visit.language, status.state, len(past), len(story.steps), len(story.previews),
-                 len(story.loras), len(story.warnings), str(story.progress), str(story.final))  # fmt: skip
-    now = "|".join(map(str, signature))
-    if now == seen:
-        return [gr.skip()] * (SHOWN + 1)
-    return [now, *_shown(visit, project, job, past)]
+        return [gr.skip()] * (len(PARTS) + 1)
+    project, seen = visit.project(slug), seen or {}
+    look = look_at(visit, project, chosen)
+    now = _signature(visit, slug, look)
+    if now == seen.get("all"):
+        return [gr.skip()] * (len(PARTS) + 1)
+    parts = _nothing(visit) if look.job is None else _of_job(visit, project, look.job, look.status)
+    parts |= _around(visit, look)
+    prints = {name: hashlib.sha256(repr(parts[name]).encode()).hexdigest() for name in PARTS}
+    new = [gr.skip() if seen.get(name) == prints[name] else parts[name] for name in PARTS]
+    return [prints | {"all": now}, *new]
 
 
-def _nothing(visit: Visit) -> list[Any]:
-    hidden = gr.update(visible=False)
-    start = gr.update(visible=visit.may("train"), interactive=True)
+def look_at(visit: Visit, project: Project, chosen: str) -> Look:
+    """The state of the project's jobs right now."""
+    every = jobs.jobs_of(project)
+    stages: dict[str, JobFile] = {job.id: job.file for job in every}
+    found = [job for job in every if stages[job.id].stage == "train"]
+    job = _shown(found, chosen)
+    check = next((one for one in every if stages[one.id].stage == "check"), None)
+    begun = next((one for one in found if not one.queue_mark.exists()), None)
+    if check is not None and begun is not None and stages[begun.id].created > stages[check.id].created:
+        check = None
+    return Look(
+        found, job, None if job is None else jobs.status(job), job_queue.queued(visit.workspace),
+        jobs.running_job(project.workspace) is not None, check, None if check is None else jobs.status(check),
+    )  # fmt: skip
+
+
+def _signature(visit: Visit, slug: str, look: Look) -> str:
+    """Changes when anything that is shown may have changed."""
+    told: list[Any] = [slug, visit.language, look.busy, [job.id for job in look.found[:LISTED]]]
+    told += [[job.id for job in look.waiting]]
+    for job, status in ((look.job, look.status), (look.check, look.checking)):
+        if job is not None and status is not None:
+            story = visit.studio.stories.of(job)
+            told += [job.id, status.state, len(story.steps), len(story.judged()), len(story.warnings)]
+            told += [str(story.progress), str(story.final), story.planned is None]
+    return "|".join(map(str, told))
+
+
+def _nothing(visit: Visit) -> dict[str, Any]:
+    """The parts of a project in which nothing has been trained."""
+    hidden = dict.fromkeys(
+        ("stop", "pause", "resume", "kill", "ask", "use", "show", "more", "picked", "past"), gr.update(visible=False)
+    )
     key = "train_tab.empty" if visit.may("train") else "train_tab.not_here"
-    text = note(translate(key, visit.language))
-    return [text, "", "", "", start, hidden, hidden, hidden, hidden, hidden, hidden]
+    empty = dict.fromkeys(("chart", "choice", "previews", "files"), "") | {"picked": gr.skip()}
+    return hidden | empty | {"status": note(translate(key, visit.language))}
 
 
-def _shown(visit: Visit, project: Project, job: Job, past: list[Job]) -> list[Any]:
-    story, status, language = visit.studio.stories.of(job), jobs.status(job), visit.language
+def _of_job(visit: Visit, project: Project, job: Job, status: JobStatus | None) -> dict[str, Any]:
+    """The parts that show one job."""
+    status = status or jobs.status(job)
+    story, language, trigger = visit.studio.stories.of(job), visit.language, job.file.trigger.text
+    found = recommended(story)
+    chosen = found.step if found is not None else None
+    saved = sorted({lora.step for lora in story.loras})
+    return {
+        "status": headline(status, story, language, log=visit.may("read_log")),
+        "chart": loss_chart(story, language, chosen),
+        "choice": card(project, story, trigger, language),
+        "previews": sheet(project, story.previews, trigger, language, chosen),
+        "files": files(project, story, language, visit.may("download_lora")),
+        "use": gr.update(visible=bool(story.loras)),
+        "show": gr.update(visible=visit.may("open_folder") and visit.studio.mode == "local"),
+        "more": gr.update(visible=visit.may("train") and bool(story.loras)),
+        "picked": gr.update(choices=[(step_name(step, language), step) for step in saved], value=[]),
+    } | _buttons(visit, job, status, story)
+
+
+def _buttons(visit: Visit, job: Job, status: JobStatus, story: Story) -> dict[str, Any]:
     mine, alive = visit.may("train"), status.alive
-    can_resume = status.state in ("stopped", "failed", "ended unexpectedly") and job.checkpoints.is_dir()
-    return [
-        headline(status, story, language, log=visit.may("read_log")),
-        loss_chart(story, language),
-        timeline(project, story.previews, language),
-        results(project, story, language, visit.may("download_lora")),
-        gr.update(visible=mine and not alive),
-        gr.update(visible=mine and alive),
-        gr.update(visible=mine and can_resume),
-        gr.update(visible=mine and status.state == "not answering"),
-        gr.update(visible=bool(story.loras)),
-        gr.update(visible=visit.may("open_folder") and visit.studio.mode == "local"),
-        gr.update(
-            visible=len(past) > 1,
-            choices=[(_title(other, language), other.id) for other in past[:LISTED]],
-            value=job.id,
+    resumable = status.state in RESUMABLE or (status.state == "failed" and job.checkpoints.is_dir())
+    return {
+        "stop": gr.update(visible=mine and (alive or status.state == "paused")),
+        "pause": gr.update(visible=mine and alive and status.state != "not answering"),
+        "resume": gr.update(visible=mine and resumable),
+        "kill": gr.update(visible=mine and status.state == "not answering"),
+        "ask": gr.update(visible=mine and status.state == "running" and bool(story.steps)),
+    }
+
+
+def _around(visit: Visit, look: Look) -> dict[str, Any]:
+    """The parts that belong to no one job: what may be begun, the queue, the check, earlier trainings."""
+    mine, language = visit.may("train"), visit.language
+    checked = "" if look.check is None or look.checking is None or look.checking.alive else look.check.id
+    return {
+        "queue": queue_list(look.waiting, language, mine),
+        "checking": _checking(visit, look),
+        "checked": checked,
+        "settings": gr.update(visible=mine, open=look.job is None),
+        "start": gr.update(visible=mine and not look.busy),
+        "later": gr.update(visible=mine and look.busy),
+        "check": gr.update(visible=mine and not look.busy),
+        "past": gr.update(
+            visible=len(look.found) > 1,
+            choices=[(_title(job, language), job.id) for job in look.found[:LISTED]],
+            value=look.job.id if look.job is not None else None,
         ),
-    ]
+    }
+
+
+def _checking(visit: Visit, look: Look) -> str:
+    """The check while it works, and what it failed of; what it found stands in the card."""
+    if look.check is None or look.checking is None:
+        return ""
+    story, language = visit.studio.stories.of(look.check), visit.language
+    if look.checking.alive:
+        progress = story.progress
+        if progress is None:
+            return bar(0, 0, translate("ui.starting", language))
+        return bar(progress.done, progress.total, translate(f"ui.phase_{progress.phase}", language))
+    if look.checking.state == "ended unexpectedly":
+        return note(translate("train_tab.check_ended", language), "bad")
+    failed = story.final is not None and look.checking.state == "failed"
+    return note(story.final.text(language), "bad") if failed else ""
 
 
 def _title(job: Job, language: Language) -> str:
     state = translate(f"ui.state_{jobs.status(job).state.replace(' ', '_')}", language)
     return f"{job.id} · {state}"
-
-
-def newest_lora(visit: Visit, slug: str, chosen: str) -> str:
-    """Path inside the workspace of the last LoRA of the job shown. Raises StudioError when it has none."""
-    project = visit.project(slug)
-    job = wanted_job(visit, slug, chosen)
-    saved = visit.studio.stories.of(job).loras
-    if not saved:
-        raise StudioError("train_tab.no_lora")
-    last = max(saved, key=lambda lora: lora.step)
-    return (project.root / last.path).relative_to(project.workspace.root).as_posix()

@@ -10,7 +10,7 @@ from ksh_studio.worker import Worker
 
 FORBIDDEN_FROM_AFAR = {
     "train", "download_lora", "delete_project", "backup", "restore", "settings", "server_path", "model_id",
-    "open_folder", "read_log",
+    "open_folder", "read_log", "publish",
 }  # fmt: skip
 SECRET = "a" * 43
 

@@ -5,7 +5,6 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from ksh_studio import jobs
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.generation.gallery import pictures_of
 from ksh_studio.generation.recipe import read_recipe
@@ -34,35 +33,6 @@ def test_caption_and_edit_and_a_reload_keeps_it(workspace):
         captions = {drawing.source for drawing in catalogue.drawings()}
         assert captions == {"person", "captioner"}
         assert all("drawn by KSH" not in drawing.caption for drawing in catalogue.drawings())
-
-
-def test_train_and_a_reload_in_mid_run_shows_it_still_live(workspace):
-    project = demo_of(workspace, 5, captions="a person")
-    with open_studio(workspace) as address, chromium() as browser:
-        page = visit(browser, f"{address}?tab=train")
-        page.locator("#train-settings > button").click()
-        page.locator("#train-max-train-steps").get_by_role("textbox").fill("40")
-        page.locator("#train-advanced > button").click()
-        page.locator("#train-validation-steps").get_by_role("textbox").fill("40")
-        expect(page.locator("#train-plan")).to_contain_text("40 steps")
-        page.locator("#train-start").click()
-        step = re.compile(r"Step \d+ of 40")
-        expect(page.locator("#train-status")).to_contain_text(step, timeout=WORK)
-        before = int(re.search(r"Step (\d+)", page.locator("#train-status").inner_text()).group(1))
-        page.reload()
-        page.get_by_role("tab", name="Train").click()
-        page.wait_for_function(
-            "(before) => { const said = /Step (\\d+) of/.exec(document.querySelector('#train-status').innerText);"
-            " return said ? Number(said[1]) > before : document.querySelector('#train-use'); }",
-            arg=before,
-        )
-        expect(page.locator("#train-status .ksh-good")).to_be_visible(timeout=WORK)
-        expect(page.locator("#train-result")).to_contain_text(".safetensors", timeout=WORK)
-        expect(page.locator("#train-chart polyline").first).to_be_attached()
-        assert page.locator("#train-previews img").count() >= 2
-        page.locator("#train-use").click()
-        expect(page.locator("#generate-prompt textarea")).to_have_value("a person drawn by KSH drawing style")
-    assert jobs.status(jobs.jobs_of(project, "train")[0]).state == "finished"
 
 
 def test_generate_and_find_the_picture_after_a_reload(workspace):

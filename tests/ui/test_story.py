@@ -1,23 +1,22 @@
-import time
-
 from ksh_studio import jobs
 from ksh_studio.config import TrainConfig
 from ksh_studio.events import (
-    Checkpoint,
-    Finished,
     LoraSaved,
+    Paused,
     Preview,
     Progress,
     Resumed,
+    Scored,
     Started,
     Step,
     Stopped,
+    Validated,
     Warned,
     to_line,
 )
 from ksh_studio.jobs import JobStatus
-from ksh_studio.ui.story import SHOWN_POINTS, Stories
-from ksh_studio.ui.train_view import duration, headline, loss_chart, results, timeline
+from ksh_studio.ui.story import Stories
+from ksh_studio.ui.train_view import duration, headline, roughly, size
 
 
 def step(number, total=100, pace=0.5):
@@ -50,9 +49,18 @@ def test_a_story_follows_the_file_as_it_grows_for_all_viewers(project):
 def test_what_an_earlier_life_said_of_later_steps_is_void(project):
     lora = LoraSaved(step=4, path="jobs/x/loras/a.safetensors")
     job = job_with(
-        project, *(step(n) for n in range(1, 6)), lora, Stopped(key="train.stopped"), Resumed(step=3), step(4)
+        project,
+        *(step(n) for n in range(1, 6)),
+        lora,
+        Validated(step=2, loss=0.1),
+        Validated(step=5, loss=0.1),
+        Scored(step=5, score=0.5),
+        Stopped(key="train.stopped"),
+        Resumed(step=3),
+        step(4),
     )
     story = Stories().of(job)
+    assert [(event.kind, event.step) for event in story.judged()] == [("validated", 2)]
     assert [event.step for event in story.steps] == [1, 2, 3, 4]
     assert story.loras == [] and story.final is None
 
@@ -63,23 +71,11 @@ def test_the_rest_of_the_time_is_the_pace_of_the_latest_steps(project):
     assert duration(25.0, "en") == "25 s" and duration(3725, "ko") == "1시간 2분"
 
 
-def test_ten_thousand_steps_are_at_most_five_hundred_points_and_a_tick_is_fast(project):
-    job = job_with(project, *(step(n, 10_000) for n in range(1, 10_001)))
-    stories = Stories()
-    stories.of(job)
-    began = time.perf_counter()
-    story = stories.of(job)
-    chart = loss_chart(story, "en")
-    assert time.perf_counter() - began < 0.5
-    assert len(story.points()) <= SHOWN_POINTS
-    assert chart.count(",") <= 2 * SHOWN_POINTS + 10
-
-
 def test_the_headline_says_step_loss_and_time_and_warnings(project):
     warned = Warned(key="lora.missing", values={"name": "<script>alert(1)</script>"})
     story = Stories().of(job_with(project, warned, step(1), step(2)))
     said = headline(JobStatus("running", None), story, "en")
-    assert "Step 2 of 100 · loss 1.0000" in said and "49 s left" in said
+    assert "Step 2 of 100 · loss 1.0000 · 2.0 steps/s · 49 s left" in said
     assert "<script>" not in said and "&lt;script&gt;" in said
 
 
@@ -96,20 +92,21 @@ def test_loading_shows_what_is_loaded_until_the_first_step(project):
     assert "50.0%" in headline(JobStatus("running", None), Stories().of(job), "en")
 
 
-def test_previews_stand_in_a_row_a_prompt_from_before_training_on(project):
-    named = [(step, f"<i>{prompt}</i>") for step in (0, 50) for prompt in "ab"]
-    previews = [Preview(step=step, prompt=prompt, seed=1, path=f"jobs/j/{step}.png") for step, prompt in named]
-    shown = timeline(project, previews, "en")
-    assert shown.count('class="ksh-timeline"') == 2 and shown.count("<img") == 4
-    assert "before training" in shown and "step 50" in shown and "<i>" not in shown
+def test_memory_and_slow_steps_are_said_in_their_own_units(project):
+    slow = [step(n, pace=8.25).model_copy(update={"memory_mb": 5321.0}) for n in (1, 2)]
+    said = headline(JobStatus("running", None), Stories().of(job_with(project, *slow)), "en")
+    assert "8.2 s a step" in said and "5.3 GB of memory" in said
+    assert (size(812.4), roughly(25, "en"), roughly(200, "en")) == ("812 MB", "about 25 s", "about 3 min")
 
 
-def test_results_link_the_newest_file_to_who_may_download(project):
-    saved = [LoraSaved(step=step, path=f"jobs/j/loras/demo-{step}.safetensors") for step in (10, 20)]
-    finished = Finished(key="train.finished", figures={"seconds": 90.0})
-    job = job_with(project, *saved, Checkpoint(step=20, path="c"), finished)
-    story = Stories().of(job)
-    shown = results(project, story, "en", may_download=True)
-    assert shown.index("demo-20") < shown.index("demo-10") and shown.count("download>") == 2
-    assert "1 min 30 s" in shown
-    assert "download>" not in results(project, story, "en", may_download=False)
+def test_a_paused_job_says_that_the_device_is_free_and_a_queued_one_that_it_waits(project):
+    paused = Paused(key="train.stopped", values={"step": "1", "total": "100"})
+    story = Stories().of(job_with(project, step(1), paused))
+    assert "Generate works" in headline(JobStatus("paused", paused), story, "en")
+    assert "waits for its turn" in headline(JobStatus("queued", None), Stories().of(job_with(project)), "en")
+
+
+def test_work_in_mid_run_leaves_the_bar_where_the_training_is(project):
+    job = job_with(project, step(25), Progress(phase="validate", done=0, total=4))
+    said = headline(JobStatus("running", None), Stories().of(job), "en")
+    assert "25.0%" in said and "Step 25 of 100 · Measuring" in said

@@ -1,0 +1,52 @@
+"""What else can be done with the LoRA files of a training: train on from one, merge several, push one to the Hub."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from ksh_studio.ui.access import Studio, Visit
+from ksh_studio.ui.form import Form
+from ksh_studio.ui.guard import guarded
+from ksh_studio.ui.languages import t
+from ksh_studio.ui.train_control import lora_of
+from ksh_studio.ui.train_watch import wanted_job
+
+QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+TAKEN_OVER = ("rank", "lora_alpha", "target_modules")
+"""Left open in a training that goes on from a LoRA: they come from its file."""
+
+
+@dataclass(frozen=True)
+class More:
+    """The accordion and what it asks for."""
+
+    picked: gr.CheckboxGroup
+    """Steps whose LoRA files are meant; none: the recommended one."""
+    onward: gr.Button
+
+
+def build_more() -> More:
+    """The components, inside a closed accordion."""
+    picked = gr.CheckboxGroup([], label=t("train_tab.picked"), info=t("train_tab.picked_info"), elem_id="train-picked")
+    with gr.Row(elem_classes="ksh-actions"):
+        onward = gr.Button(t("train_tab.onward"), elem_id="train-onward")
+    return More(picked, onward)
+
+
+def wire_more(studio: Studio, more: More, of_job: list[gr.components.Component], form: Form, settings: Any) -> None:
+    """What its buttons do. settings: the accordion of a new training, which is opened."""
+    filled = [form["init_lora"], form["adapter"], *(form[name] for name in TAKEN_OVER), settings]
+    onward = guarded(studio, "train", train_on)
+    more.onward.click(onward, [*of_job, more.picked], filled, **QUIET)
+
+
+def train_on(visit: Visit, slug: str, chosen: str, picked: list[int] | None) -> list[Any]:
+    """The settings of a new training begin with the LoRA of the first step picked."""
+    path = lora_of(visit, slug, chosen, _steps(picked)[0] if picked else None)
+    adapter = wanted_job(visit, slug, chosen).file.settings.get("adapter", "lora")
+    return [path, adapter, "", "", "auto", gr.update(open=True)]
+
+
+def _steps(picked: Any) -> list[int]:
+    return sorted(int(step) for step in picked or [] if str(step).isdecimal())

@@ -1,0 +1,199 @@
+"""Handlers of the Train tab, called as the guard calls them, on jobs whose events were written by hand."""
+
+import gradio as gr
+import pytest
+
+from ksh_studio import job_queue, jobs
+from ksh_studio.catalogue import Catalogue, NewDrawing
+from ksh_studio.config import TrainConfig
+from ksh_studio.disk import locked
+from ksh_studio.events import Finished, LoraSaved, Paused, Planned, Stopped, Validated
+from ksh_studio.locales import StudioError
+from ksh_studio.presets import TRAIN_PRESETS
+from ksh_studio.ui.access import Visit
+from ksh_studio.ui.train_control import lora_of, preview_now, rest
+from ksh_studio.ui.train_form import ADVANCED, FORM, GROUPS, TOUCHED, fill
+from ksh_studio.ui.train_more import train_on
+from ksh_studio.ui.train_plan import measured, ready, show_plan, show_presets
+from ksh_studio.ui.train_queue import line_up, take_out
+from ksh_studio.ui.train_watch import PARTS, poll
+from tests.ui.test_story import append, job_with, step
+
+
+@pytest.fixture
+def owner(studio) -> Visit:
+    return Visit(studio, "owner", "en", studio.workspace, "owner")
+
+
+@pytest.fixture
+def drawn(project):
+    """A pocket project with three captioned drawings in its catalogue."""
+    project.change(base_model="pocket")
+    with Catalogue(project) as catalogue:
+        for number in range(3):
+            values = {"original_name": "a.png", "source_path": "x", "width": 128, "height": 128}
+            name = f"{number:016x}"
+            catalogue.add(NewDrawing(id=name, file_sha256=name, pixel_sha256=name, **values))
+            catalogue.save_caption(name, "a cat")
+    return project
+
+
+def shown(visit, project, chosen="", seen=None):
+    """What a poll sends, by part; what is not sent again is left out."""
+    now, *parts = poll(visit, project.slug, chosen, seen)
+    sent = {name: part for name, part in zip(PARTS, parts, strict=True) if not is_skip(part)}
+    return now, sent
+
+
+def is_skip(part):
+    return isinstance(part, dict) and part.get("__type__") == "update" and set(part) == {"__type__"}
+
+
+def visible(sent):
+    return {name for name, part in sent.items() if isinstance(part, dict) and part.get("visible")}
+
+
+def ended_as(project, *events):
+    job = job_with(project, *events)
+    (job.folder / "process.json").write_text("{}")
+    return job
+
+
+def test_every_setting_has_one_place_and_one_group():
+    assert len(FORM) == len(set(FORM)) and len(ADVANCED) == sum(len(names) for names in GROUPS.values())
+
+
+def test_a_preset_sets_back_what_another_has_set_and_leaves_the_rest_alone(owner):
+    original = dict(zip(TOUCHED, fill(owner, "original"), strict=True))
+    quick = dict(zip(TOUCHED, fill(owner, "quick"), strict=True))
+    assert (original["num_train_epochs"], quick["num_train_epochs"]) == ("20", "")
+    assert (quick["effort"], original["effort"], quick["max_train_steps"]) == ("quick", "balanced", "")
+    assert not {"name", "validation_prompts", "init_lora", "num_processes"} & set(TOUCHED)
+    assert all(set(preset) <= set(TOUCHED) for preset in TRAIN_PRESETS.values())
+
+
+def test_the_plan_is_a_card_and_its_numbers_stand_in_the_empty_fields(owner, drawn):
+    card, *numbers = show_plan(owner, drawn.slug, max_train_steps="40")
+    assert "40 steps of" in card and "Pocket" in card and "Check first measures it" in card
+    assert any(number.placeholder == "40" for number in numbers)
+    assert "at least 1" in show_plan(owner, drawn.slug, rank="0")[0]
+
+
+def test_without_drawings_the_plan_says_where_to_begin(owner, project):
+    assert "Caption tab" in show_plan(owner, project.slug)[0]
+    assert "Quick – a first look" in str(show_presets(owner, project.slug).choices)
+
+
+def test_presets_show_their_steps_for_these_drawings(owner, drawn):
+    labels = [label for label, _ in show_presets(owner, drawn.slug).choices]
+    assert [name for _, name in show_presets(owner, drawn.slug).choices] == list(TRAIN_PRESETS)
+    assert all("steps" in label for label in labels) and len(set(labels)) == len(labels)
+
+
+def planned(**values):
+    given = {"drawings": 3, "held_out": 0, "buckets": ((128, 128, 3),), "steps": 40, "epochs": 13.0, "split": 1}
+    given |= {"train_batch_size": 1, "gradient_checkpointing": False, "seconds": 12.0, "memory_mb": 700.0}
+    return Planned(**(given | {"memory_total_mb": 8000.0, "disk_mb": 9.0, "disk_free_mb": 1e4} | values))
+
+
+def test_a_check_of_the_same_settings_is_shown_as_measured_and_of_others_is_not(owner, drawn):
+    values = {"max_train_steps": "40", "train_batch_size": "1"}
+    _, config = ready(owner, drawn.slug, values)
+    append(jobs.create(drawn, "check", config), planned(split=2))
+    card = show_plan(owner, drawn.slug, **values)[0]
+    assert "measured on this machine" in card and "700 MB of 8.0 GB" in card and "in 2 parts" in card
+    assert "measured on this machine" not in show_plan(owner, drawn.slug, **values | {"rank": "2"})[0]
+    assert measured(owner, drawn, config.model_copy(update={"name": "other", "seed": 1})) is not None
+
+
+def test_nothing_trained_shows_the_settings_open_and_no_buttons_of_a_job(owner, drawn):
+    _, sent = shown(owner, drawn)
+    assert visible(sent) == {"settings", "start", "check"} and sent["settings"]["open"]
+    assert "Nothing has been trained" in sent["status"]
+
+
+def test_what_has_not_changed_is_not_sent_again(owner, drawn):
+    job = ended_as(drawn, step(1), step(2))
+    seen, first = shown(owner, drawn)
+    assert set(first) == set(PARTS)
+    assert all(is_skip(part) for part in poll(owner, drawn.slug, "", seen))
+    append(job, step(3))
+    _, later = shown(owner, drawn, seen=seen)
+    assert set(later) == {"chart"}  # a job that died: its status says nothing of steps
+
+
+@pytest.mark.parametrize(
+    ("last", "buttons"),
+    [
+        (Paused(key="train.stopped", values={"step": "2", "total": "9"}), {"resume", "stop"}),
+        (Stopped(key="train.stopped", values={"step": "2", "total": "9"}), {"resume"}),
+        (Finished(key="train.finished", values={"steps": "2", "name": "x"}), set()),
+    ],
+)
+def test_the_buttons_are_those_of_the_jobs_state(owner, drawn, last, buttons):
+    ended_as(drawn, step(1), step(2), last)
+    _, sent = shown(owner, drawn)
+    assert visible(sent) & {"stop", "pause", "resume", "kill", "ask"} == buttons
+
+
+def test_a_job_whose_process_died_is_said_so_with_its_log_and_resume(owner, drawn):
+    job = ended_as(drawn, step(1), step(2))
+    job.log.write_text("Killed <b>")
+    _, sent = shown(owner, drawn)
+    assert "ended unexpectedly" in sent["status"] and "Killed &lt;b&gt;" in sent["status"]
+    assert "resume" in visible(sent)
+    guest = Visit(owner.studio, "guest", "en", owner.workspace, "guest:a")
+    _, seen_by_guest = shown(guest, drawn)
+    assert "Killed" not in seen_by_guest["status"]
+    assert not visible(seen_by_guest) & {"settings", "start", "resume", "check", "show", "more"}
+
+
+def test_while_one_works_another_is_lined_up_listed_and_taken_out(owner, drawn):
+    job = job_with(drawn, step(1), step(2))
+    with locked(job.lock, "job.running"):
+        line_up(owner, drawn.slug, max_train_steps="40")
+        _, sent = shown(owner, drawn)
+        assert {"later", "pause", "stop", "ask"} <= visible(sent) and "start" not in visible(sent)
+        assert "40 steps" in sent["queue"] and "Step 2 of" in sent["status"]
+        [waiting] = job_queue.queued(drawn.workspace)
+        take_out(owner, event(f"{drawn.slug}/{waiting.id}"))
+        assert job_queue.queued(drawn.workspace) == []
+        with pytest.raises(StudioError, match="does not wait"):
+            take_out(owner, event(f"{drawn.slug}/{waiting.id}"))
+
+
+def event(value):
+    return gr.EventData(None, {"value": value})
+
+
+def test_pause_and_preview_now_are_words_for_the_job(owner, drawn, monkeypatch):
+    monkeypatch.setattr(gr, "Info", lambda *_, **__: None)
+    job = job_with(drawn, step(1))
+    rest(owner, drawn.slug, "")
+    preview_now(owner, drawn.slug, "", " a wizard ")
+    preview_now(owner, drawn.slug, "", "")
+    assert job.pause_requested()
+    assert [asked.prompt for asked in job.asked_previews()] == ["a wizard", "drawn by KSH drawing style"]
+
+
+def test_the_recommended_lora_is_used_and_any_other_by_its_step(owner, drawn):
+    job = jobs.create(drawn, "train", TrainConfig())
+    looks = [Validated(step=n, loss=loss) for n, loss in ((10, 0.3), (20, 0.1), (30, 0.4))]
+    saved = [LoraSaved(step=n, path=f"jobs/{job.id}/loras/x-{n:06d}.safetensors") for n in (10, 20, 30)]
+    append(job, *looks, *saved)
+    folder = f"projects/{drawn.slug}/jobs/{job.id}/loras"
+    assert lora_of(owner, drawn.slug, "") == f"{folder}/x-000020.safetensors"
+    assert lora_of(owner, drawn.slug, "", 30) == f"{folder}/x-000030.safetensors"
+    with pytest.raises(StudioError):
+        lora_of(owner, drawn.slug, "", 11)
+    _, sent = shown(owner, drawn)
+    assert "Step 20 is recommended" in sent["choice"] and sent["files"].count("data-pick") == 3
+    assert "use" in visible(sent)
+
+
+def test_a_new_training_begins_with_the_lora_picked_and_leaves_its_size_to_the_file(owner, drawn):
+    job = jobs.create(drawn, "train", TrainConfig(adapter="dora", rank=8))
+    append(job, *(LoraSaved(step=n, path=f"jobs/{job.id}/loras/x-{n}.safetensors") for n in (10, 20)))
+    path, adapter, rank, alpha, targets, settings = train_on(owner, drawn.slug, "", [20])
+    assert path.endswith("x-20.safetensors") and (adapter, rank, alpha, targets) == ("dora", "", "", "auto")
+    assert settings["open"]
