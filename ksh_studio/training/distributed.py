@@ -67,9 +67,13 @@ class Group:
             self.agree(0)
 
     def check(self, value: int) -> None:
-        """Raise StudioError in a process whose value is not the main one's."""
-        if self.agree(value) != value:
-            raise StudioError("distributed.not_alike", rank=self.rank)
+        """Raise StudioError, in every process, when they do not all have the same value."""
+        if self.count == 1:
+            return
+        ends = torch.tensor([value, -value], dtype=torch.int64)
+        torch.distributed.all_reduce(ends, torch.distributed.ReduceOp.MAX, group=self.talk)
+        if ends.sum() != 0:  # the largest is not the smallest
+            raise StudioError("distributed.not_alike")
 
 
 ALONE = Group()

@@ -18,9 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler
-from diffusers.optimization import get_scheduler
-from diffusers.training_utils import compute_snr
 from PIL import Image
 
 from ksh_studio.config import TrainConfig
@@ -39,7 +36,11 @@ class OriginalStep:
         self, base: Base, items: list[Item], config: TrainConfig, parameters: list[torch.nn.Parameter]
     ) -> None:
         """The learning rate is 0: other steps are timed on the same weights."""
-        self.base, self.items, self.config = base, items, config
+        from diffusers import DDPMScheduler  # when the base is loaded, which decides about xformers first
+        from diffusers.optimization import get_scheduler
+        from diffusers.training_utils import compute_snr
+
+        self.base, self.items, self.config, self.compute_snr = base, items, config, compute_snr
         self.scheduler = DDPMScheduler(
             beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type=base.prediction_type
         )
@@ -79,7 +80,7 @@ class OriginalStep:
         target = self.scheduler.get_velocity(latents, noise, timesteps) if target is None else target
         if self.config.snr_gamma is None:
             return torch.nn.functional.mse_loss(predicted.float(), target.float())
-        snr = compute_snr(self.scheduler, timesteps)
+        snr = self.compute_snr(self.scheduler, timesteps)
         weights = torch.stack([snr, self.config.snr_gamma * torch.ones_like(timesteps)], dim=1).min(dim=1)[0]
         weights = weights / (snr if self.scheduler.config.prediction_type == "epsilon" else snr + 1)
         each = torch.nn.functional.mse_loss(predicted.float(), target.float(), reduction="none")

@@ -34,7 +34,7 @@ from ksh_studio.demo import DRAWINGS
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.generation.encoding import encode_captions
 from ksh_studio.journal import Journal
-from ksh_studio.models.device import pick_device, pick_dtype
+from ksh_studio.models.device import pick_dtype
 from ksh_studio.models.loading import Base
 from ksh_studio.models.registry import base_entry
 from ksh_studio.training.pace import Pace

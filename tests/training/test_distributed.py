@@ -1,5 +1,9 @@
 """Several processes, started by Accelerate's launcher on the CPU, learn what one does with as many times the batch."""
 
+import os
+import socket
+import subprocess
+import sys
 import time
 
 import psutil
@@ -85,6 +89,38 @@ def test_more_processes_than_gpus_name_the_command_for_several_machines(lesson, 
     assert caught.value.key == "distributed.too_many" and caught.value.values["there"] == "2"
     command = caught.value.values["command"]
     assert "--num_machines 2 --machine_rank R --num_processes 4" in command and str(job.folder) in command
+
+
+TWO = """
+import torch
+from ksh_studio.locales import StudioError
+from ksh_studio.training.distributed import join
+
+group = join(2, torch.device("cpu"))
+rank = group.rank
+first, second = torch.full((2, 2), float(rank)), torch.tensor(10.0 * rank)
+group.average([first, second])
+assert first.tolist() == [[0.5, 0.5], [0.5, 0.5]] and second.item() == 5.0
+assert group.agree(7 + rank) == 7 and group.is_main == (rank == 0)
+group.check(2**48 - 1)
+with group.main_first():
+    pass
+try:
+    group.check(rank)
+    print("alike")
+except StudioError as error:
+    print(error.key)
+"""
+
+
+def test_processes_average_agree_and_see_that_they_are_alike():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    ranks = [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+    both = [subprocess.Popen([sys.executable, "-c", TWO], env=env, stdout=subprocess.PIPE, text=True) for env in ranks]
+    assert [one.communicate(timeout=SECONDS)[0].strip() for one in both] == ["distributed.not_alike"] * 2
 
 
 def test_one_process_agrees_with_itself():

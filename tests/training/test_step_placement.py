@@ -118,6 +118,17 @@ def test_a_whole_step_asks_nothing_of_the_device_and_leaves_it_never(device, tex
     assert told.device == device and told.shape == (2,) and step.session.step == 3
 
 
+@pytest.mark.gpu
+def test_a_step_on_a_gpu_never_waits(stepper):
+    step = stepper(torch.device("cuda"))
+    step()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 @pytest.mark.parametrize("left_behind", ["alphas", "weights"])
 def test_a_tensor_left_on_the_cpu_is_found(left_behind, stepper):
     step = stepper(META)
