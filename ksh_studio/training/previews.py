@@ -1,7 +1,7 @@
 """Pictures along the way, drawn by the very function that the Generate tab calls, at the same seeds every time."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from ksh_studio.events import Event, Preview, Warned
 from ksh_studio.generation.drawing import Interrupted, draw
 from ksh_studio.generation.recipe import Facts, to_png
 from ksh_studio.generation.resolve import resolve
-from ksh_studio.jobs import Job
+from ksh_studio.job_folder import Job
 from ksh_studio.locales import StudioError
 from ksh_studio.models.loading import Base
 from ksh_studio.training.dataset import Item
@@ -70,19 +70,21 @@ class Previews:
 
     def draw_asked(self, session: Session) -> Iterator[Event]:
         """Draw what somebody asked for just now; what a stop or pause cuts short is asked again for the next life."""
-        if end_requested(self.job):
-            return
-        for asked in self.job.asked_previews():
-            seed = self.seed if asked.seed is None else asked.seed
-            names = (self.job.previews / f"now-{session.step:06d}-{number}.png" for number in count(1))
-            path = next(path for path in names if not path.exists())
+        for asked in () if end_requested(self.job) else self.job.asked_previews():
             try:
-                made = self._drawn(session, path, asked.prompt, seed)
-                yield made.model_copy(update={"asked": True})
+                if end_requested(self.job):
+                    raise Interrupted
+                seed = self.seed if asked.seed is None else asked.seed
+                yield self._drawn(session, self._free_name(session.step), asked.prompt, seed)
             except Interrupted:
-                jobs.preview_now(self.job, asked.prompt, asked.seed)
+                with suppress(StudioError):  # so many have been asked for meanwhile that there is no place
+                    jobs.preview_now(self.job, asked.prompt, asked.seed)
             except StudioError as error:
                 yield _failed(session, error)
+
+    def _free_name(self, step: int) -> Path:
+        names = (self.job.previews / f"now-{step:06d}-{number}.png" for number in count(1))
+        return next(path for path in names if not path.exists())
 
     def newest(self) -> Path | None:
         """The newest picture of the first prompt."""
@@ -103,7 +105,8 @@ class Previews:
                 with session.showing_result(), awake(self.base), _tiled(self.base, thrifty):
                     data = self._picture(self.request(prompt, seed))
                 write_bytes(path, data)
-                return Preview(step=session.step, prompt=prompt, seed=seed, path=self.job.project.relative(path))
+                where, asked = self.job.project.relative(path), path.name.startswith("now")
+                return Preview(step=session.step, prompt=prompt, seed=seed, path=where, asked=asked)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -1,4 +1,6 @@
+from ksh_studio.training.checkpoint import load_newest
 from ksh_studio.training.holdout import frozen, held_out, held_out_count
+from tests.training.conftest import add_drawing
 
 
 def test_held_out_drawings_are_a_fixed_share():
@@ -15,3 +17,16 @@ def test_what_was_held_out_when_a_job_began_stays_so():
     assert now == before - {ids[7]} and len(before) == 4
     assert {more[n] for n in frozen(more, 0.2, 1)} != now  # chosen anew, they would be others
     assert frozen(more, 0.0, 1, before) == set()
+
+
+def test_drawings_held_out_at_the_start_stay_so_when_others_come(lesson):
+    made = lesson(max_train_steps=4, validation_share=0.4, validation_steps=2)
+    made.run(stop_after=2)
+    before = load_newest(made.job.checkpoints).state["held_out"]
+    for number in range(20, 26):
+        add_drawing(made.project, number, (96, 96))
+    made.run()
+    assert load_newest(made.job.checkpoints).state["held_out"] == before and len(before) == 2
+    first, second = (event for event in made.of("planned"))
+    assert (first.drawings, first.held_out, second.drawings, second.held_out) == (3, 2, 9, 2)
+    assert [event.step for event in made.of("validated")] == [0, 2, 4]

@@ -1,0 +1,126 @@
+"""What the artist asks of a running training: stop, pause, and a preview just now."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ksh_studio import job_process, jobs
+from ksh_studio.generation import drawing
+from ksh_studio.locales import StudioError
+from ksh_studio.training.checkpoint import load_newest
+from ksh_studio.training.trainer import train
+
+
+def last(said):
+    return said[-1].kind, getattr(said[-1], "key", "")
+
+
+def spoken(made, say):
+    """A life of the job in which `say(event)` may ask something of it; what was said."""
+    jobs.forget_requests(made.job)
+
+    def stage(job):
+        for event in train(job.file.config(), job.project, job):
+            yield event
+            say(event)
+
+    return list(job_process.run(made.job, stage))
+
+
+def test_a_paused_run_frees_the_device_and_goes_on_as_if_nothing_had_been(lesson):
+    made = lesson(max_train_steps=4)
+    said = spoken(made, lambda event: jobs.pause(made.job) if event.kind == "step" and event.step == 2 else None)
+    assert last(said) == ("paused", "train.paused") and said[-1].values == {"step": "2", "total": "4"}
+    assert [event.kind for event in said[-3:]] == ["checkpoint", "lora", "paused"]
+    assert jobs.status(made.job).state == "paused"
+    again = made.run()
+    assert [event.step for event in again if event.kind == "resumed"] == [2] and again[-1].kind == "finished"
+    straight = lesson(max_train_steps=4)
+    straight.run()
+    one, other = (load_newest(run.job.checkpoints).tensors for run in (straight, made))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert [event.loss for event in straight.of("step")] == [event.loss for event in made.of("step")]
+
+
+def test_a_pause_before_the_first_step_is_said(lesson):
+    made = lesson()
+    said = spoken(made, lambda event: jobs.pause(made.job) if event.kind == "started" else None)
+    assert last(said) == ("paused", "train.paused_early") and not made.job.checkpoints.exists()
+
+
+def test_previews_asked_for_are_drawn_before_the_next_step_and_disturb_nothing(lesson):
+    made, plain = lesson(max_train_steps=4, learning_rate=0.1), lesson(max_train_steps=4, learning_rate=0.1)
+
+    def say(event):
+        if event.kind == "step" and event.step == 2:
+            jobs.preview_now(made.job, "a boy", 7)
+            jobs.preview_now(made.job, "a girl")
+        if event.kind == "step" and event.step == 4:
+            jobs.preview_now(made.job, "a cat")
+
+    said = spoken(made, say)
+    asked = [event for event in said if event.kind == "preview" and event.asked]
+    assert [(event.step, event.prompt, event.seed) for event in asked] == [
+        (2, "a boy", 7), (2, "a girl", 42), (4, "a cat", 42)
+    ]  # fmt: skip
+    names = [event.path.rsplit("/", 1)[1] for event in asked]
+    assert names == ["now-000002-1.png", "now-000002-2.png", "now-000004-1.png"]
+    place = said.index(asked[1])
+    assert said[place + 1].kind == "step" and said[place + 1].step == 3
+    assert made.job.asked_previews() == []
+    plain.run()
+    one, other = (load_newest(run.job.checkpoints).tensors for run in (plain, made))
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+    def shown(event):
+        return np.asarray(Image.open(made.project.root / event.path), dtype=int)
+
+    usual = next(event for event in said if event.kind == "preview" and event.step == 4 and not event.asked)
+    assert np.abs(shown(asked[1]) - shown(usual)).max() > 2  # the weights of step 2 are not those of step 4
+    assert made.of("lora")[-1].path.endswith("ksh-000004.safetensors")
+    thumbnail = (made.job.loras / "ksh-000004.png").read_bytes()
+    assert thumbnail == (made.project.root / usual.path).read_bytes()  # never one that was asked for
+
+
+@pytest.mark.parametrize("word", [jobs.stop, jobs.pause])
+def test_a_request_that_comes_while_an_asked_preview_is_drawn_is_answered_at_once(word, lesson, monkeypatch):
+    made, steps = lesson(max_train_steps=4), []
+    original = drawing.denoise
+
+    def denoise(base, request, encoded, seeds):
+        for step in original(base, request, encoded, seeds):
+            if request.prompt == "a boy":
+                steps.append(step.done)
+                word(made.job)
+            yield step
+
+    monkeypatch.setattr(drawing, "denoise", denoise)
+
+    def say(event):
+        if event.kind == "step" and event.step == 2:
+            jobs.preview_now(made.job, "a boy", 7)
+            jobs.preview_now(made.job, "a dog")
+
+    said = spoken(made, say)
+    assert steps == [1] and said[-1].kind == {jobs.stop: "stopped", jobs.pause: "paused"}[word]
+    assert said[-1].values["step"] == "2" and not [event for event in said if getattr(event, "asked", False)]
+    monkeypatch.undo()
+    again = spoken(made, lambda event: None)
+    asked = [(event.step, event.prompt) for event in again if getattr(event, "asked", False)]
+    assert asked == [(2, "a boy"), (2, "a dog")] and again[-1].kind == "finished"
+
+
+def test_an_asked_preview_that_fails_is_a_warning(lesson, monkeypatch):
+    made = lesson(max_train_steps=2)
+    original = drawing.draw
+
+    def broken(base, request, *rest):
+        if request.prompt == "a boy":
+            raise StudioError("generate.not_finite", base="x")
+        return original(base, request, *rest)
+
+    monkeypatch.setattr("ksh_studio.training.previews.draw", broken)
+    said = spoken(made, lambda event: jobs.preview_now(made.job, "a boy") if event.kind == "planned" else None)
+    assert [event.key for event in said if event.kind == "warned"] == ["train.preview_failed"]
+    assert said[-1].kind == "finished"
