@@ -31,9 +31,9 @@ GROUND = {
 }
 WORDS = {"settings_table", "narration", "options"}  # what a terminal or the README shows of settings and events
 GROUND |= WORDS
-MIDDLE = {"models", "lora", "likeness"}
+MIDDLE = {"models", "lora", "likeness", "publishing"}
 STAGES = {"drawings", "training", "generation"}
-TOP = {"cli", "steering", "ui", "demo", "doctor"}
+TOP = {"cli", "lora_cli", "steering", "ui", "demo", "doctor"}
 HEAVY = {"torch", "diffusers", "transformers", "peft", "accelerate", "datasets", "xformers"}
 
 
