@@ -23,6 +23,8 @@ def value_for(component: Any) -> Any:
         return "demo"
     if isinstance(component, gr.Dropdown | gr.Radio):
         return component.choices[0][1] if component.choices else None
+    if isinstance(component, gr.CheckboxGroup):
+        return []
     if isinstance(component, gr.Checkbox):
         return True
     if isinstance(component, gr.Number | gr.Slider):
