@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from pathlib import Path
@@ -11,38 +10,14 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from ksh_studio import job_process, jobs, spawning
+from ksh_studio import holder, job_process, jobs, spawning
 from ksh_studio.config import CaptionConfig, TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.events import Failed, Finished, Heartbeat, Paused, Resumed, Started, Step, Stopped, to_line
 from ksh_studio.journal import EventReader
 from ksh_studio.locales import StudioError
 from ksh_studio.workspace import Workspace
-
-# A job process whose stage counts to 1,000 in its own time: the real `job_process.run`, without a model.
-COUNTING = textwrap.dedent("""
-    import sys, time
-    from pathlib import Path
-    from ksh_studio import job_process, jobs
-    from ksh_studio.events import Finished, Started, Step, Stopped
-    from ksh_studio.workspace import Project, Workspace
-
-    folder = Path(sys.argv[1])
-    job = jobs.job_at(folder, Project(folder.parent.parent, Workspace(folder.parents[3])))
-
-    def count(job):
-        yield Started(stage="train", total=1000)
-        for step in range(1, 1001):
-            if job.stop_requested():
-                yield Stopped(key="train.stopped", values={"step": str(step)})
-                return
-            yield Step(step=step, total=1000, loss=0.1, ema_loss=0.1, learning_rate=1e-4, seconds=step)
-            time.sleep(0.02)
-        yield Finished(key="train.finished")
-
-    for _ in job_process.run(job, count):
-        pass
-""")
+from tests.faults.counting import counted, spawn, wait_for
 
 
 @pytest.fixture
@@ -52,11 +27,8 @@ def job(project):
 
 @pytest.fixture
 def counting(job):
-    child = subprocess.Popen([sys.executable, "-c", COUNTING, str(job.folder)], cwd=spawning.ROOT)
-    deadline = time.monotonic() + 30
-    while not any(isinstance(event, Step) for event in jobs.events(job)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    child = spawn(job)
+    wait_for(lambda: counted(job))
     yield child
     child.kill()
     child.wait()
@@ -120,12 +92,21 @@ def test_a_killed_job_is_shown_as_that_with_its_last_log_lines(job, counting):
     assert status.log_tail == "the last words"
 
 
-def test_a_process_that_only_bears_the_number_is_not_killed(job, counting):
-    identity = json.loads((job.folder / "process.json").read_text())
-    (job.folder / "process.json").write_text(json.dumps(identity | {"began": 1.0}))
-    jobs.kill(job)
-    time.sleep(0.3)
-    assert counting.poll() is None
+def test_a_process_that_only_bears_the_number_is_not_killed(job):
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    began = holder._began(other.pid)
+    named = {"pid": other.pid, "boot": holder.boot_id(), "uptime": time.monotonic()}
+    try:
+        with locked(job.lock, "job.running", name=job.id):
+            (job.folder / holder.FILE).write_text(json.dumps(named | {"began": began - 1}))
+            jobs.kill(job)
+            time.sleep(0.3)
+            assert other.poll() is None
+            (job.folder / holder.FILE).write_text(json.dumps(named | {"began": began}))
+            jobs.kill(job)
+            assert other.wait(timeout=30) != 0
+    finally:
+        other.kill()
 
 
 def test_silence_of_a_living_process_is_not_answering(job, counting, monkeypatch):
@@ -136,11 +117,7 @@ def test_silence_of_a_living_process_is_not_answering(job, counting, monkeypatch
 def test_two_clicks_start_one_job(project, monkeypatch):
     spawned = []
 
-    def spawn(job):
-        spawned.append(job)
-        return subprocess.Popen([sys.executable, "-c", COUNTING, str(job.folder)], cwd=spawning.ROOT)
-
-    monkeypatch.setattr(jobs, "_spawn", spawn)
+    monkeypatch.setattr(jobs, "_spawn", lambda job: spawned.append(job) or spawn(job))
     refused = []
 
     def click(job):

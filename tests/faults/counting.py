@@ -1,7 +1,8 @@
 """A job process whose stage only counts, in its own time: the real holding, telling, ending and queue, no model.
 
-python -m tests.faults.counting FOLDER: counts to the job's `max_train_steps`, 50 steps a second, and saves every tenth.
-A file `freeze` in the job's folder names the step at which the process stops itself (SIGSTOP), as a laptop's lid does.
+python -m tests.faults.counting FOLDER: counts to the job's `max_train_steps`, else 1000, 50 steps a second, and saves
+every tenth. A file `freeze` in the job's folder names the step at which the process stops itself
+(SIGSTOP), as a laptop's lid does.
 """
 
 import os
@@ -28,7 +29,7 @@ def spawn(job):
 
 
 def count(job):
-    total = job.file.config().max_train_steps
+    total = job.file.config().max_train_steps or 1000
     saved = job.folder / "saved.txt"
     first = int(saved.read_text()) if saved.exists() else 0
     yield Started(stage="train", total=total)
