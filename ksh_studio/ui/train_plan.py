@@ -11,7 +11,7 @@ from ksh_studio.locales import Language, StudioError, translate
 from ksh_studio.models.registry import base_entry
 from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.training.estimate import Estimate, estimate
-from ksh_studio.training.plan import settled
+from ksh_studio.training.plan import per_step, settled
 from ksh_studio.ui.access import Visit
 from ksh_studio.ui.counting import Count, drawings_of
 from ksh_studio.ui.form import chosen_numbers, config_from
@@ -115,7 +115,7 @@ def plan_card(found: Estimate, config: TrainConfig, planned: Planned | None, lan
     seconds = found.seconds if planned is None else planned.seconds
     unknown = say("unmeasured")
     memory = "–" if planned is None else say("of", part=size(planned.memory_mb), whole=size(planned.memory_total_mb))
-    batch = config.train_batch_size * config.gradient_accumulation_steps
+    batch = per_step(config)
     held = say("held_out", count=found.held_out) if found.held_out else ""
     rows = [
         (say("row_drawings"), str(found.drawings), held),

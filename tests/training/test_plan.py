@@ -75,6 +75,14 @@ def test_steps_come_from_the_epochs_and_whole_batches():
     assert resolve(TrainConfig(num_train_epochs=3, max_train_steps=7), ANYTHING, 33).max_train_steps == 7
 
 
+def test_several_devices_see_as_many_times_the_drawings():
+    values = {"num_train_epochs": 3, "train_batch_size": 2, "num_processes": 4, "validation_share": 0.0}
+    two = resolve(TrainConfig(**values), ANYTHING, 33)
+    assert two.max_train_steps == 3 * 5 and summary(two, 33)[1]["batch"] == "8"
+    steps = [resolve(TrainConfig(num_processes=count), ANYTHING, 200).max_train_steps for count in (1, 2)]
+    assert steps == [3500, 1750]
+
+
 @pytest.mark.parametrize(
     ("values", "drawings", "sentence"),
     [
