@@ -95,6 +95,12 @@ class Previews:
         chosen = self.seed if seed is None else seed
         return resolve(GenerateConfig(prompt=prompt, seed=chosen, clip_skip=self.clip_skip), self.base.entry)
 
+    def picture(self, request: GenerateConfig) -> bytes:
+        """The picture as a PNG file with its recipe, of the base as it is now. Raises Interrupted when asked to end."""
+        (picture,) = draw(self.base, request, [request.seed], lambda _: not end_requested(self.job))
+        facts = Facts(model=self.base.entry.name.rsplit("/", 1)[-1], model_hash=self.base.sha256, loras={})
+        return to_png(picture, request, request.seed, facts)
+
     def _drawn(self, session: Session, path: Path, prompt: str, seed: int) -> Preview:
         """Draw and save one picture, with less memory at the second try.
 
@@ -103,7 +109,7 @@ class Previews:
         for thrifty in (False, True):
             try:
                 with session.showing_result(), awake(self.base), _tiled(self.base, thrifty):
-                    data = self._picture(self.request(prompt, seed))
+                    data = self.picture(self.request(prompt, seed))
                 write_bytes(path, data)
                 where, asked = self.job.project.relative(path), path.name.startswith("now")
                 return Preview(step=session.step, prompt=prompt, seed=seed, path=where, asked=asked)
@@ -114,12 +120,6 @@ class Previews:
                 raise StudioError("preflight.preview_disk", why=error.strerror or error) from error
             let_go(self.base.device)
         raise StudioError("preflight.preview_memory")
-
-    def _picture(self, request: GenerateConfig) -> bytes:
-        """The picture as a PNG file with its recipe."""
-        (picture,) = draw(self.base, request, [request.seed], lambda _: not end_requested(self.job))
-        facts = Facts(model=self.base.entry.name.rsplit("/", 1)[-1], model_hash=self.base.sha256, loras={})
-        return to_png(picture, request, request.seed, facts)
 
 
 def end_requested(job: Job) -> bool:

@@ -32,6 +32,7 @@ from ksh_studio.training.prepare import Prepared, prepare
 from ksh_studio.training.previews import Previews, end_requested, preview_prompts
 from ksh_studio.training.readings import Readings
 from ksh_studio.training.saving import Saver
+from ksh_studio.training.scoring import Scoring
 from ksh_studio.training.session import Session
 from ksh_studio.training.step import Stepper
 from ksh_studio.training.validation import Validation
@@ -57,6 +58,7 @@ class Run:
     fitting: Fitting
     readings: Readings
     previews: Previews
+    scoring: Scoring
     validation: Validation
     saver: Saver
     group: Group
@@ -138,7 +140,7 @@ def _assembled(base: Base, data: Prepared, saver: Saver, rest: tuple[Previews, d
     saver.also = lambda: {"fitting": fitting.state(), "held_out": sorted(ids[n] for n in aside)}
     told = {event.step for event in jobs.events(job) if isinstance(event, Validated)}
     validation, readings = Validation(fitting.stepper, sorted(aside), told), Readings(config, base.device)
-    parts = (fitting, readings, previews, validation, saver, group, began)
+    parts = (fitting, readings, previews, Scoring(data, previews, session), validation, saver, group, began)
     return Run(config, job, base, session, data, sorted(aside), trained, *parts)
 
 
@@ -147,7 +149,8 @@ def _resume(session: Session, job: Job, digest: str) -> Generator[Event, None, d
 
     Returns the checkpoint's counters; empty when there is none.
     """
-    clean(job.checkpoints)
+    for folder in (job.checkpoints, job.loras, job.previews):
+        clean(folder)
     lived = any(isinstance(event, Step) for event in jobs.events(job))
     saved, parent = load_newest(job.checkpoints), job.file.parent
     if saved is None and parent is not None:
@@ -155,8 +158,10 @@ def _resume(session: Session, job: Job, digest: str) -> Generator[Event, None, d
         if saved is None:
             raise StudioError("train.parent_empty", name=parent)
     if saved is None:
-        if lived:  # killed before its first checkpoint: its points are void
+        if lived:  # killed before its first checkpoint, or none is whole: its points are void
             yield Resumed(step=0)
+        if has_checkpoint(job.checkpoints):
+            yield Warned(key="preflight.none_whole", values={"folder": str(job.checkpoints)})
         return {}
     for damaged in saved.damaged:
         yield Warned(key="train.checkpoint_damaged", values={"name": damaged, "used": saved.path.name})

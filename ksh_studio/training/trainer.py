@@ -104,9 +104,10 @@ def turn(run: Run, pace: Pace) -> Generator[Event, None, bool]:
 
 
 def _look(run: Run) -> Iterator[Event]:
-    """Previews and validation loss of this step; what a stop leaves out is done when the job goes on."""
+    """Previews, their style score and validation loss of this step; what a stop leaves out is done when it goes on."""
     if not end_requested(run.job):
         yield from run.previews.draw(run.session)
+        yield from run.scoring.measure(run.session)
     if not end_requested(run.job):
         yield from run.validation.measure(run.session)
 
