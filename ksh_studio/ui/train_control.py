@@ -61,6 +61,11 @@ def show_folder(visit: Visit, slug: str, chosen: str) -> None:
     open_folder(job.loras if job.loras.is_dir() else job.folder)
 
 
+def steps_of(picked: Any) -> list[int]:
+    """The steps ticked in a group of boxes, whatever a raw call sends."""
+    return sorted(int(step) for step in picked or [] if str(step).isdecimal())
+
+
 def lora_of(visit: Visit, slug: str, chosen: str, step: int | None = None) -> str:
     """Path inside the workspace of the job's LoRA of a step; without one, of the recommended step, else of the last.
 

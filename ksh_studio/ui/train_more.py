@@ -9,7 +9,8 @@ from ksh_studio.ui.access import Studio, Visit
 from ksh_studio.ui.form import Form
 from ksh_studio.ui.guard import guarded
 from ksh_studio.ui.languages import t
-from ksh_studio.ui.train_control import lora_of
+from ksh_studio.ui.train_control import lora_of, steps_of
+from ksh_studio.ui.train_push import Push, build_push, wire_push
 from ksh_studio.ui.train_watch import wanted_job
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
@@ -24,6 +25,7 @@ class More:
     picked: gr.CheckboxGroup
     """Steps whose LoRA files are meant; none: the recommended one."""
     onward: gr.Button
+    push: Push
 
 
 def build_more() -> More:
@@ -31,7 +33,8 @@ def build_more() -> More:
     picked = gr.CheckboxGroup([], label=t("train_tab.picked"), info=t("train_tab.picked_info"), elem_id="train-picked")
     with gr.Row(elem_classes="ksh-actions"):
         onward = gr.Button(t("train_tab.onward"), elem_id="train-onward")
-    return More(picked, onward)
+    gr.Markdown(t("train_tab.push"), elem_classes="ksh-group")
+    return More(picked, onward, build_push())
 
 
 def wire_more(studio: Studio, more: More, of_job: list[gr.components.Component], form: Form, settings: Any) -> None:
@@ -39,14 +42,11 @@ def wire_more(studio: Studio, more: More, of_job: list[gr.components.Component],
     filled = [form["init_lora"], form["adapter"], *(form[name] for name in TAKEN_OVER), settings]
     onward = guarded(studio, "train", train_on)
     more.onward.click(onward, [*of_job, more.picked], filled, **QUIET)
+    wire_push(studio, more.push, [*of_job, more.picked])
 
 
 def train_on(visit: Visit, slug: str, chosen: str, picked: list[int] | None) -> list[Any]:
     """The settings of a new training begin with the LoRA of the first step picked."""
-    path = lora_of(visit, slug, chosen, _steps(picked)[0] if picked else None)
+    path = lora_of(visit, slug, chosen, next(iter(steps_of(picked)), None))
     adapter = wanted_job(visit, slug, chosen).file.settings.get("adapter", "lora")
     return [path, adapter, "", "", "auto", gr.update(open=True)]
-
-
-def _steps(picked: Any) -> list[int]:
-    return sorted(int(step) for step in picked or [] if str(step).isdecimal())

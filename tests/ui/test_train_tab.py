@@ -10,6 +10,7 @@ from ksh_studio.disk import locked
 from ksh_studio.events import Finished, LoraSaved, Paused, Planned, Stopped, Validated
 from ksh_studio.locales import StudioError
 from ksh_studio.presets import TRAIN_PRESETS
+from ksh_studio.ui import train_push
 from ksh_studio.ui.access import Visit
 from ksh_studio.ui.train_control import lora_of, preview_now, rest
 from ksh_studio.ui.train_form import ADVANCED, FORM, GROUPS, TOUCHED, fill
@@ -17,6 +18,7 @@ from ksh_studio.ui.train_more import train_on
 from ksh_studio.ui.train_plan import measured, ready, show_plan, show_presets
 from ksh_studio.ui.train_queue import line_up, take_out
 from ksh_studio.ui.train_watch import PARTS, poll
+from tests.tiny import tiny_lora_file
 from tests.ui.test_story import append, job_with, step
 
 
@@ -197,3 +199,23 @@ def test_a_new_training_begins_with_the_lora_picked_and_leaves_its_size_to_the_f
     path, adapter, rank, alpha, targets, settings = train_on(owner, drawn.slug, "", [20])
     assert path.endswith("x-20.safetensors") and (adapter, rank, alpha, targets) == ("dora", "", "", "auto")
     assert settings["open"]
+
+
+def test_only_what_was_shown_is_pushed(owner, drawn, monkeypatch):
+    sent = []
+    monkeypatch.setattr(train_push, "publish", lambda found: sent.append(found) or "https://hub/me/x")
+    job = jobs.create(drawn, "train", TrainConfig())
+    job.loras.mkdir()
+    tiny_lora_file(job.loras / "x-000010.safetensors")
+    append(job, LoraSaved(step=10, path=f"jobs/{job.id}/loras/x-000010.safetensors"))
+    lora, where = (drawn.slug, "", []), {"repository": " me/x ", "licence": "", "private": True}
+    said, seen, button = train_push.show_first(owner, *lora, **where)
+    assert "x-000010.safetensors" in said and "README.md" in said and button["visible"] and sent == []
+    for other in ("", "0" * 64, None):
+        with pytest.raises(StudioError, match="has changed"):
+            train_push.send_it(owner, *lora, other, **where)
+    with pytest.raises(StudioError, match="has changed"):
+        train_push.send_it(owner, *lora, seen, **where | {"private": False})
+    assert sent == []
+    said, *_ = train_push.send_it(owner, *lora, seen, **where)
+    assert "https://hub/me/x" in said and [found.private for found in sent] == [True]
