@@ -7,7 +7,6 @@ diffusers' own `convert_state_dict_to_kohya` writes alpha = rank and text-encode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from ksh_studio.lora.header import LoraInfo, read_header
 from ksh_studio.lora.metadata import safe_stem, with_hashes
 from ksh_studio.lora.names import kohya_name, role_of
 from ksh_studio.lora.sidecar import thumbnail, write_beside
+from ksh_studio.lora.tensors import save_tensors
 from ksh_studio.lora.trained import LoraWeights, path_of
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def save_lora(
     picture = {"modelspec.thumbnail": thumbnail(preview)} if preview is not None else {}
     metadata = with_hashes(tensors, metadata | picture | {"ss_output_name": path.stem})
     with replacing(path) as beside:
-        safetensors.torch.save_file(tensors, beside, metadata)
+        save_tensors(beside, tensors, metadata)
         if not comes_back(beside, base, weights, dtype):
             raise StudioError("lora.check_failed", name=path.name)
     info = read_header(path)

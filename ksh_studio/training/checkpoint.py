@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from ksh_studio.disk import disk_errors, sync
 from ksh_studio.locales import StudioError
+from ksh_studio.lora.tensors import save_tensors
 
 FORMAT = 1
 KEEP = 3
@@ -69,12 +69,7 @@ def save_checkpoint(
 def _stage(staged: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
     """Write and sync the two files, then the manifest that vouches for them."""
     own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    try:
-        safetensors.torch.save_file(own, staged / "tensors.safetensors")
-    except SafetensorError as error:  # a full disk comes as this, its number in the text
-        if "os error 28" in str(error) or "No space" in str(error):
-            raise StudioError("disk.full", path=staged.parent) from error
-        raise
+    save_tensors(staged / "tensors.safetensors", own)
     (staged / "state.json").write_text(json.dumps(dict(state)), encoding="utf-8")
     files = {}
     for name in ("tensors.safetensors", "state.json"):
@@ -106,9 +101,12 @@ def has_checkpoint(folder: Path) -> bool:
 
 
 def clean(folder: Path) -> None:
-    """Remove what a killed save left."""
+    """Remove what a killed save left, of checkpoints or of any files that are written beside and renamed."""
     for path in folder.glob(".*"):
-        shutil.rmtree(path, ignore_errors=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _newest_first(folder: Path) -> list[Path]:
