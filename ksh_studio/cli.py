@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ksh_studio import job_process, job_queue, jobs, steering
+from ksh_studio import job_process, job_queue, jobs, lora_cli, steering
 from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, TrainConfig, Trigger, validated
 from ksh_studio.disk import is_locked
 from ksh_studio.events import Event, Failed, Warned
@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     export = add("export", _export, "write the drawings and captions for other programs", project=True)
     export.add_argument("target", type=Path, help="a folder that does not exist yet, or a .zip")
     export.add_argument("--format", default="imagefolder", choices=("imagefolder", "info.csv", "txt", "kohya"))
+    lora_cli.add_commands(add("lora", None, "convert, merge or publish LoRA files"), _common)
     add("doctor", _doctor, "what this machine has, and what is missing")
     add("settings", _settings_table, "every setting of training as a Markdown table")
     add("job", _job, None).add_argument("folder", type=Path)
