@@ -9,7 +9,9 @@ from ksh_studio.ui.access import Studio, Visit
 from ksh_studio.ui.form import Form
 from ksh_studio.ui.guard import guarded
 from ksh_studio.ui.languages import t
+from ksh_studio.ui.look import html
 from ksh_studio.ui.train_control import lora_of, steps_of
+from ksh_studio.ui.train_merge import merge_picked
 from ksh_studio.ui.train_push import Push, build_push, wire_push
 from ksh_studio.ui.train_watch import wanted_job
 
@@ -25,6 +27,8 @@ class More:
     picked: gr.CheckboxGroup
     """Steps whose LoRA files are meant; none: the recommended one."""
     onward: gr.Button
+    merge: gr.Button
+    said: gr.HTML
     push: Push
 
 
@@ -33,8 +37,10 @@ def build_more() -> More:
     picked = gr.CheckboxGroup([], label=t("train_tab.picked"), info=t("train_tab.picked_info"), elem_id="train-picked")
     with gr.Row(elem_classes="ksh-actions"):
         onward = gr.Button(t("train_tab.onward"), elem_id="train-onward")
+        merge = gr.Button(t("train_tab.merge"), elem_id="train-merge")
+    said = html("train-merged")
     gr.Markdown(t("train_tab.push"), elem_classes="ksh-group")
-    return More(picked, onward, build_push())
+    return More(picked, onward, merge, said, build_push())
 
 
 def wire_more(studio: Studio, more: More, of_job: list[gr.components.Component], form: Form, settings: Any) -> None:
@@ -42,6 +48,8 @@ def wire_more(studio: Studio, more: More, of_job: list[gr.components.Component],
     filled = [form["init_lora"], form["adapter"], *(form[name] for name in TAKEN_OVER), settings]
     onward = guarded(studio, "train", train_on)
     more.onward.click(onward, [*of_job, more.picked], filled, **QUIET)
+    asked = {"api_visibility": "private", "show_progress": "minimal"}
+    more.merge.click(guarded(studio, "train", merge_picked), [*of_job, more.picked], more.said, **asked)
     wire_push(studio, more.push, [*of_job, more.picked])
 
 

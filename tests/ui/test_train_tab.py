@@ -9,11 +9,13 @@ from ksh_studio.config import TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.events import Finished, LoraSaved, Paused, Planned, Stopped, Validated
 from ksh_studio.locales import StudioError
+from ksh_studio.lora.header import read_header
 from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.ui import train_push
 from ksh_studio.ui.access import Visit
 from ksh_studio.ui.train_control import lora_of, preview_now, rest
 from ksh_studio.ui.train_form import ADVANCED, FORM, GROUPS, TOUCHED, fill
+from ksh_studio.ui.train_merge import merge_picked
 from ksh_studio.ui.train_more import train_on
 from ksh_studio.ui.train_plan import measured, ready, show_plan, show_presets
 from ksh_studio.ui.train_queue import line_up, take_out
@@ -219,3 +221,17 @@ def test_only_what_was_shown_is_pushed(owner, drawn, monkeypatch):
     assert sent == []
     said, *_ = train_push.send_it(owner, *lora, seen, **where)
     assert "https://hub/me/x" in said and [found.private for found in sent] == [True]
+
+
+def test_files_picked_are_averaged_in_a_process_of_their_own(owner, drawn):
+    job = jobs.create(drawn, "train", TrainConfig())
+    job.loras.mkdir()
+    for number in (10, 20):
+        tiny_lora_file(job.loras / f"x-{number}.safetensors")
+        append(job, LoraSaved(step=number, path=f"jobs/{job.id}/loras/x-{number}.safetensors"))
+    with pytest.raises(StudioError):
+        merge_picked(owner, drawn.slug, "", [10])
+    said = merge_picked(owner, drawn.slug, "", [10, 20])
+    [made] = owner.workspace.loras.glob("*.safetensors")
+    assert "ksh-good" in said and made.name.endswith("-10-20.safetensors")
+    assert read_header(made).metadata
