@@ -79,7 +79,7 @@ def main() -> None:
     build.mkdir(parents=True, exist_ok=True)
     render(build)
     vocabulary = fetch_vocabulary(build)
-    minutes = {"train_vae": 60, "train_captioner": 25, "train_base": 120, "judges": 6}
+    minutes = {"train_vae": 60, "train_captioner": 60, "train_base": 110, "judges": 6}
     run(sys.executable, HERE / "make_demo.py", "--build", build, "--out", HERE.parent.parent / "demo")
     for stage, budget in minutes.items():
         if stage == "train_base":

@@ -11,23 +11,44 @@ from captions import plain_caption
 from drawings import Drawings, composite, named_backgrounds, style_names
 from PIL import Image
 from run_state import Run
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Blip2ForConditionalGeneration, Blip2Processor
 
 BATCH = 32
 IGNORED = -100
+UNKNOWN = -1
 GLASSES_WEIGHT = 5
+
+
+class Learner(nn.Module):
+    """The captioner, and while it learns a question put to its eyes alone: are there glasses?
+
+    A thin line reaches the words only through patches, queries and a language model: without this question the eyes
+    never learned to see it. The answering layer is thrown away.
+    """
+
+    def __init__(self, captioner: Blip2ForConditionalGeneration) -> None:
+        """Put the question to this captioner."""
+        super().__init__()
+        self.captioner = captioner
+        self.glasses = nn.Linear(2 * captioner.config.vision_config.hidden_size, 1)
+
+    def forward(self, answers: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return logits of the next tokens [B, length, words] and of glasses [B]."""
+        made = self.captioner(**answers)
+        patches = made.vision_outputs.last_hidden_state[:, 1:]
+        return made.logits, self.glasses(torch.cat([patches.mean(1), patches.amax(1)], 1))[:, 0]
 
 
 def vary(rgba: Tensor, rng: np.random.Generator) -> Tensor:
     """Return drawings moved, resized, mirrored, their dark lines thicker or thinner, their colours a little off."""
     count = len(rgba)
-    scale = torch.from_numpy(rng.uniform(0.7, 1.15, count)).float()
+    scale = torch.from_numpy(rng.uniform(0.8, 1.1, count)).float()
     mirror = torch.from_numpy(rng.choice([-1.0, 1.0], count)).float()
     matrix = torch.zeros(count, 2, 3)
     matrix[:, 0, 0], matrix[:, 1, 1] = scale * mirror, scale
-    matrix[:, :, 2] = torch.from_numpy(rng.uniform(-0.15, 0.15, (count, 2))).float()
+    matrix[:, :, 2] = torch.from_numpy(rng.uniform(-0.1, 0.1, (count, 2))).float()
     grid = functional.affine_grid(matrix, list(rgba.shape), align_corners=False)
     rgba = functional.grid_sample(rgba, grid, align_corners=False, padding_mode="zeros")
     if rng.random() < 0.25:
@@ -52,21 +73,26 @@ def batch(drawings: Drawings, processor: Blip2Processor, rng: np.random.Generato
     labels = input_ids.masked_fill(input_ids == PAD, IGNORED)
     labels[:, : QUERIES + 1] = IGNORED
     pictures = composite(vary(drawings.rgba(indices), rng), background) * 2 - 1
-    return {"pixel_values": pictures, "input_ids": input_ids, "attention_mask": attention, "labels": labels}
+    worn = torch.tensor([float(drawings.attributes[i].get("glasses", UNKNOWN)) for i in indices])
+    known = {"labels": labels, "glasses": worn}
+    return known | {"pixel_values": pictures, "input_ids": input_ids, "attention_mask": attention}
 
 
-def loss_of(model: Blip2ForConditionalGeneration, inputs: dict[str, Tensor], hair: int) -> Tensor:
-    """Return the cross entropy of the captions, the word after "hair," counting more.
+def losses_of(learner: Learner, inputs: dict[str, Tensor], hair: int) -> tuple[Tensor, Tensor]:
+    """Return the cross entropy of the captions, the word after "hair," counting more, and that of the eyes' question.
 
     hair: the token of the word. What follows it says whether there are glasses: one word in fourteen, and the one that
     needs the finest look.
     """
     labels = inputs["labels"][:, 1:]
-    answers = {name: tensor for name, tensor in inputs.items() if name != "labels"}
-    logits = model(**answers).logits[:, :-1].float()
+    answers = {name: tensor for name, tensor in inputs.items() if name not in ("labels", "glasses")}
+    logits, seen = learner(answers)
+    logits = logits[:, :-1].float()
     losses = functional.cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
     after = functional.pad(labels[:, :-2] == hair, (2, 0))
-    return (losses * (1 + GLASSES_WEIGHT * after)).sum() / (labels != IGNORED).sum()
+    spoken = (losses * (1 + GLASSES_WEIGHT * after)).sum() / (labels != IGNORED).sum()
+    known = inputs["glasses"] != UNKNOWN
+    return spoken, functional.binary_cross_entropy_with_logits(seen[known].float(), inputs["glasses"][known])
 
 
 @torch.no_grad()
@@ -103,20 +129,23 @@ def train(build: Path, minutes: float) -> None:
     texts = [plain_caption(known, name) for known, name in zip(drawings.attributes, names, strict=True)]
     processor = new_processor(texts, build / "captioner")
     model = new_captioner(len(processor.tokenizer))
-    run = Run(model, build / "captioner.pt", minutes, lr=1e-3)
+    run = Run(Learner(model), build / "captioner.pt", minutes, lr=2e-3)
     rng = np.random.default_rng(run.step)
     hair = processor.tokenizer.encode(" hair")[-1]
     while run.progress < 1:
         inputs = batch(drawings, processor, rng)
         with torch.autocast("cpu", torch.bfloat16):
-            loss = loss_of(model, inputs, hair)
-        run.update(loss)
-        if run.step % 100 == 0:
-            print(f"captioner {run.step} {run.progress:.3f} loss {loss.item():.4f}", flush=True)
+            spoken, seen = losses_of(run.model, inputs, hair)
+        run.update(spoken + seen)
+        if run.step % 20 == 0:
+            print(
+                f"captioner {run.step} {run.progress:.3f} loss {spoken.item():.4f}, glasses {seen.item():.4f}",
+                flush=True,
+            )
         if run.step % 500 == 0:
-            save_captioner(run.ema, processor, build / "captioner")
+            save_captioner(run.ema.captioner, processor, build / "captioner")
     run.save()
-    save_captioner(run.ema, processor, build / "captioner")
+    save_captioner(run.ema.captioner, processor, build / "captioner")
 
 
 def main() -> None:
