@@ -30,12 +30,12 @@ POSITIONS = 128
 """Of a level at most this many rows and columns are looked at, evenly spaced."""
 LEAST_DRAWINGS = 8
 """Fewer drawings do not tell what they have in common."""
-RIDGE = 0.3
+RIDGE = 0.1
 """Added to every variance, as a share of the mean one; anything from 0.03 to 3 tells artists apart about as well."""
 SPLITS = 16
 """Times that a few drawings are set aside to see how close drawings are to each other."""
-LEAST_GAP = 1.2
-"""The base's pictures must be this many times as far away as the drawings from each other, or nothing is measured."""
+LEAST_GAP = 1.1
+"""The base's pictures must be this many times as far away as drawings are from each other, or chance decides."""
 
 
 def levels_of(picture: Image.Image, side: int, multiple: int) -> Tensor:

@@ -1,0 +1,235 @@
+"""Seconds until the held-out loss is as low as the original's settings ever get it: the studio's defaults against them.
+
+    python -m tests.benchmarks.time_to_style [--seeds 3] [--every 40] [--state time_to_style.json] [--max-steps N]
+
+The 40 demo drawings, captioned once by the pocket captioner; 8 of them, the same in every run, are only measured. The
+measure is the plain, unweighted loss on them, at noise and timesteps that are the same in every run. Each run is a
+process of its own, as the studio starts it, with an empty cache; its seconds count from the start of that process, so
+loading, caching and the dry steps before the first step are in them. Every look along the way (previews, style score,
+validation) is there for this benchmark only: its seconds are taken out of both curves and printed apart.
+
+"ours reaches it" is the first look at which the studio's defaults are as low as the best look of the preset `original`
+in its 20 epochs. Finished runs are kept in --state and are not made again; a run is of one base model only.
+"""
+
+import argparse
+import json
+import math
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ksh_studio import jobs
+from ksh_studio.config import CaptionConfig, Config, TrainConfig, validated
+from ksh_studio.demo import DRAWINGS, demo_project
+from ksh_studio.drawings.importing import import_drawings
+from ksh_studio.events import Event, Finished, Preview, Scored, Validated
+from ksh_studio.job_folder import Job
+from ksh_studio.models.assets import sha256_of
+from ksh_studio.models.registry import POCKET
+from ksh_studio.presets import TRAIN_PRESETS
+from ksh_studio.training.plan import settled
+from ksh_studio.workspace import Project, Workspace
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+HELD_OUT = 0.2
+SPLIT_SEED = 0
+KINDS = ("ours", "original")
+PROMPTS = (
+    "a person, blue hair, pink background {trigger}",
+    "a girl, brown hair, glasses, green background {trigger}",
+    "a man, black hair, yellow background {trigger}",
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One look of a run."""
+
+    step: int
+    seconds: float
+    """Since the process was started, without the looks up to and with this one."""
+    loss: float
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One finished run."""
+
+    points: list[Point]
+    seconds: float
+    """Of the whole process, looks included."""
+
+    @property
+    def best(self) -> Point:
+        """The look with the lowest loss."""
+        return min(self.points, key=lambda point: point.loss)
+
+    def reaches(self, loss: float) -> Point | None:
+        """The first look at which the loss is as low."""
+        return next((point for point in self.points if point.loss <= loss), None)
+
+
+def main() -> None:
+    """Make the runs that the state file lacks, then print every seed and the medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--every", type=int, default=40, help="steps between looks, of both")
+    parser.add_argument("--state", type=Path, default=Path("time_to_style.json"), help="finished runs are kept here")
+    parser.add_argument("--max-steps", type=int, help="end both early, to try this script")
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.child:
+        sys.exit(work(chosen.child))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    done = json.loads(chosen.state.read_text(encoding="utf-8")) if chosen.state.exists() else {}
+    base = sha256_of(POCKET / "base" / "unet" / "diffusion_pytorch_model.safetensors")[:12]
+    with tempfile.TemporaryDirectory() as folder:
+        project: Project | None = None
+        for seed in range(1, chosen.seeds + 1):
+            for kind in KINDS:
+                key = f"{base} {kind} seed {seed} every {chosen.every} steps {chosen.max_steps or 'all'}"
+                if key not in done:
+                    project = project or captioned(Workspace(Path(folder)))
+                    done[key] = asdict(run(project, settings(project, kind, seed, chosen)))
+                    chosen.state.write_text(json.dumps(done, indent=1), encoding="utf-8")
+                show(key, curve(done[key]))
+            print(flush=True)
+    wanted = f"every {chosen.every} steps {chosen.max_steps or 'all'}"
+    summary([{kind: curve(done[f"{base} {kind} seed {seed} {wanted}"]) for kind in KINDS}
+             for seed in range(1, chosen.seeds + 1)])  # fmt: skip
+
+
+def captioned(workspace: Workspace) -> Project:
+    """The demo project with its drawings and captions."""
+    workspace.prepare()
+    project = demo_project(workspace)
+    for _ in import_drawings(DRAWINGS, project):
+        pass
+    child(jobs.create(project, "caption", CaptionConfig()))
+    return project
+
+
+def settings(project: Project, kind: str, seed: int, chosen: argparse.Namespace) -> TrainConfig:
+    """What is trained: the studio's defaults or the preset `original`, measured alike."""
+    values = dict(TRAIN_PRESETS["original"]) if kind == "original" else {}
+    trigger = project.settings().trigger.text
+    values |= {
+        "seed": seed,
+        "validation_share": HELD_OUT,
+        "validation_steps": chosen.every,
+        "validation_prompts": tuple(prompt.format(trigger=trigger) for prompt in PROMPTS),
+    }
+    if chosen.max_steps:
+        values |= {"max_train_steps": chosen.max_steps, "num_train_epochs": None}
+    config: Config = validated(TrainConfig, values)
+    return settled(config, project, "cpu")
+
+
+def run(project: Project, config: TrainConfig) -> Curve:
+    """One training from nothing."""
+    shutil.rmtree(project.workspace.cache, ignore_errors=True)
+    project.workspace.prepare()
+    job = jobs.create(project, "train", config)
+    start = time.time()
+    child(job)
+    found = Curve(points(jobs.events(job), start), time.time() - start)
+    shutil.rmtree(job.folder)
+    return found
+
+
+def child(job: Job) -> None:
+    """Work on a job in a process of its own. Raises SystemExit with its log when it does not finish."""
+    command = [sys.executable, "-m", "tests.benchmarks.time_to_style", "--child", str(job.folder)]
+    subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.DEVNULL)
+    said = jobs.events(job)
+    if not said or not isinstance(said[-1], Finished):
+        log = job.log.read_text(encoding="utf-8") if job.log.exists() else ""
+        raise SystemExit(f"{job.id} ended with {said[-1:]}\n{log}")
+
+
+def work(folder: Path) -> int:
+    """The child: as the studio's own job process, but that split and measurement do not follow the run's seed."""
+    from ksh_studio import cli
+    from ksh_studio.training import run as run_room
+    from ksh_studio.training.holdout import held_out
+    from ksh_studio.training.validation import Validation
+
+    measured = Validation._loss
+    Validation._loss = lambda self, item, level, seed: measured(self, item, level, SPLIT_SEED)
+    run_room.frozen = lambda ids, share, seed, before=(): held_out(len(ids), share, SPLIT_SEED)
+    return cli.main(["job", str(folder)])
+
+
+def points(events: list[Event], start: float) -> list[Point]:
+    """The looks of a run. A look begins at what was said before its first preview and ends with its validation."""
+    found: list[Point] = []
+    scores = {event.step: event.score for event in events if isinstance(event, Scored)}
+    before, looking, aside = start, None, 0.0
+    for event in events:
+        if looking is None and isinstance(event, Preview | Scored | Validated):
+            looking = before
+        if isinstance(event, Validated):
+            aside += event.time - looking
+            looking = None
+            found.append(Point(event.step, event.time - start - aside, event.loss, scores.get(event.step)))
+        before = event.time
+    return found
+
+
+def curve(values: dict) -> Curve:
+    """The run as the state file keeps it."""
+    return Curve([Point(**point) for point in values["points"]], values["seconds"])
+
+
+def show(name: str, made: Curve) -> None:
+    """One run, look by look."""
+    end = made.points[-1]
+    print(f"{name}: {end.seconds:.0f} s, with looks {made.seconds:.0f} s")
+    print("  step     " + " ".join(f"{point.step:7d}" for point in made.points))
+    print("  seconds  " + " ".join(f"{point.seconds:7.1f}" for point in made.points))
+    print("  loss     " + " ".join(f"{point.loss:7.4f}" for point in made.points))
+    print("  style    " + " ".join(f"{number(point.score):>7}" for point in made.points), flush=True)
+
+
+def summary(pairs: list[dict[str, Curve]]) -> None:
+    """Every seed's comparison, and the medians."""
+    rows = []
+    for seed, pair in enumerate(pairs, 1):
+        ours, original = pair["ours"], pair["original"]
+        best = original.best
+        reached = ours.reaches(best.loss)
+        seconds = reached.seconds if reached else math.inf
+        style = reached.score if reached else None
+        rows.append((best.loss, best.seconds, seconds, seconds / best.seconds, best.score, style,
+                     original.points[-1].score, ours.points[-1].score, ours.best.loss, ours.best.score))  # fmt: skip
+        print(f"seed {seed}: " + told(rows[-1]))
+    middle = [statistics.median(known) if (known := [v for v in column if v is not None]) else None
+              for column in zip(*rows, strict=True)]  # fmt: skip
+    print("medians: " + told(middle))
+    print("bar: ratio at most 0.33, style there at least the original's")
+
+
+def told(row: tuple | list) -> str:
+    """One comparison as a line."""
+    loss, seconds, ours, ratio, style, our_style, end, our_end, our_best, our_best_style = row
+    return (f"original's best loss {loss:.4f} after {seconds:.1f} s; ours reaches it after {ours:.1f} s, "
+            f"ratio {ratio:.2f}; style there: original {number(style)}, ours {number(our_style)}; style at the end: "
+            f"original {number(end)}, ours {number(our_end)}; ours at its best: loss {our_best:.4f}, "
+            f"style {number(our_best_style)}")  # fmt: skip
+
+
+def number(value: float | None) -> str:
+    """A style score, or that there is none."""
+    return "none" if value is None else f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    main()
