@@ -46,22 +46,28 @@ class Previews:
     def __init__(self, base: Base, job: Job, config: TrainConfig, prompts: tuple[str, ...]) -> None:
         self.base, self.job, self.prompts, self.seed = base, job, prompts, config.seed
         self.clip_skip = config.clip_skip
+        self.told: set[str] = set()
+        """Paths, relative to the project, of the pictures drawn, in earlier lives too where their steps still hold."""
 
     def path(self, step: int, index: int) -> Path:
         """Where the picture of one prompt lies."""
         return self.job.previews / f"{step:06d}-{index + 1}.png"
 
     def draw(self, session: Session) -> Iterator[Event]:
-        """Draw what is not yet on disk for this step, with the weights that would be saved.
+        """Draw what was not yet drawn for this step, with the weights that would be saved.
+
+        A picture of a step that was lost is drawn again: what was said of it is void, and so is what it shows.
 
         A preview never ends a run: what goes wrong is a warning. Ends early when the artist asks to stop or pause.
         """
         for index, prompt in enumerate(self.prompts):
             path = self.path(session.step, index)
-            if path.exists():
+            if path.exists() and self.job.project.relative(path) in self.told:
                 continue
             try:
-                yield self._drawn(session, path, prompt, self.seed)
+                drawn = self._drawn(session, path, prompt, self.seed)
+                self.told.add(drawn.path)
+                yield drawn
             except Interrupted:
                 return
             except StudioError as error:
@@ -86,9 +92,10 @@ class Previews:
         names = (self.job.previews / f"now-{step:06d}-{number}.png" for number in count(1))
         return next(path for path in names if not path.exists())
 
-    def newest(self) -> Path | None:
-        """The newest picture of the first prompt."""
-        return max(self.job.previews.glob("[0-9]*-1.png"), default=None)
+    def newest(self, step: int) -> Path | None:
+        """The newest picture of the first prompt up to this step: later ones may be left of steps that were lost."""
+        found = (path for path in self.job.previews.glob("[0-9]*-1.png") if int(path.name.split("-")[0]) <= step)
+        return max(found, default=None)
 
     def request(self, prompt: str, seed: int | None = None) -> GenerateConfig:
         """What is drawn for a prompt, complete. Raises StudioError for what the base model cannot draw."""

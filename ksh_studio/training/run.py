@@ -10,7 +10,19 @@ import torch
 
 from ksh_studio import jobs
 from ksh_studio.config import TrainConfig
-from ksh_studio.events import Event, Paused, Progress, Resumed, Started, Step, Stopped, Validated, Warned, warned
+from ksh_studio.events import (
+    Event,
+    Paused,
+    Preview,
+    Progress,
+    Resumed,
+    Started,
+    Step,
+    Stopped,
+    Validated,
+    Warned,
+    warned,
+)
 from ksh_studio.job_folder import Job
 from ksh_studio.locales import StudioError
 from ksh_studio.lora.metadata import safe_stem
@@ -19,7 +31,7 @@ from ksh_studio.models.loading import Base, load_base
 from ksh_studio.models.registry import base_entry
 from ksh_studio.training.adapter import add_adapter, notes_of
 from ksh_studio.training.cache import Cache
-from ksh_studio.training.checkpoint import clean, has_checkpoint, load_newest
+from ksh_studio.training.checkpoint import Saved, clean, has_checkpoint, load_newest
 from ksh_studio.training.dataset import load_items
 from ksh_studio.training.distributed import Group, join
 from ksh_studio.training.errors import memory_errors
@@ -95,14 +107,15 @@ def set_up(config: TrainConfig, project: Project, job: Job, began: float) -> Gen
     if not data.items:
         raise StudioError("train.no_drawings")
     parameters = add_adapter(base, config)
-    if job.file.parent is None and not has_checkpoint(job.checkpoints):  # what goes on needs no beginning
+    saved = _newest(job)
+    if saved is None:  # what goes on needs no beginning
         begin_from_file(parameters, config, project.workspace)
     session = Session(parameters, config, base.dtype)
     park(base)
     if config.gradient_checkpointing:
         base.unet.enable_gradient_checkpointing()
     saver = Saver(base, job, session, data.items, safe_stem(config.name or project.slug))
-    state = yield from _resume(session, job, saver.digest)
+    state = yield from _resume(session, job, saver.digest, saved)
     group.check(int(saver.digest[:12], 16) + session.step)
     prompts = preview_prompts(config, project, job.file.trigger, data.items)
     return _assembled(base, data, saver, (Previews(base, job, config, prompts), state, group, began))
@@ -138,27 +151,36 @@ def _assembled(base: Base, data: Prepared, saver: Saver, rest: tuple[Previews, d
     if "fitting" in state:
         fitting.restore(state["fitting"])
     saver.also = lambda: {"fitting": fitting.state(), "held_out": sorted(ids[n] for n in aside)}
-    told = {event.step for event in jobs.events(job) if isinstance(event, Validated)}
+    saver.items = [data.items[n] for n in trained]
+    # only what still holds: `Resumed` may not have reached the file yet, where another process writes it
+    said = [event for event in jobs.events(job) if getattr(event, "step", 0) <= session.step]
+    previews.told = {event.path for event in said if isinstance(event, Preview)}
+    told = {event.step for event in said if isinstance(event, Validated)}
     validation, readings = Validation(fitting.stepper, sorted(aside), told), Readings(config, base.device)
     parts = (fitting, readings, previews, Scoring(data, previews, session), validation, saver, group, began)
     return Run(config, job, base, session, data, sorted(aside), trained, *parts)
 
 
-def _resume(session: Session, job: Job, digest: str) -> Generator[Event, None, dict[str, Any]]:
-    """Take up this job's newest whole checkpoint, or its parent's; say so, and what is not as it was.
-
-    Returns the checkpoint's counters; empty when there is none.
-    """
+def _newest(job: Job) -> Saved | None:
+    """This job's newest whole checkpoint, or its parent's; None where it begins from nothing."""
     for folder in (job.checkpoints, job.loras, job.previews):
         clean(folder)
-    lived = any(isinstance(event, Step) for event in jobs.events(job))
     saved, parent = load_newest(job.checkpoints), job.file.parent
     if saved is None and parent is not None:
         saved = load_newest(job.folder.parent / parent / "checkpoints")
         if saved is None:
             raise StudioError("train.parent_empty", name=parent)
+    return saved
+
+
+def _resume(session: Session, job: Job, digest: str, saved: Saved | None) -> Generator[Event, None, dict[str, Any]]:
+    """Take up the checkpoint; say so, and what is not as it was.
+
+    Returns the checkpoint's counters; empty when there is none.
+    """
     if saved is None:
-        if lived:  # killed before its first checkpoint, or none is whole: its points are void
+        # killed before its first checkpoint, or none is whole: its points are void
+        if any(isinstance(event, Step) for event in jobs.events(job)):
             yield Resumed(step=0)
         if has_checkpoint(job.checkpoints):
             yield Warned(key="preflight.none_whole", values={"folder": str(job.checkpoints)})

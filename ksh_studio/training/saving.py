@@ -21,7 +21,9 @@ class Saver:
     """Saves one job's state and result, each step once."""
 
     def __init__(self, base: Base, job: Job, session: Session, items: list[Item], name: str) -> None:
-        self.base, self.job, self.session, self.items, self.name = base, job, session, items, name
+        self.base, self.job, self.session, self.name = base, job, session, name
+        self.items = items
+        """Drawings that the LoRA file says it was trained on."""
         self.digest = digest_of(items)
         self.checkpointed = self.exported = -1
         self.also: Callable[[], dict[str, Any]] = dict
@@ -51,6 +53,6 @@ class Saver:
         path = self.job.loras / f"{self.name}-{step:06d}.safetensors"
         weights = lora_weights(self.session.result(), config)
         metadata = training_metadata(config, self.base, facts, step)
-        save_lora(path, self.base, weights, metadata, previews.newest())
+        save_lora(path, self.base, weights, metadata, previews.newest(step))
         self.exported = step
         return LoraSaved(step=step, path=self.job.project.relative(path))

@@ -39,7 +39,8 @@ class Scoring:
         self.data, self.previews, self.job, self.base = data, previews, previews.job, previews.base
         self.from_file = bool(session.config.init_lora)
         self.seed = session.config.seed
-        self.told = {event.step for event in jobs.events(self.job) if isinstance(event, Scored)}
+        scored = (event.step for event in jobs.events(self.job) if isinstance(event, Scored))
+        self.told = {step for step in scored if step <= session.step}
         trigger = self.job.file.trigger.text.lower()
         self.asked = [n for n, prompt in enumerate(previews.prompts) if trigger in prompt.lower()]
         """Prompts that call the style; the others show leakage, and a style that stays away from them is no fault."""

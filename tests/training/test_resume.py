@@ -1,5 +1,9 @@
 """N steps straight equal k steps, a stop, and the rest: weights, optimiser, average and losses, bit for bit."""
 
+import hashlib
+import json
+import shutil
+
 import torch
 from safetensors.torch import load_file
 
@@ -109,3 +113,54 @@ def test_more_steps_are_a_new_job_that_goes_on_from_its_parent(lesson):
     assert shorter.run()[-1].key == "train.parent_longer"
     other = lesson(parent=first.job.id, max_train_steps=6, rank=8)
     assert other.run()[-1].key == "train.other_lora"
+
+
+def lose(folder, keep):
+    """What a kill leaves before the next save: the newer checkpoints are not there, everything else is."""
+    for path in folder.glob("step-*"):
+        if int(path.name.removeprefix("step-")) > keep:
+            shutil.rmtree(path)
+
+
+def test_what_a_killed_life_drew_after_its_checkpoint_is_drawn_and_told_again(lesson):
+    made = lesson(max_train_steps=4, validation_steps=1, checkpointing_steps=2, validation_share=0.2)
+    made.run(stop_after=3)
+    lose(made.job.checkpoints, 2)
+    stale = made.job.previews / "000003-1.png"
+    stale.write_bytes(b"of a step that was lost")
+    newer = made.job.previews / "000009-1.png"
+    newer.write_bytes(b"of a step that was lost")
+    kept = (made.job.previews / "000001-1.png").stat().st_mtime_ns
+    said = made.run()
+    assert [event.step for event in said if event.kind == "preview"] == [3, 4]
+    for kind in ("preview", "validated"):
+        assert [event.step for event in made.of(kind)] == [0, 1, 2, 3, 4]
+    assert stale.read_bytes().startswith(b"\x89PNG")
+    assert (made.job.previews / "000001-1.png").stat().st_mtime_ns == kept
+    thumbnail = (made.job.loras / "ksh-000004.png").read_bytes()
+    assert thumbnail == (made.job.previews / "000004-1.png").read_bytes()
+
+
+def test_a_job_of_the_version_before_goes_on(lesson):
+    """Its checkpoint has none of the newer counters, its `job.json` none of the newer settings."""
+    new = ("effort", "adapter", "init_lora", "shuffle_tags", "keep_tags", "optimizer", "num_processes")
+    values = {"max_train_steps": 4, "validation_share": 0.2, "validation_steps": 2}
+    straight, old = lesson(**values), lesson(**values)
+    straight.run()
+    old.run(stop_after=2)
+    folder = old.job.checkpoints / "step-000002"
+    state = json.loads((folder / "state.json").read_text())
+    older = {name: state[name] for name in ("step", "loss_ema", "bad_steps", "seconds", "scaler", "data")}
+    assert older != state
+    (folder / "state.json").write_text(json.dumps(older))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    data = (folder / "state.json").read_bytes()
+    manifest["files"]["state.json"] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    file = json.loads((old.job.folder / "job.json").read_text())
+    for name in new:
+        del file["settings"][name]
+    (old.job.folder / "job.json").write_text(json.dumps(file))
+    said = old.run()
+    assert [event.step for event in said if event.kind == "resumed"] == [2] and said[-1].kind == "finished"
+    assert_same(outcome(old), outcome(straight))
