@@ -11,6 +11,7 @@ from ksh_studio.locales import StudioError
 from ksh_studio.lora.header import read_header
 from ksh_studio.lora.kinds import by_module
 from ksh_studio.lora.names import module_of
+from ksh_studio.lora.tensors import require_free, save_tensors
 
 METADATA_KEY = "lora_adapter_metadata"
 _DOWN = ".lora_A.weight"
@@ -21,7 +22,8 @@ def to_diffusers(source: Path, target: Path) -> Path:
 
     The names are diffusers' own reading of the file; rank and alpha of every module, which that format keeps apart from
     the tensors, go into its metadata. Read back and compared before it takes the name.
-    Raises StudioError for a kind that diffusers does not load, or a file in that format already.
+    Raises StudioError for a kind that diffusers does not load, a file in that format already, or a target that is
+    there already.
     """
     from diffusers.loaders import StableDiffusionLoraLoaderMixin as Loader
 
@@ -31,6 +33,7 @@ def to_diffusers(source: Path, target: Path) -> Path:
         raise StudioError("merge.convert_kind", name=source.name, kind=other)
     if METADATA_KEY in info.metadata or any(key.startswith(("unet.", "text_encoder.")) for key in info.shapes):
         raise StudioError("merge.already", name=source.name)
+    require_free(target)
     read = safetensors.torch.load_file(source)
     state, _ = Loader.lora_state_dict(dict(read))
     tensors = {key: tensor.contiguous() for key, tensor in _peft_names(state).items()}
@@ -39,7 +42,7 @@ def to_diffusers(source: Path, target: Path) -> Path:
     scales = {name: float(modules[module_of(name + _DOWN)].get("alpha", ranks[name])) for name in ranks}
     metadata = {METADATA_KEY: json.dumps(_adapters(ranks, scales)), "format": "pt"}
     with replacing(target) as beside:
-        safetensors.torch.save_file(tensors, beside, metadata)
+        save_tensors(beside, tensors, metadata)
         again = safetensors.torch.load_file(beside)
         same = again.keys() == tensors.keys() and all(torch.equal(again[key], tensors[key]) for key in tensors)
         if not same or len(ranks) != info.modules:

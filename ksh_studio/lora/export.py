@@ -42,7 +42,8 @@ def kohya_tensors(weights: LoraWeights, dtype: torch.dtype = torch.float16) -> d
                 value = value * scale if role in ("lokr_w1", "lokr_w1_a") else value
             ending = ".weight" if role in ("lora_down", "lora_up") else ""
             tensors[f"{name}.{role}{ending}"] = value.to(dtype, copy=True).contiguous()
-            tensors[f"{name}.alpha"] = torch.tensor(alpha, dtype=dtype)
+            # whole: a half-precision alpha of 12.8 would be another strength than was trained
+            tensors[f"{name}.alpha"] = torch.tensor(alpha, dtype=torch.float32)
     return tensors
 
 

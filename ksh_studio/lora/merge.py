@@ -22,6 +22,7 @@ from ksh_studio.lora.header import RANK_LIMIT, LoraInfo, read_header
 from ksh_studio.lora.kinds import Measured, by_module
 from ksh_studio.lora.metadata import safe_stem, with_hashes
 from ksh_studio.lora.sidecar import write_beside
+from ksh_studio.lora.tensors import require_free, save_tensors
 
 Factors = tuple[Tensor, Tensor]
 """Up [out, r] and down [r, in · kernel] of one change, fp32, all scales in them."""
@@ -43,10 +44,11 @@ def merge(
 
     rank: of the result; None: as large as needed to lose nothing. Only the kind lora can be added up so: the others'
     changes have no small factors, or depend on the base's weights. The result is read back and compared before it
-    takes the name. Raises StudioError when the files do not go together.
+    takes the name. Raises StudioError when the files do not go together, or something of that name is there already.
     """
     infos = [read_header(path) for path, _ in files]
     _check(infos, files, target, rank)
+    require_free(target, target.with_suffix(".json"), *([target.with_suffix(".png")] if preview is not None else []))
     sums = _sums([(by_module(safetensors.torch.load_file(path)), weight) for path, weight in files], infos)
     kept = {module: _cut(factors, rank) for module, factors in sums.items()}
     tensors: dict[str, Tensor] = {}
@@ -56,7 +58,7 @@ def merge(
         raise StudioError("lora.not_finite", name=target.name)
     metadata = with_hashes(tensors, _metadata(infos, files, target, max(up.shape[1] for up, _ in kept.values())))
     with replacing(target) as beside:
-        safetensors.torch.save_file(tensors, beside, metadata)
+        save_tensors(beside, tensors, metadata)
         error = _compare(by_module(safetensors.torch.load_file(beside)), sums, kept, target.name)
     info = read_header(target)
     write_beside(info, preview)

@@ -9,6 +9,8 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from ksh_studio.locales import StudioError
+
 _NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
@@ -24,3 +26,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, 
         if number is None:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+
+
+def require_free(*paths: Path) -> None:
+    """Raises StudioError where one of the files is there: it may be an artist's, or one of those that are read."""
+    for path in paths:
+        if path.exists():
+            raise StudioError("merge.exists", path=path)

@@ -65,6 +65,13 @@ def test_names_are_exactly_the_bases_own_modules(trained, metadata, tmp_path):
     assert all(tensors[f"{name}.alpha"].item() == ALPHA and tensors[f"{name}.alpha"].ndim == 0 for name in expected)
 
 
+def test_an_alpha_that_half_precision_cannot_hold_is_saved_as_it_is(trained, metadata, tmp_path):
+    base, weights = trained("attention", text_encoder=False, alpha=2.3)
+    path = save_lora(tmp_path / "ksh.safetensors", base, weights, metadata).path
+    alphas = {tensor.item() for key, tensor in load_file(path).items() if key.endswith(".alpha")}
+    assert alphas == {torch.tensor(2.3).item()}
+
+
 def test_alpha_and_delta_are_the_adapters_own(trained, metadata, tmp_path):
     base, weights = trained()
     save_lora(tmp_path / "ksh.safetensors", base, weights, metadata, dtype=torch.float32)

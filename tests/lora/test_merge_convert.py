@@ -117,6 +117,19 @@ def test_files_of_unlike_bases_one_file_and_a_bad_rank_are_refused(two, tmp_path
     assert not target.exists()
 
 
+def test_nothing_that_is_there_already_is_written_over(two, tmp_path):
+    """Not even the card beside it: the folder may be the artist's own."""
+    files, own = [(path, 0.5) for path in two], tmp_path / "mine.json"
+    own.write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for target in (two[0], tmp_path / "mine.safetensors"):
+        with pytest.raises(StudioError, match="already a file"):
+            merge(files, target)
+    with pytest.raises(StudioError, match="already a file"):
+        to_diffusers(two[0], two[0])
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_diffusers_own_format_draws_the_same(two, fresh, tmp_path):
     path = to_diffusers(two[0], tmp_path / "own.safetensors")
     assert all(key.startswith(("unet.", "text_encoder.")) for key in load_file(path))

@@ -131,3 +131,18 @@ def test_a_resumed_job_does_not_need_the_file_it_began_from(lesson, begun, proje
     second.run(stop_after=1)
     (project.workspace.loras / "start.safetensors").unlink()
     assert second.run()[-1].kind == "finished"
+
+
+def test_where_no_checkpoint_is_whole_it_begins_from_the_file_again(lesson, begun):
+    first = lesson(max_train_steps=2, target_modules="attention", learning_rate=0.1)
+    first.run()
+    second = begun(last_lora(first), max_train_steps=2, target_modules="attention", learning_rate=1e-6)
+    second.run(stop_after=1)
+    for file in second.job.checkpoints.glob("*/tensors.safetensors"):
+        file.write_bytes(b"")
+    said = second.run()
+    assert [event.key for event in said if event.kind == "warned"] == ["preflight.none_whole"]
+    before, after = load_file(last_lora(first)), load_file(last_lora(second))
+    ups = [key for key in before if "lora_up" in key]
+    assert all(torch.allclose(after[key].float(), before[key].float(), atol=1e-3) for key in ups)
+    assert max(before[key].abs().max() for key in ups) > 0.01
