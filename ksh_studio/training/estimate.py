@@ -24,8 +24,8 @@ from ksh_studio.workspace import Project
 
 LOOKED_AT = 20
 """Newest jobs whose pace is considered."""
-PROMPTS_FROM_CAPTIONS = 3
-"""Previews of one moment when no prompts are named: two captions, and one without the trigger."""
+PROMPTS_FROM_CAPTIONS = 4
+"""Previews of one moment when no prompts are named: three captions, and one without the trigger."""
 _PACE = ("base_model", "resolution", "crop", "train_batch_size", "gradient_accumulation_steps", "train_text_encoder",
          "rank", "target_modules", "adapter", "optimizer", "mixed_precision", "attention", "gradient_checkpointing",
          "num_processes")  # fmt: skip

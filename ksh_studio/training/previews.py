@@ -21,7 +21,7 @@ from ksh_studio.training.parking import awake
 from ksh_studio.training.session import Session
 from ksh_studio.workspace import Project
 
-FROM_CAPTIONS = 2
+FROM_CAPTIONS = 3
 """How many of the project's own captions are drawn when the artist names no prompts."""
 
 

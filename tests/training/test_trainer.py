@@ -221,5 +221,5 @@ def test_prompts_made_of_captions_show_leakage(lesson):
     made.run()
     prompts = [event.prompt for event in made.of("preview") if event.step == 0]
     trigger = "drawn by KSH drawing style"
-    assert len(prompts) == 3 and [prompt.endswith(trigger) for prompt in prompts] == [True, True, False]
-    assert prompts[2] == prompts[0].removesuffix(f" {trigger}")
+    assert [prompt.endswith(trigger) for prompt in prompts] == [True, True, True, False]
+    assert prompts[3] == prompts[0].removesuffix(f" {trigger}")
