@@ -5,6 +5,7 @@ kept nor passed on nor written anywhere.
 """
 
 import hashlib
+import json
 import logging
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ from ksh_studio.events import Preview
 from ksh_studio.locales import StudioError
 from ksh_studio.lora.header import LoraInfo, read_header
 from ksh_studio.lora.kinds import Kind
-from ksh_studio.models.registry import HUB_ID, base_entry
+from ksh_studio.models.registry import HUB_ID, base_entry, has_name
 from ksh_studio.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -146,8 +147,18 @@ def _made_by(workspace: Workspace, info: LoraInfo) -> tuple[list[_Picture], str]
     job = jobs.job_at(folder, workspace.project(folder.parent.parent.name))
     previews = [event for event in jobs.events(job) if isinstance(event, Preview) and event.step == info.step]
     found = [_Picture(job.project.root / event.path, event.prompt) for event in previews if not event.asked]
-    found = [picture for picture in found if picture.path.is_file()][:PICTURES]
-    return found or alone, _hub_base(str(job.file.settings.get("base_model") or ""))
+    base = str(job.file.settings.get("base_model") or "")
+    there = [picture for picture in found if picture.path.is_file()] or alone
+    return [picture for picture in there if not _names(picture.path, base)][:PICTURES], _hub_base(base)
+
+
+def _names(picture: Path, base: str) -> bool:
+    """Whether the picture's recipe has the path of a base model of this machine: older studios wrote it there."""
+    try:
+        known = not base or has_name(base_entry(base))
+    except StudioError:
+        known = False
+    return not known and json.dumps(base, ensure_ascii=False)[1:-1].encode() in picture.read_bytes()
 
 
 def _hub_base(name: str) -> str:

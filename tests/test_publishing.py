@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from ksh_studio import jobs, publishing
 from ksh_studio.config import TrainConfig
@@ -150,6 +150,19 @@ def test_a_base_of_this_machine_is_not_named_by_its_path(workspace, project, tmp
     own.write_bytes(lora.read_bytes())
     card = prepare(workspace, own, "anna/style").card
     assert str(base_folder) not in card and "base_model" not in front_matter(card)
+
+
+def test_a_picture_that_tells_the_path_of_the_base_is_left_out(workspace, lora):
+    """Previews of an older studio do, in their recipe."""
+    folder = lora.parent.parent
+    file = json.loads((folder / "job.json").read_text())
+    file["settings"]["base_model"] = "/home/ann/모델"
+    (folder / "job.json").write_text(json.dumps(file))
+    picture, text = folder / "previews" / "000500-2.png", PngImagePlugin.PngInfo()
+    text.add_itxt("ksh_studio", json.dumps({"config": {"base_model": "/home/ann/모델"}}, ensure_ascii=False))
+    Image.new("RGB", (8, 8)).save(picture, pnginfo=text)
+    planned = prepare(workspace, lora, "anna/style")
+    assert [file.source.name for file in planned.files if file.name.startswith("images/")] == ["000500-4.png"]
 
 
 def test_exactly_what_was_shown_is_uploaded_private(workspace, lora, server):

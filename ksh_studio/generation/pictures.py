@@ -13,12 +13,12 @@ from ksh_studio.generation.drawing import DenoisingStep, Interrupted, decode, de
 from ksh_studio.generation.gallery import add_picture
 from ksh_studio.generation.loaded import Loaded
 from ksh_studio.generation.prompt import Parsed, is_korean, parse
-from ksh_studio.generation.recipe import Facts, to_png
+from ksh_studio.generation.recipe import Facts, model_name, shareable, to_png
 from ksh_studio.generation.resolve import base_model_of, resolve, seeds_of
 from ksh_studio.locales import StudioError
 from ksh_studio.models.files import needs_download
 from ksh_studio.models.loading import Base
-from ksh_studio.models.registry import BaseEntry, base_entry, default_base, has_name
+from ksh_studio.models.registry import base_entry, default_base
 from ksh_studio.workspace import Project
 
 __all__ = ["DenoisingStep", "Interrupted", "draw", "generate"]
@@ -88,9 +88,9 @@ class _Run:
                 yield Stopped(key="generate.stopped", values={"done": str(step.done), "total": str(step.total)})
                 return
         denoised = time.monotonic()
-        facts = self._facts(encoded.padded)
+        facts, told = self._facts(encoded.padded), shareable(self.request, self.base.entry)
         for index, (seed, latents) in enumerate(zip(seeds, step.latents.split(1), strict=True)):
-            path = add_picture(self.project, to_png(decode(self.base, latents), self._shareable(), seed, facts), seed)
+            path = add_picture(self.project, to_png(decode(self.base, latents), told, seed, facts), seed)
             yield Picture(path=self.project.relative(path), seed=seed, index=index, total=len(seeds))
         seconds = time.monotonic() - self.began
         figures = {
@@ -106,14 +106,4 @@ class _Run:
         """What the recipe says besides the settings."""
         tags = "".join(f" {lora.missing_tag}" for lora in self.loras if lora.missing_tag)
         hashes = {lora.name: lora.hash for lora in self.loras}
-        return Facts(_model_name(self.base.entry), self.base.sha256, hashes, tags, padded)
-
-    def _shareable(self) -> GenerateConfig:
-        """The request without folders of this machine: pictures are shown to others."""
-        known = has_name(self.base.entry)
-        return self.request if known else self.request.model_copy(update={"base_model": ""})
-
-
-def _model_name(entry: BaseEntry) -> str:
-    """Without owner, folder and ending."""
-    return entry.name.rpartition("/")[2] if has_name(entry) else entry.label
+        return Facts(model_name(self.base.entry), self.base.sha256, hashes, tags, padded)

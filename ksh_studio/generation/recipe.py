@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from ksh_studio import __version__
 from ksh_studio.config import GenerateConfig, Sampler, Schedule
 from ksh_studio.locales import StudioError
+from ksh_studio.models.registry import BaseEntry, has_name
 
 OWN_CHUNK = "ksh_studio"
 A1111_CHUNK = "parameters"
@@ -56,6 +57,16 @@ class Recipe:
     config: GenerateConfig
     exact: bool
     """Whether it is the studio's own record; else it was read from A1111's text as far as it goes."""
+
+
+def model_name(entry: BaseEntry) -> str:
+    """What a recipe calls the base model: without owner, folder and ending."""
+    return entry.name.rpartition("/")[2] if has_name(entry) else entry.label
+
+
+def shareable(request: GenerateConfig, entry: BaseEntry) -> GenerateConfig:
+    """The request without folders of this machine: pictures are shown to others."""
+    return request if has_name(entry) else request.model_copy(update={"base_model": ""})
 
 
 def parameters_text(config: GenerateConfig, seed: int, facts: Facts) -> str:

@@ -10,7 +10,7 @@ from ksh_studio.config import GenerateConfig, TrainConfig, Trigger
 from ksh_studio.disk import write_bytes
 from ksh_studio.events import Event, Preview, Warned
 from ksh_studio.generation.drawing import Interrupted, draw
-from ksh_studio.generation.recipe import Facts, to_png
+from ksh_studio.generation.recipe import Facts, model_name, shareable, to_png
 from ksh_studio.generation.resolve import resolve
 from ksh_studio.job_folder import Job
 from ksh_studio.locales import StudioError
@@ -105,8 +105,9 @@ class Previews:
     def picture(self, request: GenerateConfig) -> bytes:
         """The picture as a PNG file with its recipe, of the base as it is now. Raises Interrupted when asked to end."""
         (picture,) = draw(self.base, request, [request.seed], lambda _: not end_requested(self.job))
-        facts = Facts(model=self.base.entry.name.rsplit("/", 1)[-1], model_hash=self.base.sha256, loras={})
-        return to_png(picture, request, request.seed, facts)
+        entry = self.base.entry
+        facts = Facts(model=model_name(entry), model_hash=self.base.sha256, loras={})
+        return to_png(picture, shareable(request, entry), request.seed, facts)
 
     def _drawn(self, session: Session, path: Path, prompt: str, seed: int) -> Preview:
         """Draw and save one picture, with less memory at the second try.

@@ -124,3 +124,11 @@ def test_an_asked_preview_that_fails_is_a_warning(lesson, monkeypatch):
     said = spoken(made, lambda event: jobs.preview_now(made.job, "a boy") if event.kind == "planned" else None)
     assert [event.key for event in said if event.kind == "warned"] == ["train.preview_failed"]
     assert said[-1].kind == "finished"
+
+
+def test_a_preview_says_nothing_of_this_machines_folders(lesson, base_folder):
+    made = lesson(max_train_steps=1)
+    made.run()
+    pictures = [*made.job.previews.glob("*.png"), *made.job.loras.glob("*.png")]
+    assert len(pictures) >= 3 and made.job.file.settings["base_model"] == str(base_folder)
+    assert not [path for path in pictures if str(base_folder.parent).encode() in path.read_bytes()]
