@@ -34,7 +34,9 @@ def check_fits(path: Path, base: "Base") -> LoraInfo:
     if any(key.rpartition(".")[0] in weights for key in unknown):  # of this base, but nothing that is known here
         raise StudioError("adapter.unknown_part", name=path.name, found=unknown[0])
     if len(info.measured) == len(known) and all(
-        module in weights and (sizes.outside, sizes.inside) == (weights[module][0], prod(weights[module][1:]))
+        module in weights
+        and (sizes.outside, sizes.inside) == (weights[module][0], prod(weights[module][1:]))
+        and prod(known[module].get("dora_scale", weights[module][:1])) in weights[module][:2]
         for module, sizes in info.measured.items()
     ):
         return info

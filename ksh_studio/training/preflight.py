@@ -14,6 +14,7 @@ from ksh_studio.training.forecast import SAVE_MB_PER_SECOND, Remaining, epochs, 
 from ksh_studio.training.memory import MB, total_mb
 from ksh_studio.training.rehearsal import Measured, rehearse
 from ksh_studio.training.run import EarlyEnd, Run, ended_early, set_up
+from ksh_studio.training.scoring import DRAWINGS
 from ksh_studio.training.validation import LEVELS
 from ksh_studio.workspace import Project
 
@@ -83,16 +84,20 @@ def planned(run: Run, measured: Measured) -> Planned:
 
 
 def _seconds(run: Run, measured: Measured, left: Remaining, lora_mb: float) -> float:
-    """Predicted for what is left: steps, previews, validation and saves.
+    """Predicted for what is left: steps, previews with their scores, validation and saves.
 
     The steps were measured with the largest pictures; smaller ones take as much less as they have fewer pixels. A
-    validation loss looks at one drawing at a time, a denoising step at the prompt and the negative one.
+    validation loss looks at one drawing at a time, a denoising step at the prompt and the negative one. For a score the
+    encoder sees each preview, and once the drawings, as the decoder gives them back; it has half the decoder's work.
     """
     areas = [run.data.items[n].crop.width * run.data.items[n].crop.height for n in run.trained]
     step = measured.step_seconds * sum(areas) / len(areas) / max(areas)
     inference_steps = run.previews.request("").num_inference_steps
     picture = measured.denoising_seconds * inference_steps + measured.decoding_seconds
     validation = len(run.held_out) * len(LEVELS) * measured.denoising_seconds / 2
-    look = len(run.previews.prompts) * picture + validation
+    encoding = measured.decoding_seconds / 2
+    asked, drawings = (len(run.scoring.asked), min(DRAWINGS, len(run.data.items))) if run.scoring.possible else (0, 0)
+    once = drawings * (measured.decoding_seconds + encoding)
+    look = len(run.previews.prompts) * picture + asked * encoding + validation
     save = (lora_mb + measured.checkpoint_mb) / SAVE_MB_PER_SECOND
-    return round(left.steps * step + left.looks * look + left.saves * save, 1)
+    return round(left.steps * step + once + left.looks * look + left.saves * save, 1)

@@ -61,7 +61,7 @@ def prepare(base: Base, items: list[Item], config: TrainConfig, cache: Cache) ->
     captions, rows = _rows(items)
     embeddings = yield from _embeddings(base, captions, config.clip_skip, cache)
     tokens = caption_tokens(base.tokenizer, captions).to(base.device) if config.train_text_encoder else None
-    chosen = torch.tensor(rows).view(len(items), -1).to(base.device)
+    chosen = torch.tensor(rows, dtype=torch.int64).to(base.device)  # also of no drawing at all
     return Prepared(items, latents, place, chosen, embeddings.to(base.device), tokens)
 
 

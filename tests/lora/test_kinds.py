@@ -229,6 +229,20 @@ def test_a_module_that_lacks_a_factor_or_does_not_fit_together_is_damaged(role, 
         read_header(file)
 
 
+@pytest.mark.parametrize("size", [2, 8])
+def test_lengths_that_fit_no_side_are_refused_before_anything_is_changed(size, fresh, tmp_path):
+    """Of 16 inputs a header alone takes 2 and 8 for kernels; folded in half way, the base would not be as it was."""
+    file = tiny_lora_file(tmp_path / "file.safetensors")
+    tensors = load_file(file)
+    module = next(key.removesuffix(".lora_down.weight") for key in tensors if key.endswith(".lora_down.weight"))
+    save_file(tensors | {f"{module}.dora_scale": torch.ones(1, size)}, file)
+    base = fresh()[1]
+    before = outputs(base)
+    with pytest.raises(StudioError, match="file.safetensors"):
+        attach(base, file)
+    assert distance(outputs(base), before) == 0
+
+
 def test_a_part_of_another_method_is_named(fresh, tmp_path):
     file = tiny_lora_file(tmp_path / "file.safetensors")
     tensors = load_file(file) | {"lora_unet_conv_in.diff": torch.zeros(16, 4, 3, 3)}

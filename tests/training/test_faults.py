@@ -226,6 +226,15 @@ def test_a_broken_or_missing_drawing_is_named_and_left_out_before_the_start(less
     assert said[-1].kind == "finished" and made.of("planned")[0].drawings == 3
 
 
+def test_where_no_drawing_can_be_read_each_is_named_and_nothing_starts(lesson, drawings):
+    made = lesson(max_train_steps=2)
+    for drawing in drawings:
+        drawing.path(made.project).write_bytes(b"no picture")
+    said = made.run()
+    assert [event.key for event in said if event.kind == "warned"] == ["train.drawing_unreadable"] * len(drawings)
+    assert (said[-1].kind, said[-1].key) == ("failed", "train.no_drawings")
+
+
 def test_after_a_divergence_the_lora_is_finite_and_the_advice_is_a_lower_rate(lesson, monkeypatch):
     made = lesson(max_train_steps=20)
     original = Stepper.draw
