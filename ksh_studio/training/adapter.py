@@ -14,6 +14,8 @@ from ksh_studio.models.loading import Base
 from ksh_studio.training.sampler import generator
 
 NAME = "default"
+LEAST_PRODIGY_RATE = 0.1
+"""Its authors advise 1; a tenth of that is already timid."""
 _RANDOM = ("lora_A", "hada_w1_a", "hada_w1_b", "hada_w2_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b")
 """Factors that begin at random; one other of each module begins at zero, so that the base draws as before."""
 
@@ -69,8 +71,14 @@ def lora_weights(values: dict[str, Tensor], config: TrainConfig) -> LoraWeights:
 
 
 def notes_of(config: TrainConfig) -> list[StudioError]:
-    """What is to be said of the chosen kind before it is trained: where its file does not load."""
-    return [] if config.adapter == "lora" else [StudioError(f"adapter.{config.adapter}_loads")]
+    """What is to be said before it is trained: where its kind does not load, a rate that would teach nothing.
+
+    Prodigy multiplies the rate with the pace that it finds: an ordinary one, as of a preset, makes hardly a step of it.
+    """
+    notes = [] if config.adapter == "lora" else [StudioError(f"adapter.{config.adapter}_loads")]
+    if config.optimizer == "prodigy" and config.learning_rate < LEAST_PRODIGY_RATE:
+        notes.append(StudioError("adapter.prodigy_rate", rate=f"{config.learning_rate:.1e}"))
+    return notes
 
 
 def _start_magnitudes(model: nn.Module) -> None:

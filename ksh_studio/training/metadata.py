@@ -70,7 +70,7 @@ def _run(config: TrainConfig, step: int) -> dict[str, object]:
         "training_comment": "KSH Studio",
         "learning_rate": config.learning_rate,
         "unet_lr": config.learning_rate,
-        "text_encoder_lr": config.text_encoder_lr if config.train_text_encoder else None,
+        "text_encoder_lr": _text_rate(config),
         "lr_scheduler": schedule_of(config),
         "lr_warmup_steps": config.lr_warmup_steps,
         "optimizer": f"{_OPTIMIZERS[config.optimizer]}(betas=({config.adam_beta1}, {config.adam_beta2}))",
@@ -87,6 +87,13 @@ def _run(config: TrainConfig, step: int) -> dict[str, object]:
         "shuffle_caption": config.shuffle_tags,
         "keep_tokens": config.keep_tags if config.shuffle_tags else 0,
     }
+
+
+def _text_rate(config: TrainConfig) -> float | None:
+    """Prodigy has one rate for everything."""
+    if not config.train_text_encoder:
+        return None
+    return config.learning_rate if config.optimizer == "prodigy" else config.text_encoder_lr
 
 
 def _network_args(config: TrainConfig) -> dict[str, str]:

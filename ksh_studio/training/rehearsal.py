@@ -133,7 +133,6 @@ def _preview_seconds(run: Run) -> tuple[float, float]:
     if not run.previews.prompts:
         return 0.0, 0.0
     base, request = run.base, run.previews.request(run.previews.prompts[0])
-    took = (0.0, 0.0)
     with suppress(StudioError):
         try:
             with awake(base):
@@ -145,11 +144,11 @@ def _preview_seconds(run: Run) -> tuple[float, float]:
                 wait(base.device)
                 middle = time.monotonic()
                 decode(base, latents)
-                took = (middle - start, time.monotonic() - middle)
+                return middle - start, time.monotonic() - middle
         except StopIteration:  # previews of a single step
             return 0.0, 0.0
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
     let_go(base.device)
-    return took
+    return 0.0, 0.0

@@ -10,6 +10,7 @@ from safetensors.torch import load, save
 from ksh_studio.config import TrainConfig
 from ksh_studio.locales import StudioError
 from ksh_studio.models.registry import base_entry
+from ksh_studio.training.adapter import notes_of
 from ksh_studio.training.checkpoint import Saved
 from ksh_studio.training.optimizers import Optimizer, schedule_of
 from ksh_studio.training.plan import resolve
@@ -173,3 +174,12 @@ def test_prodigys_learning_rate_is_one_unless_the_artist_says_otherwise():
     assert resolve(TrainConfig(optimizer="prodigy"), entry, 40).learning_rate == 1.0
     assert resolve(TrainConfig(optimizer="prodigy", learning_rate=0.5), entry, 40).learning_rate == 0.5
     assert resolve(TrainConfig(), entry, 40).learning_rate < 0.1
+
+
+def test_prodigy_at_an_ordinary_rate_is_warned_of():
+    def notes(**values):
+        return [note.key for note in notes_of(TrainConfig(**{"learning_rate": 1e-4} | values))]
+
+    assert notes(optimizer="prodigy") == ["adapter.prodigy_rate"]
+    assert notes(optimizer="prodigy", adapter="loha") == ["adapter.loha_loads", "adapter.prodigy_rate"]
+    assert notes(optimizer="prodigy", learning_rate=1.0) == notes() == []
