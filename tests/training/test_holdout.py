@@ -1,3 +1,4 @@
+from ksh_studio.lora.header import read_header
 from ksh_studio.training.checkpoint import load_newest
 from ksh_studio.training.holdout import frozen, held_out, held_out_count
 from tests.training.conftest import add_drawing
@@ -30,3 +31,5 @@ def test_drawings_held_out_at_the_start_stay_so_when_others_come(lesson):
     first, second = (event for event in made.of("planned"))
     assert (first.drawings, first.held_out, second.drawings, second.held_out) == (3, 2, 9, 2)
     assert [event.step for event in made.of("validated")] == [0, 2, 4]
+    said = [read_header(made.project.root / event.path).metadata for event in made.of("lora")]
+    assert [own["ss_num_train_images"] for own in said] == ["3", "9"]  # what only measures was not trained on
