@@ -21,17 +21,20 @@ from tests.faults.counting import spawn
 jobs._spawn = spawn
 workspace, how = Workspace(Path(sys.argv[1])), sys.argv[3]
 
+def say(line):
+    sys.stdout.write(line + "\\n")  # in one piece: `print` of two threads mixes lines and their ends
+
 def click():
     while not (workspace.root / "go").exists():
         time.sleep(0.001)
     try:
         if how == "start":
-            print("started", jobs.start(workspace.project(sys.argv[2]), "train", TrainConfig(max_train_steps=9999)).id)
+            job = jobs.start(workspace.project(sys.argv[2]), "train", TrainConfig(max_train_steps=9999))
         else:
             job = job_queue.start_next(workspace)
-            print(*(("started", job.id) if job else ("refused", "next")))
+        say("started " + job.id if job else "refused next")
     except StudioError as error:
-        print("refused", error.key)
+        say("refused " + error.key)
 
 clicks = [threading.Thread(target=click) for _ in range(2)]
 for one in clicks:

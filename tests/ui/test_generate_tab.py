@@ -19,7 +19,7 @@ def guest(workspace, no_probe) -> Visit:
 
 
 def test_using_a_lora_keeps_the_prompt_that_was_typed(guest, project, monkeypatch):
-    monkeypatch.setattr(app, "newest_lora", lambda *_: "projects/x/jobs/y/loras/z.safetensors")
+    monkeypatch.setattr(app, "lora_of", lambda *_: "projects/x/jobs/y/loras/z.safetensors")
     style = "drawn by KSH drawing style"
     assert app.use_lora(guest, project.slug, "", "")[1] == style
     assert app.use_lora(guest, project.slug, "", "1girl, (smile : 1.2)")[1] == f"1girl, (smile : 1.2), {style}"
