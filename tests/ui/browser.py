@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import ProjectSettings
@@ -20,6 +20,8 @@ from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.workspace import ASSETS, Project, Workspace
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# Playwright waits five seconds: a busy machine needs more until the page has what it shows.
+expect.set_options(timeout=30_000)
 DEMO = ASSETS / "demo" / "drawings"
 
 
