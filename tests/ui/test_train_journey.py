@@ -11,7 +11,7 @@ from tests.ui.browser import chromium, demo_of, open_studio, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(600)]
 WORK = 120_000
-STEPS = 120
+STEPS = 240
 RUNNING = re.compile(rf"Step \d+ of {STEPS}")
 
 
@@ -48,8 +48,8 @@ def check_first(page: Page) -> None:
     page.locator("#train-validation-prompts").get_by_role("textbox").fill("a person")
     page.locator("#train-advanced > button").click()
     page.locator("#train-train-batch-size").get_by_role("textbox").fill("1")
-    page.locator("#train-validation-steps").get_by_role("textbox").fill("60")
-    page.locator("#train-checkpointing-steps").get_by_role("textbox").fill("60")
+    page.locator("#train-validation-steps").get_by_role("textbox").fill("120")
+    page.locator("#train-checkpointing-steps").get_by_role("textbox").fill("120")
     expect(page.locator("#train-plan")).to_contain_text(f"{STEPS} steps of 1")
     page.locator("#train-check").click()
     expect(page.locator("#train-plan")).to_contain_text("measured on this machine", timeout=WORK)
