@@ -107,13 +107,14 @@ def tolerance(losses: Curve) -> float:
 
 
 def roughness(values: list[float]) -> float:
-    """Standard deviation of one point's noise, robust, from the curve itself; 0 below five points.
+    """Standard deviation of one point's noise, robust, from the curve itself; 0 below seven points.
 
     From third differences, in which whatever bends no more than a parabola vanishes: those of independent points have
-    20 times the variance of one point.
+    20 times the variance of one point. Without the first point, the base model's own: the fall from there is no noise.
     """
-    bends = [abs(d - 3 * c + 3 * b - a) for a, b, c, d in zip(values, values[1:], values[2:], values[3:], strict=False)]
-    return 1.4826 * statistics.median(bends) / 20**0.5 if len(bends) >= 2 else 0.0
+    told = values[1:]
+    bends = [abs(d - 3 * c + 3 * b - a) for a, b, c, d in zip(told, told[1:], told[2:], told[3:], strict=False)]
+    return 1.4826 * statistics.median(bends) / 20**0.5 if len(bends) >= 3 else 0.0
 
 
 def at(curve: Curve, step: int) -> float | None:

@@ -106,7 +106,14 @@ def test_the_tolerance_follows_the_curve():
     falling = {n: 1.0 - n / 10 for n in range(6)}
     assert tolerance(falling) == pytest.approx(0.05)
     assert roughness([float(n * n) for n in range(6)]) == 0 and roughness([1.0, 9.0, 1.0, 9.0]) == 0
-    assert roughness([0.0, 1.0, 0.0, 1.0, 0.0]) == pytest.approx(1.4826 * 4 / 20**0.5)
+    assert roughness([5.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0]) == pytest.approx(1.4826 * 4 / 20**0.5)
+
+
+def test_the_fall_from_the_base_model_is_no_noise():
+    losses = {0: 0.165, 75: 0.0834, 150: 0.089, 225: 0.098, 300: 0.1073}
+    found = recommend(run(losses, {0: 0.0, 75: 0.42, 150: 0.78, 225: 0.95, 300: 1.05}))
+    assert (found.step, found.key) == (150, "recommend.tie")
+    assert found.warning == ("recommend.overfitting", {"step": "75", "lowest": "0.0834", "loss": "0.1073"})
 
 
 def test_every_sentence_can_be_said_in_both_languages():
