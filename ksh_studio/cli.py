@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ksh_studio import job_process, job_queue, jobs, lora_cli, steering
+from ksh_studio import job_process, job_queue, jobs, lora_cli, steering, steering_cli
 from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, TrainConfig, Trigger, validated
 from ksh_studio.disk import is_locked
 from ksh_studio.events import Event, Failed, Warned
@@ -70,18 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     how.add_argument("--check", action="store_true", help="only measure what it will take: time, memory, disk")
     settings_options(train, TrainConfig, TRAIN_PRESETS)
-    for word, steer in steering.WORDS.items():
-        steered = add(word, _steer, steer.__doc__.split(":")[0].lower(), project=True)
-        steered.set_defaults(steer=steer)
-        steered.description = steer.__doc__
-        steered.add_argument(
-            "--job", help="of the project; the one that works, else the newest training, when not given"
-        )
-        if word == "preview-now":
-            steered.add_argument("--prompt", required=True, help="what to draw")
-            steered.add_argument("--seed", type=int, help="same seed, same picture; the training's own when not given")
-    queue = add("queue", _queue, "list the jobs that wait, of all projects")
-    queue.add_argument("--remove", metavar="JOB", help="take this one out of the queue")
+    steering_cli.add_commands(add, _project)
     generate = add("generate", _generate, "draw pictures", project=True)
     settings_options(generate, GenerateConfig, {})
     export = add("export", _export, "write the drawings and captions for other programs", project=True)
@@ -212,25 +201,6 @@ def _work(job: Job, language: Language) -> int:
     code = _show(job_process.run(job, stage_of), language)
     job_queue.start_next(job.project.workspace)
     return code
-
-
-def _steer(arguments: argparse.Namespace) -> int:
-    print(arguments.steer(steering.Asking(_project(arguments), **_asked(arguments))))
-    return 0
-
-
-def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(arguments, name, None) for name in ("job", "language", "prompt", "seed")}
-
-
-def _queue(arguments: argparse.Namespace) -> int:
-    workspace = Workspace(arguments.workspace)
-    workspace.prepare()
-    if arguments.remove:
-        steering.take_out(workspace, arguments.remove)
-    for line in steering.waiting(workspace, arguments.language):
-        print(line)
-    return 0
 
 
 def _generate(arguments: argparse.Namespace) -> int:

@@ -33,7 +33,7 @@ WORDS = {"settings_table", "narration", "options"}  # what a terminal or the REA
 GROUND |= WORDS
 MIDDLE = {"models", "lora", "likeness", "publishing"}
 STAGES = {"drawings", "training", "generation"}
-TOP = {"cli", "lora_cli", "steering", "ui", "demo", "doctor"}
+TOP = {"cli", "lora_cli", "steering_cli", "steering", "ui", "demo", "doctor"}
 HEAVY = {"torch", "diffusers", "transformers", "peft", "accelerate", "datasets", "xformers"}
 
 
