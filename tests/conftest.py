@@ -8,6 +8,8 @@ import pytest
 # Before any library is imported: two test processes share two cores, and nothing may look for a network.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Where a tensor happens to lie in memory changes MKL's last bit on some processors, unless it is asked not to.
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
