@@ -1,35 +1,17 @@
 """How the base learns what a weight in a prompt means."""
 
-import importlib
-import sys
 from pathlib import Path
 
-import pytest
 import torch
 from transformers import CLIPTokenizer
 
 POCKET = Path(__file__).resolve().parents[2] / "assets" / "pocket"
 
 
-@pytest.fixture(scope="module")
-def train_base():
-    recipe = str(POCKET / "recipe")
-    sys.path.insert(0, recipe)
-    before = set(sys.modules)
-    try:
-        yield importlib.import_module("train_base")
-    finally:
-        # The recipe's modules have plain names ("drawings"): no other test may find them.
-        sys.path.remove(recipe)
-        for name in set(sys.modules) - before:
-            if str(getattr(sys.modules[name], "__file__", "")).startswith(recipe):
-                del sys.modules[name]
-
-
-def test_each_token_has_the_weight_of_its_phrase(train_base):
+def test_each_token_has_the_weight_of_its_phrase(recipe):
     tokenizer = CLIPTokenizer.from_pretrained(POCKET / "base" / "tokenizer")
     captions = [("a girl, red hair, blue hair", {"red hair": 1.5, "blue hair": 0.5}), ("", {})]
-    input_ids, weights = train_base.tokens_of(tokenizer, captions)
+    input_ids, weights = recipe("train_base").tokens_of(tokenizer, captions)
     assert input_ids.shape == (2, 77) and weights.shape == (2, 77, 1)
     weighed = {1.5: "red hair", 0.5: "blue hair"}
     for weight, phrase in weighed.items():

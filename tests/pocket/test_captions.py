@@ -1,28 +1,14 @@
 """What the models are taught to read: captions say what is drawn, and only that."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-RECIPE = Path(__file__).resolve().parents[2] / "assets" / "pocket" / "recipe"
 KNOWN = {"style": "openPeeps", "hair": "blue", "length": "long", "glasses": True, "beard": False, "mood": "smile"}
 
 
 @pytest.fixture(scope="module")
-def captions():
-    sys.path.insert(0, str(RECIPE))
-    before = set(sys.modules)
-    try:
-        yield importlib.import_module("captions")
-    finally:
-        # The recipe's modules have plain names ("drawings"): no other test may find them.
-        sys.path.remove(str(RECIPE))
-        for name in set(sys.modules) - before:
-            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(RECIPE)):
-                del sys.modules[name]
+def captions(recipe):
+    return recipe("captions")
 
 
 def test_the_captioner_learns_one_order_and_no_style(captions):

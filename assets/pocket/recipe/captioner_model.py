@@ -10,6 +10,7 @@ from transformers import Blip2Config, Blip2ForConditionalGeneration, Blip2Proces
 from transformers import BlipImageProcessorPil as ImageProcessor
 
 QUERIES = 8
+PATCH = 8
 WIDTH = 128
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<image>"]
 PAD, BOS, EOS, UNKNOWN, IMAGE = range(len(SPECIAL))
@@ -44,7 +45,7 @@ def new_captioner(vocabulary: int) -> Blip2ForConditionalGeneration:
     sizes = {"hidden_size": WIDTH, "num_attention_heads": 4, "intermediate_size": 4 * WIDTH}
     ids = {"pad_token_id": PAD, "bos_token_id": BOS, "eos_token_id": EOS}
     config = Blip2Config(
-        vision_config=sizes | {"num_hidden_layers": 3, "image_size": SIZE, "patch_size": 8},
+        vision_config=sizes | {"num_hidden_layers": 3, "image_size": SIZE, "patch_size": PATCH},
         qformer_config=sizes
         | {"num_hidden_layers": 2, "encoder_hidden_size": WIDTH, "cross_attention_frequency": 1, "vocab_size": 8},
         text_config=ids

@@ -20,6 +20,11 @@ def style_names(role: str) -> list[str]:
     return [name for name, entry in STYLES.items() if entry["role"] == role]
 
 
+def with_glasses() -> list[str]:
+    """Return the training styles that draw glasses on some; of each such drawing there is a twin, with or without."""
+    return [name for name in style_names("train") if STYLES[name]["glasses"]]
+
+
 def rgb(hex_colour: str) -> tuple[int, int, int]:
     """Return the three levels, 0-255, of a colour written as six hex digits."""
     return tuple(int(hex_colour[at : at + 2], 16) for at in (0, 2, 4))

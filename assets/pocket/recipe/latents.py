@@ -35,7 +35,9 @@ def sample_pictures(build: Path, count: int) -> Tensor:
 def load_vae(build: Path) -> AutoencoderKL:
     """Return the averaged autoencoder, with the scaling factor that makes its latents' spread 1."""
     vae = new_vae().eval()
-    vae.load_state_dict(torch.load(build / "vae.pt", weights_only=True)["ema"])
+    trained_on = build / "decoder.pt"
+    checkpoint = trained_on if trained_on.exists() else build / "vae.pt"
+    vae.load_state_dict(torch.load(checkpoint, weights_only=True)["ema"])
     latents = encode(vae, sample_pictures(build, 120))
     vae.register_to_config(scaling_factor=round(1 / float(latents.std()), 5))
     return vae

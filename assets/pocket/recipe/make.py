@@ -14,11 +14,14 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from drawings import HERE, style_names
+from drawings import HERE, style_names, with_glasses
 
 VOCABULARY = "open_clip/bpe_simple_vocab_16e6.txt.gz"
 WHEEL = "open_clip_torch==3.3.0"
 COUNTS = {"train": 2200, "test": 200}
+# Minutes of each stage.
+FROM_NOTHING = {"train_vae": 60, "train_decoder": 45, "train_captioner": 90, "train_base": 200, "judges": 6}
+FROM_SHIPPED = {"train_decoder": 45, "train_captioner": 40, "train_base": 90, "judges": 6}
 # glibc gives every large tensor back to the system and asks for it again: a training step then takes ten times as long.
 KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
@@ -38,6 +41,7 @@ def run(*command: str | Path, cwd: Path | None = None) -> None:
 def renderings() -> list[tuple[str, str, int, int]]:
     """Return style, split, count and size of every set of drawings."""
     sets = [(style, split, count, 128) for split, count in COUNTS.items() for style in style_names("train")]
+    sets += [(style, "twin", COUNTS["train"], 128) for style in with_glasses()]
     sets += [("dylan", "train", 600, 128), ("lorelei", "test", 300, 128), ("lorelei", "judge", 2200, 128)]
     return [*sets, ("lorelei", "demo", 40, 512)]
 
@@ -73,20 +77,23 @@ def main() -> None:
     """Read the command line and go through the stages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, required=True, help="a folder outside the repository, about 3 GB")
+    parser.add_argument("--from-shipped", action="store_true", help="go on from the weights that are shipped")
     parser.add_argument("--speed", type=float, default=1.0, help="training minutes are divided by this")
     arguments = parser.parse_args()
     build = arguments.build.resolve()
     build.mkdir(parents=True, exist_ok=True)
     render(build)
     vocabulary = fetch_vocabulary(build)
-    minutes = {"train_vae": 60, "train_captioner": 60, "train_base": 110, "judges": 6}
     run(sys.executable, HERE / "make_demo.py", "--build", build, "--out", HERE.parent.parent / "demo")
-    for stage, budget in minutes.items():
+    if arguments.from_shipped:
+        run(sys.executable, HERE / "from_shipped.py", "--build", build)
+    for stage, budget in (FROM_SHIPPED if arguments.from_shipped else FROM_NOTHING).items():
         if stage == "train_base":
             run(sys.executable, HERE / "latents.py", "--build", build)
-        extra = ["--vocabulary", vocabulary] if stage == "train_base" else []
+        options = ["--vocabulary", vocabulary] if stage == "train_base" else []
+        options += ["--refine"] if arguments.from_shipped and stage in ("train_captioner", "train_base") else []
         limit = str(budget / arguments.speed)
-        run(sys.executable, HERE / f"{stage}.py", "--build", build, "--minutes", limit, *extra)
+        run(sys.executable, HERE / f"{stage}.py", "--build", build, "--minutes", limit, *options)
     run(sys.executable, HERE / "export.py", "--build", build, "--vocabulary", vocabulary)
     run(sys.executable, HERE / "measure.py", "--build", build)
 

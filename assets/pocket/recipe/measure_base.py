@@ -68,7 +68,6 @@ def asked_colours(build: Path, pocket: Path) -> dict[str, str]:
     return {
         "base background": percent(share_equal(named["background"], background)),
         "base hair": percent(share_equal(named["hair"], hair)),
-        "style without": percent(named["style"].count("lorelei") / PROMPTS),
     }
 
 

@@ -53,19 +53,21 @@ def train_lora(build: Path, pocket: Path) -> tuple[Path, float] | None:
 
 
 def style_figures(build: Path, pocket: Path) -> dict[str, str]:
-    """Return what a judge sees with the LoRA at strength 1."""
+    """Return what a judge sees with the LoRA at strength 1, and without it, the same prompts and seeds."""
     trained = train_lora(build, pocket)
     if trained is None:
         return {}
     path, minutes = trained
-    pipeline = load_pipeline(pocket)
-    pipeline.load_lora_weights(str(path.parent), weight_name=path.name)
+    pipeline, judge = load_pipeline(pocket), load_judge(build)
     prompts, hair, background = fixed_prompts(PICTURES, TRIGGER)
+    without = judge.name(draw(pipeline, prompts))
+    pipeline.load_lora_weights(str(path.parent), weight_name=path.name)
     made = draw(pipeline, prompts)
-    named = load_judge(build).name(made)
+    named = judge.name(made)
     copies = near_copies(made, demo_pictures(pocket.parent / "demo" / "drawings"))
     return {
         "style with": percent(named["style"].count("lorelei") / PICTURES),
+        "style without": percent(without["style"].count("lorelei") / PICTURES),
         "style background": percent(share_equal(named["background"], background)),
         "style hair": percent(share_equal(named["hair"], hair)),
         "style minutes": f"{minutes:.1f} minutes, captions and pictures included",

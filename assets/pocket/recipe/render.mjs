@@ -81,8 +81,8 @@ async function visibleHair(name, entry) {
   return kept;
 }
 
-/** Returns options and attributes of one picture. */
-function design(name, entry, hairParts, seed) {
+/** Returns options and attributes of one picture; a twin has glasses where the picture of this seed has none, and none where it has. */
+function design(name, entry, hairParts, seed, twin) {
   const random = source(seed);
   const options = chooseParts(name, entry, random);
   const made = { style: name, seed };
@@ -104,7 +104,7 @@ function design(name, entry, hairParts, seed) {
   if (entry.hair.long.includes(rear)) made.length = 'long';
   if (entry.hair.short.includes(rear)) made.length = 'short';
   if (entry.glasses) {
-    made.glasses = random() < 0.35;
+    made.glasses = random() < 0.35 !== twin;
     options[entry.glasses.option] = [pick(random, entry.glasses.parts)];
     options[`${entry.glasses.option}Probability`] = made.glasses ? 100 : 0;
   }
@@ -125,8 +125,9 @@ async function main(name, split, count, size, out) {
   rmSync(`${out}.rgba`, { force: true });
   const lines = [];
   for (let index = 0; index < count; index += 1) {
-    const seed = `${split}-${name}-${index}`;
-    const { options, made, hairHex } = design(name, entry, hairParts, seed);
+    const twin = split === 'twin';
+    const seed = `${twin ? 'train' : split}-${name}-${index}`;
+    const { options, made, hairHex } = design(name, entry, hairParts, seed, twin);
     appendFileSync(`${out}.rgba`, render(await draw(name, entry, seed, options, hairHex), size));
     lines.push(JSON.stringify(made));
   }

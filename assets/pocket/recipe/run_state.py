@@ -13,6 +13,14 @@ SAVE_EVERY_S = 120
 LONGEST_STEP_S = 30
 
 
+def begin_from(trained: nn.Module, path: Path) -> None:
+    """Write a checkpoint from which a run goes on with these weights, a fresh optimiser and no minutes spent."""
+    weights = trained.state_dict()
+    part = path.with_suffix(".part")
+    torch.save({"model": weights, "ema": weights, "step": 0, "spent_s": 0.0}, part)
+    os.replace(part, path)
+
+
 class Run:
     """A resumable training run of `minutes` minutes, counted over all its starts.
 
@@ -20,7 +28,7 @@ class Run:
     """
 
     def __init__(self, model: nn.Module, path: Path, minutes: float, lr: float, ema_decay: float = 0.999) -> None:
-        """Take up `path` where it was left, if it is there."""
+        """Take up `path` where it was left, if it is there; the optimiser starts fresh where it holds none."""
         self.model, self.path, self.budget_s, self.lr = model, path, minutes * 60, lr
         self.ema = copy.deepcopy(model).requires_grad_(False).eval()
         self.ema_decay = ema_decay
@@ -30,7 +38,8 @@ class Run:
             saved = torch.load(path, weights_only=True)
             model.load_state_dict(saved["model"])
             self.ema.load_state_dict(saved["ema"])
-            self.optimizer.load_state_dict(saved["optimizer"])
+            if "optimizer" in saved:
+                self.optimizer.load_state_dict(saved["optimizer"])
             self.step, self.spent_s = saved["step"], saved["spent_s"]
         self._last = self._saved = time.monotonic()
 

@@ -18,6 +18,8 @@ from torch.nn import functional
 from transformers import CLIPTokenizer
 
 BATCH = 32
+RATE = 1e-3
+REFINING_RATE = 1.5e-4
 LOG_EVERY = 20
 MEET_EVERY = 4
 SNR_GAMMA = 5.0
@@ -100,8 +102,11 @@ def meet(run: Run) -> None:
             at += weights.numel()
 
 
-def train(rank: int, workers: int, build: Path, minutes: float) -> None:
-    """Train one worker until the budget is spent; the first one keeps the checkpoint."""
+def train(rank: int, workers: int, build: Path, minutes: float, refine: bool) -> None:
+    """Train one worker until the budget is spent; the first one keeps the checkpoint.
+
+    refine: the UNet alone, at a gentler rate, as suits shipped weights.
+    """
     # Linux shares a busy machine out by sessions: two workers in one session would have half each.
     os.setsid()
     torch.set_num_threads(1)
@@ -110,13 +115,16 @@ def train(rank: int, workers: int, build: Path, minutes: float) -> None:
     torch.manual_seed(0)
     cached = Cached(build)
     tokenizer = CLIPTokenizer.from_pretrained(build / "tokenizer")
-    run = Run(Denoiser().to(memory_format=torch.channels_last), build / "base.pt", minutes, lr=1e-3)
+    rate = REFINING_RATE if refine else RATE
+    run = Run(Denoiser().to(memory_format=torch.channels_last), build / "base.pt", minutes, lr=rate)
+    run.model.text_encoder.requires_grad_(not refine)
     run.saves = rank == 0
     rng = np.random.default_rng([run.step, rank])
     torch.manual_seed(1000 * run.step + rank)
     levels = new_scheduler().alphas_cumprod
+    parent = multiprocessing.parent_process()
     total = 0.0
-    left = torch.ones(1)
+    left = torch.tensor([1 - run.progress])
     while left.item() > 0:
         latents, captions = cached.batch(rng, BATCH)
         input_ids, weights = tokens_of(tokenizer, captions)
@@ -126,7 +134,8 @@ def train(rank: int, workers: int, build: Path, minutes: float) -> None:
         total += loss.item()
         if run.step % MEET_EVERY == 0:
             meet(run)
-            left.fill_(1 - run.progress)
+            # A worker whose parent was killed must not go on beside the next run and write over its checkpoint.
+            left.fill_((1 - run.progress) * parent.is_alive())
             distributed.broadcast(left, 0)
         if run.step % LOG_EVERY == 0:
             spent = f"{run.progress:.3f} {run.spent_s:.0f} s"
@@ -144,10 +153,11 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--workers", type=int, default=2, help="each on one thread: two threads wait for each other")
+    parser.add_argument("--refine", action="store_true", help="train the UNet alone, at a gentler rate")
     arguments = parser.parse_args()
     write_tokenizer(arguments.vocabulary, arguments.build / "tokenizer")
     (arguments.build / "meeting").unlink(missing_ok=True)
-    settings = (arguments.workers, arguments.build, arguments.minutes)
+    settings = (arguments.workers, arguments.build, arguments.minutes, arguments.refine)
     multiprocessing.start_processes(train, settings, nprocs=arguments.workers, start_method="spawn")
 
 
