@@ -30,6 +30,16 @@ def test_shipped_weights_begin_a_run_with_a_fresh_optimiser(recipe, tmp_path):
     assert (run.step, run.progress, run.optimizer.state_dict()["state"]) == (0, 0, {})
 
 
+def test_what_is_frozen_stays_to_the_last_bit(recipe, tmp_path):
+    model = nn.Linear(3, 3)
+    nn.init.constant_(model.bias, -0.0)
+    model.bias.requires_grad_(False)
+    before = model.weight.detach().clone()
+    run = trained_a_little(recipe("run_state").Run(model, tmp_path / "x.pt", 5, lr=1e-2), 3)
+    assert torch.signbit(run.ema.bias).all()
+    assert not torch.equal(run.ema.weight, before)
+
+
 def test_the_shipped_weights_are_put_there_once(recipe, tmp_path):
     going_on = recipe("from_shipped")
     going_on.begin(tmp_path, going_on.HERE.parent)

@@ -1,4 +1,4 @@
-"""Make everything below `assets/` from a clean checkout: render, train, export, measure.
+"""Make everything below `assets/` from a clean checkout: render, train, export, measure, draw.
 
     python assets/pocket/recipe/make.py --build ../pocket-build
 
@@ -95,7 +95,8 @@ def main() -> None:
         limit = str(budget / arguments.speed)
         run(sys.executable, HERE / f"{stage}.py", "--build", build, "--minutes", limit, *options)
     run(sys.executable, HERE / "export.py", "--build", build, "--vocabulary", vocabulary)
-    run(sys.executable, HERE / "measure.py", "--build", build)
+    for last in ("measure", "contact_sheet"):
+        run(sys.executable, HERE / f"{last}.py", "--build", build)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,12 @@ def near_copies(made: Tensor, drawings: Tensor) -> int:
     return int(((torch.cdist(small, known, p=1) / small.shape[1]).amin(1) < NEAR_COPY).sum())
 
 
+def newest_lora(build: Path) -> Path | None:
+    """Return the LoRA file that the demo wrote last, below `<build>/demo-workspace`."""
+    found = (build / "demo-workspace").rglob("loras/*.safetensors")
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
 def train_lora(build: Path, pocket: Path) -> tuple[Path, float] | None:
     """Return the LoRA that `studio.py demo` trains and its minutes, or None where there is no studio yet."""
     studio = pocket.parent.parent / "studio.py"
@@ -46,10 +52,10 @@ def train_lora(build: Path, pocket: Path) -> tuple[Path, float] | None:
         return None
     began = time.monotonic()
     done = subprocess.run([sys.executable, str(studio), "demo", "--workspace", str(workspace)], check=False)
-    found = sorted(workspace.rglob("*.safetensors"), key=lambda path: path.stat().st_mtime)
-    if done.returncode != 0 or not found:
+    lora = newest_lora(build)
+    if done.returncode != 0 or lora is None:
         return None
-    return found[-1], (time.monotonic() - began) / 60
+    return lora, (time.monotonic() - began) / 60
 
 
 def style_figures(build: Path, pocket: Path) -> dict[str, str]:

@@ -78,5 +78,7 @@ class Run:
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
-        ema, new = list(self.ema.parameters()), list(self.model.parameters())
-        torch._foreach_lerp_(ema, new, 1 - decay)
+        both = zip(self.ema.parameters(), self.model.parameters(), strict=True)
+        # What is frozen stays as it is to the last bit: a lerp would turn -0.0 into 0.0, another file for nothing.
+        learning = [(ema, new) for ema, new in both if new.requires_grad]
+        torch._foreach_lerp_([ema for ema, _ in learning], [new for _, new in learning], 1 - decay)
