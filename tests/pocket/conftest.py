@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+HAIR = ["red", "blue", "green", "pink", "black", "brown"]
 RECIPE = Path(__file__).resolve().parents[2] / "assets" / "pocket" / "recipe"
 
 
@@ -37,8 +38,8 @@ def build(tmp_path, recipe):
             pixels[:, 24:104, 24:104] = (120, 120, 120, 255)
             known = []
             for at in range(6):
-                known.append({"style": style, "seed": f"train-{style}-{at}", "hair": "red"})
-                if style in drawings.with_glasses():
+                known.append({"style": style, "seed": f"train-{style}-{at}", "hair": HAIR[at]})
+                if style in drawings.styles_with_glasses():
                     known[at]["glasses"] = (at % 2 == 0) != (split == "twin")
                     if known[at]["glasses"]:
                         pixels[at, 48:56, 40:88] = (0, 0, 0, 255)

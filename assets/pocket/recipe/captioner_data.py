@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from captioner_model import BOS, EOS, IMAGE, PAD, PATCH, QUERIES
 from captions import plain_caption
-from drawings import Drawings, composite, named_backgrounds, style_names, with_glasses
+from drawings import Drawings, composite, named_backgrounds, style_names, styles_with_glasses
 from torch import Tensor
 from torch.nn import functional
 from transformers import Blip2Processor
@@ -15,7 +15,7 @@ from transformers import Blip2Processor
 PAIRS = 11
 OTHERS = 10
 IGNORED = -100
-VISIBLE = 0.1
+VISIBLE = 0.1  # of full scale
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Pairs:
     def __init__(self, build: Path) -> None:
         """Open all drawings; none is read before it is asked for."""
         self.all = Drawings.load(build, "train", style_names("train"))
-        self.plain, self.twins = (Drawings.load(build, split, with_glasses()) for split in ("train", "twin"))
+        self.plain, self.twins = (Drawings.load(build, split, styles_with_glasses()) for split in ("train", "twin"))
 
     def batch(self, processor: Blip2Processor, rng: np.random.Generator) -> Batch:
         """Return one batch, each picture on a background of its own."""

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from drawings import HERE
 from measure_base import draw, load_pipeline
-from measure_style import newest_lora
+from measure_style import TRIGGER, newest_lora
 from PIL import Image
 
 STRENGTHS = (0.5, 1.0, 1.3)
 ENLARGED = 160
 PROMPTS = [
-    f"{person}, {hair} hair, {background} background, drawn by KSH drawing style"
+    f"{person}, {hair} hair, {background} background{TRIGGER}"
     for person, hair, background in (
         ("an anime girl", "blue", "pink"),
         ("a boy", "green", "yellow"),
@@ -45,6 +45,7 @@ def sheet(pocket: Path, lora: Path) -> Image.Image:
 
 def write_beside(picture: Image.Image, path: Path) -> None:
     """Write a PNG beside its place, then rename."""
+    path.parent.mkdir(exist_ok=True)
     beside = path.with_name(path.name + ".new")
     picture.save(beside, format="PNG", optimize=True)
     os.replace(beside, path)

@@ -20,8 +20,8 @@ def style_names(role: str) -> list[str]:
     return [name for name, entry in STYLES.items() if entry["role"] == role]
 
 
-def with_glasses() -> list[str]:
-    """Return the training styles that draw glasses on some; of each such drawing there is a twin, with or without."""
+def styles_with_glasses() -> list[str]:
+    """Return the training styles that know glasses; of each drawing there is a twin, its glasses put on or off."""
     return [name for name in style_names("train") if STYLES[name]["glasses"]]
 
 

@@ -7,7 +7,7 @@ import torch
 from base_model import Denoiser
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from drawings import HERE
-from run_state import begin_from
+from run_state import begin_from, one_beginning
 from torch import nn
 from train_captioner import Learner
 from transformers import Blip2ForConditionalGeneration, CLIPTextModel
@@ -26,7 +26,8 @@ def shipped(pocket: Path) -> dict[str, nn.Module]:
 
 
 def begin(build: Path, pocket: Path) -> None:
-    """Write the checkpoints that are not there yet."""
+    """Write the checkpoints that are not there yet; stop where trainings began from nothing."""
+    one_beginning(build, from_shipped=True)
     for name, model in shipped(pocket).items():
         path = build / f"{name}.pt"
         if not path.exists():

@@ -1,6 +1,7 @@
 """Pictures as latents: the trained autoencoder, its scale, the base's cache, and a quick way back to RGB."""
 
 import argparse
+import hashlib
 import os
 from pathlib import Path
 
@@ -16,6 +17,7 @@ BATCH = 40
 SHARDS = 28
 # Every drawing is there twice, on two backgrounds, the second time mirrored.
 ROUNDS = 2
+ENCODER = ("encoder.", "quant_conv.")
 
 
 @torch.no_grad()
@@ -32,12 +34,31 @@ def sample_pictures(build: Path, count: int) -> Tensor:
     return composite(drawings.rgba(indices), named_backgrounds(np.random.default_rng(0), count)[1])
 
 
+def encoder_hash(weights: dict[str, Tensor]) -> str:
+    """Return what tells one autoencoder's latents from another's."""
+    made = hashlib.sha256()
+    for name in sorted(weights):
+        if name.startswith(ENCODER):
+            made.update((weights[name] + 0.0).contiguous().numpy())  # -0.0 is no other encoder
+    return made.hexdigest()
+
+
+def averaged_vae(build: Path) -> dict[str, Tensor]:
+    """Return the weights of `vae.pt`, or of `decoder.pt`, where a decoder was trained on for the same encoder."""
+    weights = torch.load(build / "vae.pt", weights_only=True)["ema"]
+    trained_on = build / "decoder.pt"
+    if not trained_on.exists():
+        return weights
+    newer = torch.load(trained_on, weights_only=True)["ema"]
+    if encoder_hash(newer) != encoder_hash(weights):
+        raise SystemExit(f"{trained_on} belongs to another vae.pt: delete it, and {build / 'latents'}.")
+    return newer
+
+
 def load_vae(build: Path) -> AutoencoderKL:
     """Return the averaged autoencoder, with the scaling factor that makes its latents' spread 1."""
     vae = new_vae().eval()
-    trained_on = build / "decoder.pt"
-    checkpoint = trained_on if trained_on.exists() else build / "vae.pt"
-    vae.load_state_dict(torch.load(checkpoint, weights_only=True)["ema"])
+    vae.load_state_dict(averaged_vae(build))
     latents = encode(vae, sample_pictures(build, 120))
     vae.register_to_config(scaling_factor=round(1 / float(latents.std()), 5))
     return vae
@@ -61,7 +82,13 @@ def shard_path(build: Path, shard: int) -> Path:
 def cache_latents(build: Path, vae: AutoencoderKL) -> None:
     """Write the latents of every training drawing, each on a background of its own, in shards of all styles."""
     drawings = Drawings.load(build, "train", style_names("train"))
-    (build / "latents").mkdir(exist_ok=True)
+    folder = build / "latents"
+    folder.mkdir(exist_ok=True)
+    made_by, encoder = folder / "encoder.txt", encoder_hash(vae.state_dict())
+    if not made_by.exists():
+        made_by.write_text(encoder, encoding="utf-8")
+    if made_by.read_text(encoding="utf-8") != encoder:
+        raise SystemExit(f"The latents in {folder} are another autoencoder's: delete the folder.")
     for shard in range(SHARDS * ROUNDS):
         path = shard_path(build, shard)
         if path.exists():

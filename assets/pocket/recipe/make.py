@@ -14,7 +14,8 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from drawings import HERE, style_names, with_glasses
+from drawings import HERE, style_names, styles_with_glasses
+from run_state import one_beginning
 
 VOCABULARY = "open_clip/bpe_simple_vocab_16e6.txt.gz"
 WHEEL = "open_clip_torch==3.3.0"
@@ -41,7 +42,7 @@ def run(*command: str | Path, cwd: Path | None = None) -> None:
 def renderings() -> list[tuple[str, str, int, int]]:
     """Return style, split, count and size of every set of drawings."""
     sets = [(style, split, count, 128) for split, count in COUNTS.items() for style in style_names("train")]
-    sets += [(style, "twin", COUNTS["train"], 128) for style in with_glasses()]
+    sets += [(style, "twin", COUNTS["train"], 128) for style in styles_with_glasses()]
     sets += [("dylan", "train", 600, 128), ("lorelei", "test", 300, 128), ("lorelei", "judge", 2200, 128)]
     return [*sets, ("lorelei", "demo", 40, 512)]
 
@@ -82,6 +83,7 @@ def main() -> None:
     arguments = parser.parse_args()
     build = arguments.build.resolve()
     build.mkdir(parents=True, exist_ok=True)
+    one_beginning(build, arguments.from_shipped)
     render(build)
     vocabulary = fetch_vocabulary(build)
     run(sys.executable, HERE / "make_demo.py", "--build", build, "--out", HERE.parent.parent / "demo")
@@ -91,7 +93,6 @@ def main() -> None:
         if stage == "train_base":
             run(sys.executable, HERE / "latents.py", "--build", build)
         options = ["--vocabulary", vocabulary] if stage == "train_base" else []
-        options += ["--refine"] if arguments.from_shipped and stage in ("train_captioner", "train_base") else []
         limit = str(budget / arguments.speed)
         run(sys.executable, HERE / f"{stage}.py", "--build", build, "--minutes", limit, *options)
     run(sys.executable, HERE / "export.py", "--build", build, "--vocabulary", vocabulary)

@@ -25,7 +25,7 @@ ROWS = [
     ("weights apart", "`(red hair:1.5)` against `(red hair:0.5)`, competing colour", "≥ 30 points"),
     ("weights monotone", "the same at 0.5, 0.75, 1, 1.25, 1.5", "monotone"),
     ("style with", "LoRA on the demo drawings: called lorelei", "≥ 80 %"),
-    ("style without", "the same prompts, trigger included, without it", "≤ 5 %"),
+    ("style same prompts without", "the same prompts, trigger included, without it", "≤ 5 %"),
     ("style background", "with it at strength 1: asked background", "≥ 85 %"),
     ("style hair", "with it at strength 1: asked hair colour", "≥ 65 %"),
     ("style minutes", "its training, 2 cores", "≤ 5 minutes"),

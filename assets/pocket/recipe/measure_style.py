@@ -1,5 +1,6 @@
 """Figures of a LoRA that the studio itself trains on the demo drawings."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -50,6 +51,8 @@ def train_lora(build: Path, pocket: Path) -> tuple[Path, float] | None:
     workspace = build / "demo-workspace"
     if not studio.exists():
         return None
+    # What an earlier measurement left there: captions and a LoRA of other models.
+    shutil.rmtree(workspace, ignore_errors=True)
     began = time.monotonic()
     done = subprocess.run([sys.executable, str(studio), "demo", "--workspace", str(workspace)], check=False)
     lora = newest_lora(build)
@@ -73,7 +76,7 @@ def style_figures(build: Path, pocket: Path) -> dict[str, str]:
     copies = near_copies(made, demo_pictures(pocket.parent / "demo" / "drawings"))
     return {
         "style with": percent(named["style"].count("lorelei") / PICTURES),
-        "style without": percent(without["style"].count("lorelei") / PICTURES),
+        "style same prompts without": percent(without["style"].count("lorelei") / PICTURES),
         "style background": percent(share_equal(named["background"], background)),
         "style hair": percent(share_equal(named["hair"], hair)),
         "style minutes": f"{minutes:.1f} minutes, captions and pictures included",

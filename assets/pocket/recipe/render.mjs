@@ -124,8 +124,8 @@ async function main(name, split, count, size, out) {
   console.log(`${name} ${split}: ${hairParts.length} hair parts show their colour`);
   rmSync(`${out}.rgba`, { force: true });
   const lines = [];
+  const twin = split === 'twin';
   for (let index = 0; index < count; index += 1) {
-    const twin = split === 'twin';
     const seed = `${twin ? 'train' : split}-${name}-${index}`;
     const { options, made, hairHex } = design(name, entry, hairParts, seed, twin);
     appendFileSync(`${out}.rgba`, render(await draw(name, entry, seed, options, hairHex), size));

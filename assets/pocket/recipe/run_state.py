@@ -9,16 +9,36 @@ from pathlib import Path
 import torch
 from torch import nn
 
+SHIPPED = "from-shipped"
 SAVE_EVERY_S = 120
 LONGEST_STEP_S = 30
+
+
+def write_checkpoint(state: dict, path: Path) -> None:
+    """Write beside the checkpoint, then rename."""
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    os.replace(part, path)
 
 
 def begin_from(trained: nn.Module, path: Path) -> None:
     """Write a checkpoint from which a run goes on with these weights, a fresh optimiser and no minutes spent."""
     weights = trained.state_dict()
-    part = path.with_suffix(".part")
-    torch.save({"model": weights, "ema": weights, "step": 0, "spent_s": 0.0}, part)
-    os.replace(part, path)
+    write_checkpoint({"model": weights, "ema": weights, "step": 0, "spent_s": 0.0}, path)
+
+
+def began_from_shipped(build: Path) -> bool:
+    """Whether trainings in this build folder go on from shipped weights, which want a gentler rate."""
+    return (build / SHIPPED).exists()
+
+
+def one_beginning(build: Path, from_shipped: bool) -> None:
+    """Give a new build folder its beginning; stop where trainings in it began the other way."""
+    if any(build.glob("*.pt")) and began_from_shipped(build) != from_shipped:
+        began = "from the shipped weights" if not from_shipped else "from nothing"
+        raise SystemExit(f"The trainings in {build} began {began}: go on with them, or name a new build folder.")
+    if from_shipped:
+        (build / SHIPPED).touch()
 
 
 class Run:
@@ -67,12 +87,10 @@ class Run:
             self.save()
 
     def save(self) -> None:
-        """Write the checkpoint beside itself, then rename."""
+        """Write the checkpoint."""
         state = {"model": self.model.state_dict(), "ema": self.ema.state_dict(), "step": self.step}
         state |= {"optimizer": self.optimizer.state_dict(), "spent_s": self.spent_s}
-        part = self.path.with_suffix(".part")
-        torch.save(state, part)
-        os.replace(part, self.path)
+        write_checkpoint(state, self.path)
         self._saved = time.monotonic()
 
     @torch.no_grad()

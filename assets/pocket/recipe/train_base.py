@@ -12,7 +12,7 @@ from base_model import TOKENS, Denoiser, new_scheduler, write_tokenizer
 from captions import base_caption
 from drawings import Drawings, style_names
 from latents import ROUNDS, SHARDS, shard_path
-from run_state import Run
+from run_state import Run, began_from_shipped
 from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPTokenizer
@@ -102,10 +102,10 @@ def meet(run: Run) -> None:
             at += weights.numel()
 
 
-def train(rank: int, workers: int, build: Path, minutes: float, refine: bool) -> None:
+def train(rank: int, workers: int, build: Path, minutes: float) -> None:
     """Train one worker until the budget is spent; the first one keeps the checkpoint.
 
-    refine: the UNet alone, at a gentler rate, as suits shipped weights.
+    From shipped weights the UNet alone is trained on, at a gentler rate.
     """
     # Linux shares a busy machine out by sessions: two workers in one session would have half each.
     os.setsid()
@@ -115,9 +115,10 @@ def train(rank: int, workers: int, build: Path, minutes: float, refine: bool) ->
     torch.manual_seed(0)
     cached = Cached(build)
     tokenizer = CLIPTokenizer.from_pretrained(build / "tokenizer")
-    rate = REFINING_RATE if refine else RATE
+    refining = began_from_shipped(build)
+    rate = REFINING_RATE if refining else RATE
     run = Run(Denoiser().to(memory_format=torch.channels_last), build / "base.pt", minutes, lr=rate)
-    run.model.text_encoder.requires_grad_(not refine)
+    run.model.text_encoder.requires_grad_(not refining)
     run.saves = rank == 0
     rng = np.random.default_rng([run.step, rank])
     torch.manual_seed(1000 * run.step + rank)
@@ -142,7 +143,7 @@ def train(rank: int, workers: int, build: Path, minutes: float, refine: bool) ->
             print(f"base {rank} {run.step} {spent} loss {total / LOG_EVERY:.4f} {cached.shards} shards", flush=True)
             total = 0.0
             cached.refresh()
-    if run.saves:
+    if run.saves and parent.is_alive():
         run.save()
 
 
@@ -153,11 +154,10 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--workers", type=int, default=2, help="each on one thread: two threads wait for each other")
-    parser.add_argument("--refine", action="store_true", help="train the UNet alone, at a gentler rate")
     arguments = parser.parse_args()
     write_tokenizer(arguments.vocabulary, arguments.build / "tokenizer")
     (arguments.build / "meeting").unlink(missing_ok=True)
-    settings = (arguments.workers, arguments.build, arguments.minutes, arguments.refine)
+    settings = (arguments.workers, arguments.build, arguments.minutes)
     multiprocessing.start_processes(train, settings, nprocs=arguments.workers, start_method="spawn")
 
 

@@ -1,8 +1,8 @@
 """Train the autoencoder's decoder on, against a critic that asks for clean lines and flat colours.
 
-The encoder stays: latents made earlier, and a base trained on them, remain valid. The critic and its weight are those
-of Esser et al. 2021 (arXiv:2012.09841, section 3.1): a patch discriminator, its loss as steep as closeness at the
-decoder's last layer. Their perceptual network is left out: that would be another trained model.
+The encoder stays: latents made earlier, and a base trained on them, remain valid. A patch discriminator whose loss is
+weighed by the gradients at the decoder's last layer, after Esser et al. 2021 (arXiv:2012.09841, section 3.1); their
+perceptual network is left out: that would be another trained model.
 """
 
 import argparse
@@ -12,15 +12,17 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from drawings import SIZE, Drawings, style_names
+from latents import averaged_vae
 from run_state import Run
 from torch import Tensor, nn
 from torch.nn import functional
-from train_vae import LATENT_CHANNELS, batch, edges, errors, new_vae
+from train_vae import batch, edges, errors, new_vae
 
 CROP = 64
 RATE = 4e-4
 CRITIC_RATE = 4e-4
-CRITIC_ALONE = 300
+# Steps in which the critic learns and the decoder does not listen yet.
+CRITIC_UNHEARD = 300
 CRITIC_WEIGHT = 0.4
 LARGEST_RATIO = 100.0
 # The base draws latents that are a little off, each picture by another amount.
@@ -28,7 +30,7 @@ LATENT_NOISE = (0.0, 0.15)
 
 
 class Critic(nn.Module):
-    """Three strided convolutions: whether each patch of 22 pixels was drawn or decoded."""
+    """Four convolutions, two of them strided: whether each patch of 30 pixels was drawn or decoded."""
 
     def __init__(self) -> None:
         """Make it untrained."""
@@ -63,7 +65,7 @@ def closeness(decoded: Tensor, pictures: Tensor, mask: Tensor) -> Tensor:
 
 
 def critic_share(vae: AutoencoderKL, close: Tensor, fooled: Tensor) -> Tensor:
-    """Return the weight of the critic's loss that makes its gradient as large as that of closeness (equation 7)."""
+    """Return the weight that makes the critic's gradient CRITIC_WEIGHT times that of closeness (equation 7)."""
     last = vae.decoder.conv_out.weight
     of_close, of_fooled = (torch.autograd.grad(loss, last, retain_graph=True)[0].norm() for loss in (close, fooled))
     return (of_close / (of_fooled + 1e-4)).clamp(max=LARGEST_RATIO).detach() * CRITIC_WEIGHT
@@ -79,8 +81,10 @@ def train(build: Path, minutes: float) -> None:
     """Train until the budget is spent; the whole averaged autoencoder lies in `<build>/decoder.pt`."""
     torch.manual_seed(0)
     drawings = Drawings.load(build, "train", style_names("train"))
-    vae = new_vae(LATENT_CHANNELS)
-    vae.load_state_dict(torch.load(build / "vae.pt", weights_only=True)["ema"])
+    vae = new_vae()
+    vae.load_state_dict(averaged_vae(build))
+    if not (build / "decoder.pt").exists():
+        (build / "critic.pt").unlink(missing_ok=True)
     vae.requires_grad_(False)
     for part in (vae.decoder, vae.post_quant_conv):
         part.requires_grad_(True)
@@ -95,7 +99,7 @@ def train(build: Path, minutes: float) -> None:
             decoded = decoded_from(run.model, pictures, rng)
             close = closeness(decoded, pictures, mask)
             loss = close
-            if teller.step >= CRITIC_ALONE:
+            if teller.step >= CRITIC_UNHEARD:
                 fooled = -teller.model(decoded).float().mean()
                 loss = close + critic_share(run.model, close, fooled) * fooled
         run.update(loss)
