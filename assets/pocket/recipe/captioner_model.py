@@ -25,8 +25,15 @@ def new_processor(captions: list[str], folder: Path) -> Blip2Processor:
     # As OPT's own tokenizer: a text begins with BOS, and the processor puts the image tokens before it.
     learner._tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", BOS)])
     learner.save(str(path))
+    processor = processor_of(path)
+    path.unlink()
+    return processor
+
+
+def processor_of(words: Path) -> Blip2Processor:
+    """Return the processor that knows the words of this file of the tokenizers library."""
     tokenizer = GPT2TokenizerFast(
-        tokenizer_file=str(path),
+        tokenizer_file=str(words),
         bos_token="<s>",
         eos_token="</s>",
         unk_token="<unk>",
@@ -34,7 +41,6 @@ def new_processor(captions: list[str], folder: Path) -> Blip2Processor:
         padding_side="left",
         model_max_length=64,
     )
-    path.unlink()
     mean = [0.5, 0.5, 0.5]
     images = ImageProcessor(size={"height": SIZE, "width": SIZE}, image_mean=mean, image_std=mean)
     return Blip2Processor(images, tokenizer, num_query_tokens=QUERIES)

@@ -21,8 +21,8 @@ VOCABULARY = "open_clip/bpe_simple_vocab_16e6.txt.gz"
 WHEEL = "open_clip_torch==3.3.0"
 COUNTS = {"train": 2200, "test": 200}
 # Minutes of each stage.
-FROM_NOTHING = {"train_vae": 60, "train_decoder": 45, "train_captioner": 90, "train_base": 200, "judges": 6}
-FROM_SHIPPED = {"train_decoder": 45, "train_captioner": 40, "train_base": 90, "judges": 6}
+FROM_NOTHING = {"train_vae": 60, "train_decoder": 65, "train_captioner": 90, "train_base": 200, "judges": 6}
+FROM_SHIPPED = {"train_decoder": 65, "train_captioner": 40, "train_base": 55, "judges": 6}
 # glibc gives every large tensor back to the system and asks for it again: a training step then takes ten times as long.
 KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
