@@ -1,9 +1,12 @@
 """Training goes on: from a checkpoint where it was, from shipped weights with a fresh optimiser."""
 
+import shutil
+
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.multiprocessing import start_processes
 
 
 def trained_a_little(run, steps):
@@ -137,3 +140,17 @@ def test_trained_on_the_captioner_keeps_the_shipped_words(recipe, shipped_build)
     assert trainer.processor_for(shipped_build, drawings).tokenizer.get_vocab() == shipped.get_vocab()
     (shipped_build / "from-shipped").unlink()
     assert trainer.processor_for(shipped_build, drawings).tokenizer.get_vocab() != shipped.get_vocab()
+
+
+@pytest.mark.models
+def test_trained_on_the_base_keeps_its_text_encoder(recipe, shipped_build):
+    trainer, latents = recipe("train_base"), recipe("latents")
+    shutil.copytree(recipe("drawings").HERE.parent / "base" / "tokenizer", shipped_build / "tokenizer")
+    latents.cache_latents(shipped_build, latents.load_vae(shipped_build))
+    before = torch.load(shipped_build / "base.pt", weights_only=True)["model"]
+    start_processes(trainer.train, (1, shipped_build, ONE_STEP), nprocs=1, start_method="spawn")
+    after = torch.load(shipped_build / "base.pt", weights_only=True)
+    assert after["step"] == trainer.MEET_EVERY
+    for weights in (after["model"], after["ema"]):
+        changed = {name.split(".")[0] for name in before if not torch.equal(before[name], weights[name])}
+        assert changed == {"unet"}
