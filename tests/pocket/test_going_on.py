@@ -40,7 +40,7 @@ def test_what_is_frozen_stays_to_the_last_bit(recipe, tmp_path):
     nn.init.constant_(model.bias, -0.0)
     model.bias.requires_grad_(False)
     before = model.weight.detach().clone()
-    run = trained_a_little(recipe("run_state").Run(model, tmp_path / "x.pt", 5, lr=1e-2), 3)
+    run = trained_a_little(recipe("run_state").Run(model, tmp_path / "x.pt", 5, lr=1e-2), 20)
     assert torch.signbit(run.ema.bias).all()
     assert not torch.equal(run.ema.weight, before)
 
@@ -75,8 +75,11 @@ def test_a_build_folder_has_one_beginning(recipe, tmp_path):
     with pytest.raises(SystemExit, match="began from nothing"):
         state.one_beginning(tmp_path, from_shipped=True)
     (tmp_path / "vae.pt").unlink()
-    state.one_beginning(tmp_path, from_shipped=True)
-    assert state.began_from_shipped(tmp_path)
+    # Stopped before the first checkpoint, either way is open.
+    (tmp_path / state.SHIPPED).touch()
+    state.one_beginning(tmp_path, from_shipped=False)
+    assert not state.began_from_shipped(tmp_path)
+    (tmp_path / state.SHIPPED).touch()
     (tmp_path / "vae.pt").touch()
     state.one_beginning(tmp_path, from_shipped=True)
     with pytest.raises(SystemExit, match="began from the shipped"):
@@ -111,9 +114,12 @@ def test_the_decoder_is_trained_on_and_latents_stay_valid(recipe, shipped_build,
     assert latents.encoder_hash(loaded.state_dict()) == latents.encoder_hash(before)
 
     trainer.train(shipped_build, 100 * ONE_STEP)
-    assert torch.load(shipped_build / "decoder.pt", weights_only=True)["step"] > after["step"]
-    critic = torch.load(shipped_build / "critic.pt", weights_only=True)
-    assert critic["step"] > 1
+    steps = [torch.load(shipped_build / f"{name}.pt", weights_only=True)["step"] for name in ("decoder", "critic")]
+    assert steps[0] == steps[1] > after["step"]
+    # A critic without its decoder begins anew.
+    (shipped_build / "decoder.pt").unlink()
+    trainer.train(shipped_build, ONE_STEP)
+    assert torch.load(shipped_build / "critic.pt", weights_only=True)["step"] == 1
 
 
 @pytest.mark.models
@@ -130,15 +136,17 @@ def test_a_decoder_or_latents_of_another_autoencoder_are_refused(recipe, shipped
     (shipped_build / "decoder.pt").unlink()
     with pytest.raises(SystemExit, match="another autoencoder's"):
         latents.cache_latents(shipped_build, latents.load_vae(shipped_build))
+    with pytest.raises(SystemExit, match="another autoencoder's"):
+        recipe("export").export_base(shipped_build, shipped_build / "none", shipped_build / "none")
 
 
 @pytest.mark.models
 def test_trained_on_the_captioner_keeps_the_shipped_words(recipe, shipped_build):
     trainer = recipe("train_captioner")
     drawings = recipe("drawings").Drawings.load(shipped_build, "train", ["micah"])
-    shipped = trainer.Blip2Processor.from_pretrained(trainer.HERE.parent / "captioner").tokenizer
+    shipped = trainer.Blip2Processor.from_pretrained(recipe("drawings").HERE.parent / "captioner").tokenizer
     assert trainer.processor_for(shipped_build, drawings).tokenizer.get_vocab() == shipped.get_vocab()
-    (shipped_build / "from-shipped").unlink()
+    (shipped_build / recipe("run_state").SHIPPED).unlink()
     assert trainer.processor_for(shipped_build, drawings).tokenizer.get_vocab() != shipped.get_vocab()
 
 

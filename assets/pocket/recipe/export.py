@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from base_model import Denoiser, save_base, write_tokenizer
 from drawings import HERE
-from latents import latent_to_rgb, load_vae
+from latents import check_latents, latent_to_rgb, load_vae
 from safetensors.torch import load_file
 
 POCKET = HERE.parent
@@ -66,6 +66,7 @@ def export_base(build: Path, vocabulary: Path, pocket: Path) -> None:
     denoiser = Denoiser()
     checkpoint = build / "base.pt"
     if checkpoint.exists():
+        check_latents(build)
         denoiser.load_state_dict(torch.load(checkpoint, weights_only=True)["ema"])
     vae = load_vae(build)
     made = build / "export" / "base"

@@ -1,13 +1,14 @@
 """Put the shipped weights into a build folder: training goes on from them, each model with a fresh optimiser."""
 
 import argparse
+import shutil
 from pathlib import Path
 
 import torch
 from base_model import Denoiser
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from drawings import HERE
-from run_state import begin_from, one_beginning
+from run_state import SHIPPED, began_from_shipped, begin_from, one_beginning
 from torch import nn
 from train_captioner import Learner
 from transformers import Blip2ForConditionalGeneration, CLIPTextModel
@@ -28,6 +29,8 @@ def shipped(pocket: Path) -> dict[str, nn.Module]:
 def begin(build: Path, pocket: Path) -> None:
     """Write the checkpoints that are not there yet; stop where trainings began from nothing."""
     one_beginning(build, from_shipped=True)
+    if not began_from_shipped(build):
+        shutil.copyfile(pocket / "captioner" / "tokenizer.json", build / SHIPPED)
     for name, model in shipped(pocket).items():
         path = build / f"{name}.pt"
         if not path.exists():

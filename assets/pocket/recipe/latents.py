@@ -18,6 +18,7 @@ SHARDS = 28
 # Every drawing is there twice, on two backgrounds, the second time mirrored.
 ROUNDS = 2
 ENCODER = ("encoder.", "quant_conv.")
+ENCODER_OF = "encoder.txt"
 
 
 @torch.no_grad()
@@ -55,6 +56,15 @@ def averaged_vae(build: Path) -> dict[str, Tensor]:
     return newer
 
 
+def check_latents(build: Path) -> None:
+    """Stop where the cached latents are not those of the present encoder: a base that learned from them is neither."""
+    made_by = build / "latents" / ENCODER_OF
+    if not made_by.exists() or made_by.read_text(encoding="utf-8") != encoder_hash(averaged_vae(build)):
+        raise SystemExit(
+            f"{made_by.parent} holds another autoencoder's latents: delete it, and base.pt if it is there."
+        )
+
+
 def load_vae(build: Path) -> AutoencoderKL:
     """Return the averaged autoencoder, with the scaling factor that makes its latents' spread 1."""
     vae = new_vae().eval()
@@ -84,11 +94,11 @@ def cache_latents(build: Path, vae: AutoencoderKL) -> None:
     drawings = Drawings.load(build, "train", style_names("train"))
     folder = build / "latents"
     folder.mkdir(exist_ok=True)
-    made_by, encoder = folder / "encoder.txt", encoder_hash(vae.state_dict())
-    if not made_by.exists():
-        made_by.write_text(encoder, encoding="utf-8")
-    if made_by.read_text(encoding="utf-8") != encoder:
-        raise SystemExit(f"The latents in {folder} are another autoencoder's: delete the folder.")
+    if not any(folder.glob("*.pt")):
+        part = folder / "encoder.part"
+        part.write_text(encoder_hash(vae.state_dict()), encoding="utf-8")
+        os.replace(part, folder / ENCODER_OF)
+    check_latents(build)
     for shard in range(SHARDS * ROUNDS):
         path = shard_path(build, shard)
         if path.exists():

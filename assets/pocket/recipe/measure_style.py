@@ -52,13 +52,12 @@ def train_lora(build: Path, pocket: Path) -> tuple[Path, float] | None:
     if not studio.exists():
         return None
     # What an earlier measurement left there: captions and a LoRA of other models.
-    shutil.rmtree(workspace, ignore_errors=True)
+    if workspace.exists():
+        shutil.rmtree(workspace)
     began = time.monotonic()
-    done = subprocess.run([sys.executable, str(studio), "demo", "--workspace", str(workspace)], check=False)
+    subprocess.run([sys.executable, str(studio), "demo", "--workspace", str(workspace)], check=True)
     lora = newest_lora(build)
-    if done.returncode != 0 or lora is None:
-        return None
-    return lora, (time.monotonic() - began) / 60
+    return (lora, (time.monotonic() - began) / 60) if lora else None
 
 
 def style_figures(build: Path, pocket: Path) -> dict[str, str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-SHIPPED = "from-shipped"
+# The words of the shipped captioner: it lies in a build folder whose trainings go on from shipped weights.
+SHIPPED = "shipped-tokenizer.json"
 SAVE_EVERY_S = 120
 LONGEST_STEP_S = 30
 
@@ -33,12 +34,12 @@ def began_from_shipped(build: Path) -> bool:
 
 
 def one_beginning(build: Path, from_shipped: bool) -> None:
-    """Give a new build folder its beginning; stop where trainings in it began the other way."""
+    """Stop where trainings in this build folder began the other way."""
     if any(build.glob("*.pt")) and began_from_shipped(build) != from_shipped:
         began = "from the shipped weights" if not from_shipped else "from nothing"
         raise SystemExit(f"The trainings in {build} began {began}: go on with them, or name a new build folder.")
-    if from_shipped:
-        (build / SHIPPED).touch()
+    if not from_shipped:
+        (build / SHIPPED).unlink(missing_ok=True)
 
 
 class Run:

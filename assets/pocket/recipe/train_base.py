@@ -11,7 +11,7 @@ import torch.multiprocessing as multiprocessing
 from base_model import TOKENS, Denoiser, new_scheduler, write_tokenizer
 from captions import base_caption
 from drawings import Drawings, style_names
-from latents import ROUNDS, SHARDS, shard_path
+from latents import ROUNDS, SHARDS, check_latents, shard_path
 from run_state import Run, began_from_shipped
 from torch import Tensor
 from torch.nn import functional
@@ -155,6 +155,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--workers", type=int, default=2, help="each on one thread: two threads wait for each other")
     arguments = parser.parse_args()
+    check_latents(arguments.build)
     write_tokenizer(arguments.vocabulary, arguments.build / "tokenizer")
     (arguments.build / "meeting").unlink(missing_ok=True)
     settings = (arguments.workers, arguments.build, arguments.minutes)

@@ -9,9 +9,9 @@ from base_model import load_in_full_precision
 from captioner_data import IGNORED, Batch, Pairs
 from captioner_model import IMAGE, QUERIES, new_captioner, new_processor, processor_of
 from captions import plain_caption
-from drawings import HERE, Drawings, named_backgrounds
+from drawings import Drawings, named_backgrounds
 from PIL import Image
-from run_state import Run, began_from_shipped
+from run_state import SHIPPED, Run, began_from_shipped
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Blip2ForConditionalGeneration, Blip2Processor
@@ -88,7 +88,7 @@ def save_captioner(model: Blip2ForConditionalGeneration, processor: Blip2Process
 def processor_for(build: Path, drawings: Drawings) -> Blip2Processor:
     """Return the shipped words where shipped weights are trained on, for they mean these; else words learned anew."""
     if began_from_shipped(build):
-        return processor_of(HERE.parent / "captioner" / "tokenizer.json")
+        return processor_of(build / SHIPPED)
     names, _ = named_backgrounds(np.random.default_rng(0), len(drawings))
     texts = [plain_caption(known, name) for known, name in zip(drawings.attributes, names, strict=True)]
     return new_processor(texts, build / "captioner")
