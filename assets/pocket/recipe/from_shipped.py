@@ -1,6 +1,7 @@
 """Put the shipped weights into a build folder: training goes on from them, each model with a fresh optimiser."""
 
 import argparse
+import os
 import shutil
 from pathlib import Path
 
@@ -30,7 +31,9 @@ def begin(build: Path, pocket: Path) -> None:
     """Write the checkpoints that are not there yet; stop where trainings began from nothing."""
     one_beginning(build, from_shipped=True)
     if not began_from_shipped(build):
-        shutil.copyfile(pocket / "captioner" / "tokenizer.json", build / SHIPPED)
+        part = build / f"{SHIPPED}.part"
+        shutil.copyfile(pocket / "captioner" / "tokenizer.json", part)
+        os.replace(part, build / SHIPPED)
     for name, model in shipped(pocket).items():
         path = build / f"{name}.pt"
         if not path.exists():

@@ -139,7 +139,7 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--minutes", type=float, required=True, help="in all, over every start")
     arguments = parser.parse_args()
     train(arguments.build, arguments.minutes)
 

@@ -57,7 +57,9 @@ def train_lora(build: Path, pocket: Path) -> tuple[Path, float] | None:
     began = time.monotonic()
     subprocess.run([sys.executable, str(studio), "demo", "--workspace", str(workspace)], check=True)
     lora = newest_lora(build)
-    return (lora, (time.monotonic() - began) / 60) if lora else None
+    if lora is None:
+        raise SystemExit(f"The demo ended well but left no LoRA in {workspace}.")
+    return lora, (time.monotonic() - began) / 60
 
 
 def style_figures(build: Path, pocket: Path) -> dict[str, str]:

@@ -62,6 +62,8 @@ class Run:
             if "optimizer" in saved:
                 self.optimizer.load_state_dict(saved["optimizer"])
             self.step, self.spent_s = saved["step"], saved["spent_s"]
+        if self.progress >= 1:
+            print(f"{path.name}: its {minutes:g} minutes are spent; more --minutes train it on", flush=True)
         self._last = self._saved = time.monotonic()
 
     @property

@@ -152,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--vocabulary", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--minutes", type=float, required=True, help="in all, over every start")
     parser.add_argument("--workers", type=int, default=2, help="each on one thread: two threads wait for each other")
     arguments = parser.parse_args()
     check_latents(arguments.build)

@@ -130,7 +130,7 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=55)
+    parser.add_argument("--minutes", type=float, required=True, help="in all, over every start")
     parser.add_argument("--channels", type=int, default=LATENT_CHANNELS)
     parser.add_argument("--name", default="vae")
     arguments = parser.parse_args()
