@@ -11,7 +11,6 @@ import torch
 from base_model import Denoiser, save_base, write_tokenizer
 from drawings import HERE
 from latents import check_latents, latent_to_rgb, load_vae
-from safetensors.torch import load_file
 
 POCKET = HERE.parent
 REGISTRY_BASE = {
@@ -83,14 +82,6 @@ def write_registry(build: Path, pocket: Path) -> None:
     tuned = json.loads((HERE / "tuned.json").read_text(encoding="utf-8"))
     base = REGISTRY_BASE | tuned["base"] | {"latent_rgb": rows}
     write_json({"base": base, "captioner": tuned["captioner"]}, pocket / "registry.json")
-
-
-def largest_difference(pocket: Path, build: Path) -> float:
-    """Return by how much the 16-bit UNet differs from the trained one, as a share of its largest weight."""
-    shipped = load_file(pocket / "base" / "unet" / "diffusion_pytorch_model.safetensors")
-    trained = torch.load(build / "base.pt", weights_only=True)["ema"]
-    pairs = [(trained[f"unet.{name}"], tensor.float()) for name, tensor in shipped.items()]
-    return max(float((a - b).abs().max() / a.abs().max().clamp(min=1e-6)) for a, b in pairs)
 
 
 def main() -> None:
