@@ -26,12 +26,13 @@ from ksh_studio.narration import describe
 from ksh_studio.options import settings_of, settings_options
 from ksh_studio.presets import CAPTION_PRESETS, TRAIN_PRESETS
 from ksh_studio.settings_table import settings_table
+from ksh_studio.spawning import set_computing_environment
 from ksh_studio.workspace import Project, Workspace, default_root
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch; why: `spawning`
+    set_computing_environment()
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")

@@ -10,7 +10,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from ksh_studio import holder, job_process, jobs, spawning
+from ksh_studio import holder, job_process, jobs
 from ksh_studio.config import CaptionConfig, TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.events import Failed, Finished, Heartbeat, Paused, Resumed, Started, Step, Stopped, to_line
@@ -246,13 +246,6 @@ def test_one_damaged_job_does_not_hide_the_others(project, job, counting):
     other = jobs.create(project, "caption", CaptionConfig())
     (other.folder / "job.json").write_text("{")
     assert [found.id for found in jobs.jobs_of(project)] == [job.id]
-
-
-def test_a_child_gets_no_token(monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "secret")
-    monkeypatch.setenv("OAUTH_CLIENT_SECRET", "secret")
-    monkeypatch.setattr(spawning.subprocess, "Popen", lambda *_, env, **__: env)
-    assert "secret" not in spawning.spawn(["doctor"]).values()
 
 
 def test_a_second_owner_of_a_lock_is_refused_until_the_first_ends(workspace):

@@ -31,7 +31,7 @@ from ksh_studio.job_folder import Job
 from ksh_studio.locales import StudioError
 from ksh_studio.models.device import pick_device
 from ksh_studio.narration import describe
-from ksh_studio.spawning import spawn
+from ksh_studio.spawning import set_computing_environment, spawn
 from ksh_studio.workspace import Project, Workspace
 
 MODULE = "ksh_studio.training.launch"
@@ -102,6 +102,7 @@ def _end(child: subprocess.Popen) -> None:
 
 def main(arguments: list[str]) -> int:
     """One of the processes: the main one trains and says its events, the others compute along."""
+    set_computing_environment()  # started by hand on several machines, it inherits nothing
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of the job")
     parser.add_argument("--heard", action="store_true", help="started by the job's own process, which reads the events")

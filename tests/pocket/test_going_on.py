@@ -96,6 +96,7 @@ def shipped_build(recipe, build):
 ONE_STEP = 0.001
 
 
+@pytest.mark.slow
 @pytest.mark.models
 def test_the_decoder_is_trained_on_and_latents_stay_valid(recipe, shipped_build, monkeypatch):
     trainer, latents = recipe("train_decoder"), recipe("latents")
@@ -122,6 +123,7 @@ def test_the_decoder_is_trained_on_and_latents_stay_valid(recipe, shipped_build,
     assert torch.load(shipped_build / "critic.pt", weights_only=True)["step"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.models
 def test_a_decoder_or_latents_of_another_autoencoder_are_refused(recipe, shipped_build):
     latents = recipe("latents")
@@ -150,6 +152,7 @@ def test_trained_on_the_captioner_keeps_the_shipped_words(recipe, shipped_build)
     assert trainer.processor_for(shipped_build, drawings).tokenizer.get_vocab() != shipped.get_vocab()
 
 
+@pytest.mark.slow
 @pytest.mark.models
 def test_trained_on_the_base_keeps_its_text_encoder(recipe, shipped_build):
     trainer, latents = recipe("train_base"), recipe("latents")

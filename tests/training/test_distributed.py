@@ -21,6 +21,7 @@ SECONDS = 200
 SETTINGS = {"learning_rate": 1e-3, "validation_steps": 1000, "checkpointing_steps": 1000}
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns_of_twice_the_batch(lesson, monkeypatch):
     """Also when they are stopped together on the way and go on."""
     monkeypatch.undo()  # the processes read the registry themselves
@@ -42,6 +43,7 @@ def test_two_processes_learn_what_one_learns_of_twice_the_batch(lesson, monkeypa
     assert all(torch.allclose(one[name].float(), other[name].float(), atol=1e-3) for name in one)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_ends_all_of_them_with_a_sentence(lesson, monkeypatch):
     monkeypatch.undo()
     job = lesson(max_train_steps=100_000, num_processes=2, **SETTINGS).job

@@ -98,7 +98,7 @@ def test_killed_at_every_write_of_a_save_the_newest_state_is_whole(saved):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("kills", [20, pytest.param(100, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [20, pytest.param(100, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_at_most_one_interval_is_lost(kills, saved):
     chance = random.Random(4)
     for _ in range(kills):

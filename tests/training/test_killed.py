@@ -1,13 +1,21 @@
-"""A training in its own process, killed without warning, goes on in another and ends as if nothing had happened."""
+"""A training in its own process ends as one in this process does: killed and resumed, by the page or in a terminal."""
 
+import os
+import subprocess
+import sys
 import time
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from ksh_studio import job_process, jobs
+from ksh_studio.spawning import COMPUTING, ROOT
 from ksh_studio.training.checkpoint import load_newest
 from ksh_studio.training.trainer import train
+from ksh_studio.ui import access, train_control
+from ksh_studio.ui.access import Studio, Visit
+from ksh_studio.worker import Worker
 
 SECONDS = 120
 
@@ -47,3 +55,34 @@ def test_a_killed_run_loses_at_most_a_checkpoint_interval_and_ends_the_same(less
     assert [event.loss for event in jobs.events(killed) if event.kind == "step"] == losses
     one, other = (load_file(job.loras / "ksh-000040.safetensors") for job in (killed, straight))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.slow
+def test_the_page_and_the_terminal_train_the_same_lora(project, drawings, settings, monkeypatch):
+    """Each process decides for itself how sums are rounded: neither is told by the tests' own environment."""
+    monkeypatch.undo()  # the processes read the registry themselves
+    for name in COMPUTING:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(access, "probe", lambda: access.DeviceInfo("cpu", "CPU", 0.0, False, "2", False))
+    values = settings(max_train_steps=12, validation_prompts=()).model_dump(exclude_none=True, exclude_defaults=True)
+    project.change(base_model=values.pop("base_model"))
+    visit = Visit(Studio(project.workspace, "local", Worker(project.workspace)), "owner", "en", project.workspace, "")
+    by_page = jobs.job_at(project.jobs / train_control.train(visit, project.slug, **values), project)
+    wait(by_page, lambda events: events and events[-1].kind in ("finished", "failed"))
+    while jobs.status(by_page).alive:
+        time.sleep(0.05)
+    options = [option for name, value in values.items() for option in _option(name, value)]
+    command = [sys.executable, "studio.py", "train", "--workspace", str(project.workspace.root)]
+    done = subprocess.run([*command, "--project", project.slug, *options], cwd=ROOT, env=dict(os.environ), check=False)
+    in_terminal = jobs.jobs_of(project, "train")[0]
+    assert done.returncode == 0 and in_terminal.id != by_page.id
+    assert in_terminal.file.settings == by_page.file.settings
+    losses = [[event.loss for event in jobs.events(job) if event.kind == "step"] for job in (by_page, in_terminal)]
+    assert losses[0] == losses[1] and len(losses[0]) == 12
+    one, other = (load_file(job.loras / "ksh-000012.safetensors") for job in (by_page, in_terminal))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def _option(name, value):
+    option = f"--{name.replace('_', '-')}"
+    return [option] if value is True else [option, str(value)]

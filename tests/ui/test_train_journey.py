@@ -9,7 +9,7 @@ from ksh_studio import jobs
 from ksh_studio.events import Preview, Step
 from tests.ui.browser import chromium, demo_of, open_studio, visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(600)]
 WORK = 120_000
 STEPS = 240
 RUNNING = re.compile(rf"Step \d+ of {STEPS}")
