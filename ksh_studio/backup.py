@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from ksh_studio.catalogue import Catalogue, check_foreign
 from ksh_studio.disk import disk_errors, replacing, sync
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.workspace import Project, Workspace, slug_of
 
 FORMAT = 1

@@ -17,16 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from ksh_studio import job_process, job_queue, jobs, lora_cli, steering, steering_cli
-from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, TrainConfig, Trigger, validated
+from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, TrainConfig, Trigger
 from ksh_studio.disk import is_locked
+from ksh_studio.errors import StudioError, validated
 from ksh_studio.events import Event, Failed, Warned
 from ksh_studio.job_folder import Job
-from ksh_studio.locales import Language, StudioError
+from ksh_studio.locales import Language
 from ksh_studio.narration import describe
 from ksh_studio.options import settings_of, settings_options
 from ksh_studio.presets import CAPTION_PRESETS, TRAIN_PRESETS
 from ksh_studio.settings_table import settings_table
 from ksh_studio.spawning import set_computing_environment
+from ksh_studio.stages import stage_of
 from ksh_studio.workspace import Project, Workspace, default_root
 
 
@@ -249,25 +251,6 @@ def _worker(arguments: argparse.Namespace) -> int:
     sys.stdout = sys.stderr  # only events may go to the page: what a library prints goes to the log
     serve(sys.stdin.buffer, lines_out, Workspace(arguments.root))
     return 0
-
-
-def stage_of(job: Job) -> Iterator[Event]:
-    """The events of a job's stage. Heavy libraries are imported here, in the process that needs them."""
-    file = job.file
-    config = file.config()
-    match file.stage:
-        case "caption":
-            from ksh_studio.drawings.captioning import caption
-
-            return caption(config, job.project, job.stop_requested)
-        case "check":
-            from ksh_studio.training.preflight import check
-
-            return check(config, job.project, job)
-        case "train":
-            from ksh_studio.training.trainer import train
-
-            return train(config, job.project, job)
 
 
 def _show(events: Iterator[Event], language: Language) -> int:

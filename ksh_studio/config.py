@@ -5,11 +5,9 @@ The page, the command line, the job file, the API and the documentation table ar
 no None of that kind.
 """
 
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-
-from ksh_studio.locales import StudioError
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 MAX_PROMPT_CHARACTERS = 20_000
 DEFAULT_TRIGGER = "drawn by KSH drawing style"
@@ -238,47 +236,6 @@ ALL_CONFIGS: dict[str, type[Config]] = {
     "train": TrainConfig,
     "generate": GenerateConfig,
 }
-
-
-# pydantic's kinds of error, by the sentence that says them; the others say which kind of value is asked for.
-_SENTENCES = {
-    "greater_than": "settings.more_than",
-    "greater_than_equal": "settings.at_least",
-    "less_than": "settings.less_than",
-    "less_than_equal": "settings.at_most",
-    "multiple_of": "settings.multiple_of",
-    "string_too_long": "settings.too_long",
-    "string_too_short": "settings.too_short",
-    "literal_error": "settings.one_of",
-    "extra_forbidden": "settings.unknown",
-    "finite_number": "settings.number",
-    "float_parsing": "settings.number",
-    "float_type": "settings.number",
-    "int_parsing": "settings.whole_number",
-    "int_from_float": "settings.whole_number",
-    "int_type": "settings.whole_number",
-}
-
-
-def validated(config: type[C], values: dict[str, Any]) -> C:
-    """A config of these values.
-
-    Raises StudioError naming the first setting that is out of its bounds, and the bound.
-    """
-    try:
-        return config.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        stage = next(stage for stage, known in ALL_CONFIGS.items() if known is config)
-        name = str(first["loc"][0]) if first["loc"] else ""
-        known = name in config.model_fields
-        limits = {str(limit) for limit in first.get("ctx", {}).values() if not isinstance(limit, Exception)}
-        raise StudioError(
-            _SENTENCES.get(first["type"], "settings.invalid"),
-            name=f"@settings.{stage}.{name}" if known else name[:80],
-            value=str(first["input"])[:80],
-            limit=", ".join(sorted(limits)),
-        ) from error
 
 
 def setting_sentences() -> dict[str, str]:

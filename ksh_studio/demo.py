@@ -16,6 +16,7 @@ from ksh_studio.disk import locked
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.events import Event, Failed, Finished, LoraSaved, Picture, Started
 from ksh_studio.locales import Language, translate
+from ksh_studio.stages import stage_of
 from ksh_studio.workspace import ASSETS, Project, Workspace
 
 SLUG = "demo"
@@ -69,7 +70,6 @@ def _never() -> bool:
 
 
 def _job(project: Project, config: CaptionConfig | TrainConfig) -> Iterator[Event]:
-    from ksh_studio.cli import stage_of
 
     stage = "caption" if isinstance(config, CaptionConfig) else "train"
     return job_process.run(jobs.create_if_free(project, stage, config), stage_of)

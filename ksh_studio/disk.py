@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 
 LOOK_SECONDS = 0.3
 """So long a lock is asked for: `is_locked` itself holds it for the moment of its look."""

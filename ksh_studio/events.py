@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.errors import StudioError
+from ksh_studio.locales import Language, translate
 
 
 class _Event(BaseModel):

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from ksh_studio.config import ALL_CONFIGS, MAX_PROMPT_CHARACTERS, Config, Trigger, validated
-from ksh_studio.locales import StudioError
+from ksh_studio.config import ALL_CONFIGS, MAX_PROMPT_CHARACTERS, Config, Trigger
+from ksh_studio.errors import StudioError, validated
 from ksh_studio.workspace import Project
 
 Stage = Literal["caption", "check", "train"]

@@ -18,10 +18,10 @@ from typing import Any
 from ksh_studio import events as said
 from ksh_studio import holder, jobs
 from ksh_studio.disk import is_locked, locked
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed
 from ksh_studio.job_folder import Job
 from ksh_studio.journal import Journal
-from ksh_studio.locales import StudioError
 
 log = logging.getLogger(__name__)
 WAIT_SECONDS = 0.5

@@ -11,10 +11,10 @@ import shutil
 from ksh_studio import jobs
 from ksh_studio.config import Config
 from ksh_studio.disk import disk_errors, is_locked, locked, write_text
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Failed, failed
 from ksh_studio.job_folder import Job, Stage
 from ksh_studio.journal import Journal
-from ksh_studio.locales import StudioError
 from ksh_studio.workspace import Project, Workspace
 
 log = logging.getLogger(__name__)

@@ -18,12 +18,12 @@ from typing import Literal
 
 from ksh_studio import events as said
 from ksh_studio import holder
-from ksh_studio.config import Config, GenerateConfig, validated
+from ksh_studio.config import Config, GenerateConfig
 from ksh_studio.disk import disk_errors, is_locked, locked, write_text
+from ksh_studio.errors import StudioError, validated
 from ksh_studio.events import Event, Final, Heartbeat, Paused, Stopped
 from ksh_studio.job_folder import Asked, Job, JobFile, Stage
 from ksh_studio.journal import EventReader, Journal, tail
-from ksh_studio.locales import StudioError
 from ksh_studio.spawning import spawn
 from ksh_studio.workspace import Project, Workspace
 

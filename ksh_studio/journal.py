@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ksh_studio.disk import disk_errors
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Final, Heartbeat, from_line, to_line
 from ksh_studio.holder import boot_id
-from ksh_studio.locales import StudioError
 
 HEARTBEAT_SECONDS = 5.0
 READ_BYTES = 4_000_000

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from ksh_studio.config import setting_sentences
+
 Language = Literal["en", "ko"]
 LANGUAGES: tuple[Language, ...] = ("en", "ko")
 FOLDER = Path(__file__).resolve().parent.parent / "assets" / "locales"
@@ -19,8 +21,6 @@ def sentences(language: Language) -> dict[str, str]:
     """All sentences of one language, by key."""
     found: dict[str, str] = {}
     if language == "en":
-        from ksh_studio.config import setting_sentences  # config raises sentences itself: imported when first needed
-
         found.update(setting_sentences())
     for path in sorted((FOLDER / language).glob("*.json")):
         for name, text in json.loads(path.read_text(encoding="utf-8")).items():
@@ -45,19 +45,3 @@ def translate(key: str, language: Language = "en", **values: object) -> str:
 def _spoken(value: object, language: Language) -> object:
     key = value[1:] if isinstance(value, str) and value.startswith("@") else None
     return sentences(language).get(key, value) if key else value
-
-
-class StudioError(Exception):
-    """Something the artist can understand and remedy: a sentence by key, in their language on the page.
-
-    The sentence names the thing, the limit and the remedy.
-    """
-
-    def __init__(self, key: str, **values: object) -> None:
-        self.key = key
-        self.values = {name: str(value) for name, value in values.items()}
-        super().__init__(translate(key, "en", **self.values))
-
-    def text(self, language: Language) -> str:
-        """The sentence in `language`."""
-        return translate(self.key, language, **self.values)

@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from ksh_studio.locales import StudioError, translate
+from ksh_studio.errors import StudioError
+from ksh_studio.locales import translate
 from ksh_studio.workspace import Workspace
 
 

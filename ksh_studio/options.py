@@ -4,7 +4,8 @@ import argparse
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
-from ksh_studio.config import Config, validated
+from ksh_studio.config import Config
+from ksh_studio.errors import validated
 
 
 def settings_options(parser: argparse.ArgumentParser, config: type[Config], presets: dict[str, Any]) -> None:

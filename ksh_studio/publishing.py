@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ksh_studio import jobs
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Preview
-from ksh_studio.locales import StudioError
 from ksh_studio.lora.header import LoraInfo, read_header
 from ksh_studio.lora.kinds import Kind
 from ksh_studio.models.registry import HUB_ID, base_entry, has_name

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from ksh_studio import job_queue, jobs
 from ksh_studio.config import TrainConfig
+from ksh_studio.errors import StudioError
 from ksh_studio.job_folder import Job
-from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.locales import Language, translate
 from ksh_studio.workspace import Project, Workspace
 
 

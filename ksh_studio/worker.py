@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ksh_studio.config import GenerateConfig
 from ksh_studio.disk import disk_errors
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed, Final, from_line
-from ksh_studio.locales import StudioError
 from ksh_studio.spawning import spawn
 from ksh_studio.workspace import Project, Workspace
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import platformdirs
 
-from ksh_studio.config import ProjectSettings, validated
+from ksh_studio.config import ProjectSettings
 from ksh_studio.disk import disk_errors, is_locked, locked, write_text
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError, validated
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 VISITORS = "visitors"

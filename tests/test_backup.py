@@ -10,7 +10,7 @@ from ksh_studio.backup import LABEL, back_up, restore
 from ksh_studio.catalogue import By, Catalogue, NewDrawing
 from ksh_studio.config import ProjectSettings
 from ksh_studio.disk import write_bytes, write_text
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 
 
 def add_drawing(project, number, caption=""):

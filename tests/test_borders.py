@@ -12,8 +12,9 @@ PACKAGE = ROOT / "ksh_studio"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 GROUND = {
-    "locales",
     "config",
+    "locales",
+    "errors",
     "presets",
     "events",
     "disk",
@@ -33,7 +34,7 @@ WORDS = {"settings_table", "narration", "options"}  # what a terminal or the REA
 GROUND |= WORDS
 MIDDLE = {"models", "lora", "likeness", "publishing"}
 STAGES = {"drawings", "training", "generation"}
-TOP = {"cli", "lora_cli", "steering_cli", "steering", "ui", "demo", "doctor"}
+TOP = {"stages", "cli", "lora_cli", "steering_cli", "steering", "ui", "demo", "doctor"}
 HEAVY = {"torch", "diffusers", "transformers", "peft", "accelerate", "datasets", "xformers"}
 
 

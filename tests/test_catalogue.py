@@ -8,7 +8,7 @@ import pytest
 
 from ksh_studio.catalogue import By, CaptionConflict, Catalogue, NewDrawing, Seen, bare, database, tidy
 from ksh_studio.config import Trigger
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 
 
 def new(number, name=""):

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ksh_studio.config import CaptionConfig, TrainConfig, Trigger, validated
-from ksh_studio.locales import StudioError
+from ksh_studio.config import CaptionConfig, TrainConfig, Trigger
+from ksh_studio.errors import StudioError, validated
 from ksh_studio.presets import CAPTION_PRESETS, TRAIN_PRESETS
 
 TEXT = "drawn by KSH drawing style"

@@ -7,7 +7,7 @@ import pytest
 
 from ksh_studio import disk
 from ksh_studio.disk import inside, is_locked, lock_file, locked, replacing, write_text
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):

@@ -9,8 +9,8 @@ import pytest
 from ksh_studio import holder, job_process, job_queue, jobs
 from ksh_studio.config import CaptionConfig, ProjectSettings, TrainConfig
 from ksh_studio.disk import locked
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Finished, Paused
-from ksh_studio.locales import StudioError
 from ksh_studio.workspace import Workspace
 from tests.faults.counting import spawn, wait_for
 

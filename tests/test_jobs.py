@@ -13,9 +13,9 @@ import pytest
 from ksh_studio import holder, job_process, jobs
 from ksh_studio.config import CaptionConfig, TrainConfig
 from ksh_studio.disk import locked
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Failed, Finished, Heartbeat, Paused, Resumed, Started, Step, Stopped, to_line
 from ksh_studio.journal import EventReader
-from ksh_studio.locales import StudioError
 from ksh_studio.workspace import Workspace
 from tests.faults.counting import counted, spawn, wait_for
 

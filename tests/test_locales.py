@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from ksh_studio.config import setting_sentences
-from ksh_studio.locales import FOLDER, StudioError, sentences, translate
+from ksh_studio.errors import StudioError
+from ksh_studio.locales import FOLDER, sentences, translate
 
 PACKAGE = Path(__file__).resolve().parent.parent / "ksh_studio"
 

@@ -12,8 +12,8 @@ from PIL import Image, PngImagePlugin
 
 from ksh_studio import jobs, publishing
 from ksh_studio.config import TrainConfig
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Preview, Started, to_line
-from ksh_studio.locales import StudioError
 from ksh_studio.lora.header import read_header
 from ksh_studio.lora.sidecar import write_beside
 from ksh_studio.publishing import prepare, publish

@@ -6,7 +6,7 @@ import pytest
 
 from ksh_studio.config import ProjectSettings
 from ksh_studio.disk import is_locked, locked
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.workspace import Workspace, slug_of
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ksh_studio.config import Trigger
 from ksh_studio.disk import disk_errors
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 
 FORMAT = 1
 BUSY_SECONDS = 30.0

@@ -16,7 +16,7 @@ from ksh_studio.catalogue.database import bare, open_database, storage_errors, t
 from ksh_studio.catalogue.rows import By, CaptionConflict, Drawing, NewDrawing, Page, Revision, Seen, Shown
 from ksh_studio.config import MAX_PROMPT_CHARACTERS
 from ksh_studio.disk import replacing
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.workspace import Project
 
 _SHOWN: dict[str, str] = {

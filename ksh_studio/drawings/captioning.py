@@ -12,8 +12,8 @@ from PIL import Image, ImageOps
 from ksh_studio.catalogue import By, CaptionConflict, Catalogue, Drawing
 from ksh_studio.config import CaptionConfig
 from ksh_studio.drawings.cleaning import clean
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Captioned, Event, Finished, Progress, Started, Stopped, Warned, warned
-from ksh_studio.locales import StudioError
 from ksh_studio.models.device import pick_device
 from ksh_studio.models.loading import Captioner, load_captioner
 from ksh_studio.models.registry import CaptionerEntry, captioner_entry, default_captioner

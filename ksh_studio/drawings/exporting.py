@@ -12,8 +12,8 @@ from ksh_studio.catalogue import By, Catalogue, Drawing
 from ksh_studio.config import Trigger
 from ksh_studio.disk import disk_errors, replacing, sync
 from ksh_studio.drawings.tables import by_text, comma_separated, json_lines
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Progress, Warned
-from ksh_studio.locales import StudioError
 from ksh_studio.workspace import Project
 
 Kind = Literal["imagefolder", "info.csv", "txt", "kohya"]

@@ -12,8 +12,9 @@ from ksh_studio.drawings.beside import CaptionFiles
 from ksh_studio.drawings.decoding import Decoders
 from ksh_studio.drawings.pixels import Prepared, Unreadable
 from ksh_studio.drawings.sources import Item, Source, open_sources, read_all
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Imported, Progress, Warned
-from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.locales import Language, translate
 from ksh_studio.workspace import Project
 
 SHOWN_NAMES = 5

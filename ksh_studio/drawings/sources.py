@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from ksh_studio.drawings.pixels import MAX_FILE_BYTES, Unreadable, looks_like_a_picture
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 
 PICTURES = frozenset(
     ".png .apng .jpg .jpeg .jpe .jfif .webp .gif .bmp .dib .tif .tiff .psd .psb .heic .heif .avif .jxl .svg .ico"

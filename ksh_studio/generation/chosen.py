@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ksh_studio.config import GenerateConfig
+from ksh_studio.errors import StudioError
 from ksh_studio.generation.prompt import Parsed
 from ksh_studio.generation.tags import LoraTag
-from ksh_studio.locales import StudioError
 from ksh_studio.lora.header import LoraInfo, find_lora, list_loras, read_header
 from ksh_studio.workspace import Project
 

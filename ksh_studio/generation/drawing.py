@@ -10,11 +10,11 @@ from PIL import Image
 from torch import Tensor
 
 from ksh_studio.config import GenerateConfig
+from ksh_studio.errors import StudioError
 from ksh_studio.generation.encoding import Encoded, encode_prompts
 from ksh_studio.generation.prompt import parse
 from ksh_studio.generation.resolve import resolve
 from ksh_studio.generation.samplers import make_scheduler
-from ksh_studio.locales import StudioError
 
 if TYPE_CHECKING:
     from ksh_studio.models.loading import Base

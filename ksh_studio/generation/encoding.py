@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ksh_studio.errors import StudioError
 from ksh_studio.generation.prompt import Fragment, Parsed
-from ksh_studio.locales import StudioError
 
 if TYPE_CHECKING:
     from transformers import CLIPTextModel, CLIPTokenizer

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from ksh_studio.disk import disk_errors, lock_file, write_bytes
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.workspace import Project
 
 FILE_NAME = re.compile(r"(\d{1,9})-(\d{1,10})\.png")

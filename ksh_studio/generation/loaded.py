@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
+from ksh_studio.errors import StudioError
 from ksh_studio.generation.chosen import Chosen
-from ksh_studio.locales import StudioError
 from ksh_studio.lora.attach import ADAPTER, attach, detach, set_strength
 from ksh_studio.models.device import pick_device
 from ksh_studio.models.loading import Base, load_base

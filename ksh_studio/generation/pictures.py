@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ksh_studio.config import GenerateConfig
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Picture, Progress, Started, Stopped, Warned, failed, warned
 from ksh_studio.generation.chosen import Chosen, chosen_loras
 from ksh_studio.generation.drawing import DenoisingStep, Interrupted, decode, denoise, draw, encode_request
@@ -15,7 +16,6 @@ from ksh_studio.generation.loaded import Loaded
 from ksh_studio.generation.prompt import Parsed, is_korean, parse
 from ksh_studio.generation.recipe import Facts, model_name, shareable, to_png
 from ksh_studio.generation.resolve import base_model_of, resolve, seeds_of
-from ksh_studio.locales import StudioError
 from ksh_studio.models.files import needs_download
 from ksh_studio.models.loading import Base
 from ksh_studio.models.registry import base_entry, default_base

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from ksh_studio import __version__
 from ksh_studio.config import GenerateConfig, Sampler, Schedule
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.models.registry import BaseEntry, has_name
 
 OWN_CHUNK = "ksh_studio"

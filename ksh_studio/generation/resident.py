@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ksh_studio.config import GenerateConfig, validated
+from ksh_studio.config import GenerateConfig
+from ksh_studio.errors import StudioError, validated
 from ksh_studio.events import Event, Failed, failed, to_line
 from ksh_studio.generation.loaded import Loaded
 from ksh_studio.generation.pictures import generate
 from ksh_studio.jobs import device
-from ksh_studio.locales import StudioError
 from ksh_studio.workspace import Workspace
 
 

@@ -3,8 +3,8 @@
 import secrets
 
 from ksh_studio.config import GenerateConfig
+from ksh_studio.errors import StudioError
 from ksh_studio.generation.sampler_menu import check_pair
-from ksh_studio.locales import StudioError
 from ksh_studio.models.registry import BaseEntry
 from ksh_studio.workspace import Project
 

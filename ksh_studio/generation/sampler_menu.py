@@ -3,7 +3,7 @@
 from typing import get_args
 
 from ksh_studio.config import Sampler, Schedule
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 
 ALL: tuple[Schedule, ...] = get_args(Schedule)
 # DDIM has timesteps of its own; UniPC's own spacing is what SGM Uniform is to the others.

@@ -9,7 +9,7 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.lora.folding import fold, set_folded_strength, unfold
 from ksh_studio.lora.header import LoraInfo, read_header
 from ksh_studio.lora.kinds import by_module

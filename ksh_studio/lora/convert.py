@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 
 from ksh_studio.disk import replacing
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.lora.header import read_header
 from ksh_studio.lora.kinds import by_module
 from ksh_studio.lora.names import module_of

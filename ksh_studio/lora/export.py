@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ksh_studio.disk import replacing
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.lora.checking import comes_back
 from ksh_studio.lora.header import LoraInfo, read_header
 from ksh_studio.lora.metadata import safe_stem, with_hashes

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ksh_studio.disk import inside
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.lora.kinds import CORES, Kind, Measured, by_module, measure
 from ksh_studio.lora.names import role_of
 from ksh_studio.workspace import Project, Workspace

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ksh_studio.disk import replacing
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.lora.delta import Roles, matrix
 from ksh_studio.lora.header import RANK_LIMIT, LoraInfo, read_header
 from ksh_studio.lora.kinds import Measured, by_module

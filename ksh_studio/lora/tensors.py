@@ -9,7 +9,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 
 _NUMBER = re.compile(r"\(os error (\d+)\)")
 

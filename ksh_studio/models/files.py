@@ -4,7 +4,7 @@ import errno
 import json
 from pathlib import Path
 
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.models.assets import check_shipped
 from ksh_studio.models.registry import PICKLES, BaseEntry, CaptionerEntry
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from ksh_studio.disk import read_json
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.models.assets import sha256_of
 from ksh_studio.models.device import pick_dtype, prepare_attention
 from ksh_studio.models.files import base_folder, captioner_folder, weight_bytes

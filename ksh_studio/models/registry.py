@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 POCKET = ASSETS / "pocket"

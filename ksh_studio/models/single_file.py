@@ -6,7 +6,7 @@ The configurations of SD 1.5 lie in `sd15/` beside this file; the vocabulary is 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.models.files import check_safetensors
 from ksh_studio.models.registry import POCKET
 

@@ -7,7 +7,7 @@ from peft import LoHaConfig, LoKrConfig, LoraConfig, PeftConfig, inject_adapter_
 from torch import Tensor, nn
 
 from ksh_studio.config import TrainConfig
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.lora.names import ROLES, TEXT_ENCODER_TARGETS, UNET_TARGETS
 from ksh_studio.lora.trained import LoraWeights
 from ksh_studio.models.loading import Base

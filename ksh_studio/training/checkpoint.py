@@ -21,7 +21,7 @@ import safetensors.torch
 from torch import Tensor
 
 from ksh_studio.disk import disk_errors, sync
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.lora.tensors import save_tensors
 
 FORMAT = 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import TrainConfig, Trigger
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.training.buckets import Crop, fit
 from ksh_studio.training.variants import variants
 from ksh_studio.workspace import Project

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from ksh_studio.config import TrainConfig
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.training.memory import free_mb, held_mb, total_mb
 
 _ASKED = re.compile(r"ried to allocate ([\d.]+) ?(bytes|KiB|MiB|GiB|KB|MB|GB)?")

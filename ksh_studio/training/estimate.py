@@ -11,9 +11,9 @@ from pathlib import Path
 from ksh_studio import jobs
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import TrainConfig
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Planned, Resumed, Step
 from ksh_studio.job_folder import Job
-from ksh_studio.locales import StudioError
 from ksh_studio.models.registry import base_entry
 from ksh_studio.training.buckets import fit
 from ksh_studio.training.forecast import epochs, needed_mb, picture_mb, remaining

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Warned
-from ksh_studio.locales import StudioError
 from ksh_studio.training.errors import is_out_of_memory, let_go, out_of_memory
 from ksh_studio.training.step import Stepper
 

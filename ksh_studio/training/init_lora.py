@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from ksh_studio.config import TrainConfig
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.lora.header import LoraInfo, find_lora, read_header
 from ksh_studio.lora.kinds import by_module
 from ksh_studio.lora.names import Part, kohya_name, role_of

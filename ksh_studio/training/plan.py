@@ -9,7 +9,7 @@ from typing import Any
 
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import TrainConfig
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.lora.continuing import taken_over
 from ksh_studio.models.registry import BaseEntry, base_entry, default_base
 from ksh_studio.training.holdout import held_out_count

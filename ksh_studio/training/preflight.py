@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 
 from ksh_studio.config import TrainConfig
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Planned
 from ksh_studio.job_folder import Job
-from ksh_studio.locales import StudioError
 from ksh_studio.training.errors import memory_errors
 from ksh_studio.training.forecast import SAVE_MB_PER_SECOND, Remaining, epochs, needed_mb, picture_mb, remaining
 from ksh_studio.training.memory import MB, total_mb

@@ -8,12 +8,12 @@ from pathlib import Path
 from ksh_studio import jobs
 from ksh_studio.config import GenerateConfig, TrainConfig, Trigger
 from ksh_studio.disk import write_bytes
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Preview, Warned
 from ksh_studio.generation.drawing import Interrupted, draw
 from ksh_studio.generation.recipe import Facts, model_name, shareable, to_png
 from ksh_studio.generation.resolve import resolve
 from ksh_studio.job_folder import Job
-from ksh_studio.locales import StudioError
 from ksh_studio.models.loading import Base
 from ksh_studio.training.dataset import Item
 from ksh_studio.training.errors import is_out_of_memory, let_go

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ksh_studio.config import TrainConfig
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Step, Warned
-from ksh_studio.locales import StudioError
 from ksh_studio.training.memory import held_mb
 from ksh_studio.training.session import BAD_STEPS, Session
 

@@ -10,9 +10,9 @@ from itertools import repeat
 import torch
 from torch import Tensor
 
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Progress, Warned
 from ksh_studio.generation.drawing import decode, denoise, encode_request
-from ksh_studio.locales import StudioError
 from ksh_studio.training.errors import is_out_of_memory, let_go
 from ksh_studio.training.memory import MB, forget_peak, held_mb, wait
 from ksh_studio.training.parking import awake

@@ -10,6 +10,7 @@ import torch
 
 from ksh_studio import jobs
 from ksh_studio.config import TrainConfig
+from ksh_studio.errors import StudioError
 from ksh_studio.events import (
     Event,
     Paused,
@@ -24,7 +25,6 @@ from ksh_studio.events import (
     warned,
 )
 from ksh_studio.job_folder import Job
-from ksh_studio.locales import StudioError
 from ksh_studio.lora.metadata import safe_stem
 from ksh_studio.models.device import pick_device
 from ksh_studio.models.loading import Base, load_base

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ksh_studio import jobs
 from ksh_studio.disk import write_bytes
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Progress, Scored, Warned
 from ksh_studio.generation.drawing import Interrupted, decode
 from ksh_studio.likeness import LEAST_DRAWINGS, VERSION, Likeness, describe, levels_of
-from ksh_studio.locales import StudioError
 from ksh_studio.models.loading import Base
 from ksh_studio.training.cache import Cache, fingerprint, key_of
 from ksh_studio.training.errors import is_out_of_memory, let_go

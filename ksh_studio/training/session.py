@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ksh_studio.config import TrainConfig
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.training.checkpoint import Saved
 from ksh_studio.training.optimizers import Optimizer
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ksh_studio.config import TrainConfig
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.lora.names import UNET_TARGETS
 from ksh_studio.models.files import check_safetensors, needs_download
 from ksh_studio.models.registry import BaseEntry

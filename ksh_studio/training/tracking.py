@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Step, Validated
-from ksh_studio.locales import StudioError
 
 Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
 Report = Callable[[Event], None]

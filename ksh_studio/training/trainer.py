@@ -5,9 +5,9 @@ from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 from ksh_studio.config import TrainConfig
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Paused, Stopped
 from ksh_studio.job_folder import Job
-from ksh_studio.locales import StudioError
 from ksh_studio.training.errors import memory_errors
 from ksh_studio.training.launch import launch, launched
 from ksh_studio.training.pace import Pace

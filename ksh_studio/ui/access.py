@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import gradio as gr
 from starlette.requests import Request
 
-from ksh_studio.locales import Language, StudioError
+from ksh_studio.errors import StudioError
+from ksh_studio.locales import Language
 from ksh_studio.models.device import DeviceInfo, probe
 from ksh_studio.ui.languages import language_of
 from ksh_studio.ui.story import Stories

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ksh_studio.catalogue import CaptionConflict, Catalogue, Drawing
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.ui.access import Visit
 
 MOST_ROWS = 200

@@ -12,8 +12,9 @@ from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import CaptionConfig
 from ksh_studio.drawings.exporting import export
 from ksh_studio.drawings.importing import import_drawings
+from ksh_studio.errors import StudioError
 from ksh_studio.job_folder import Job
-from ksh_studio.locales import StudioError, translate
+from ksh_studio.locales import translate
 from ksh_studio.models.registry import captioners
 from ksh_studio.presets import CAPTION_PRESETS
 from ksh_studio.ui.access import Action, Studio, Visit

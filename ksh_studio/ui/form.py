@@ -7,7 +7,8 @@ import gradio as gr
 from annotated_types import Ge
 from pydantic.fields import FieldInfo
 
-from ksh_studio.config import ALL_CONFIGS, Config, validated
+from ksh_studio.config import ALL_CONFIGS, Config
+from ksh_studio.errors import validated
 from ksh_studio.locales import sentences
 from ksh_studio.ui.languages import t
 

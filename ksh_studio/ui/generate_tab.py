@@ -8,9 +8,10 @@ import gradio as gr
 
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import MAX_PROMPT_CHARACTERS, GenerateConfig
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed, Finished, Picture, Progress, Stopped, Warned
 from ksh_studio.generation.sampler_menu import check_pair, schedules_of
-from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.locales import Language, translate
 from ksh_studio.lora.header import find_lora
 from ksh_studio.models.registry import base_entry
 from ksh_studio.ui.access import Action, Studio, Visit

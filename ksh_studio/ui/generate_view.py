@@ -1,8 +1,9 @@
 """Pictures and prompts as the Generate tab shows them: pure functions to HTML and menus."""
 
+from ksh_studio.errors import StudioError
 from ksh_studio.generation.gallery import PictureFile, pictures_of
 from ksh_studio.generation.prompt import Parsed, is_korean, parse
-from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.locales import Language, translate
 from ksh_studio.lora.header import LoraInfo, list_loras, relative
 from ksh_studio.ui.markup import esc, note, notes
 from ksh_studio.ui.routes import url

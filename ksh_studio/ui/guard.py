@@ -10,8 +10,9 @@ from typing import Any
 import gradio as gr
 from starlette.requests import Request
 
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Event
-from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.locales import Language, translate
 from ksh_studio.ui.access import Action, Studio, Visit, visit_of
 from ksh_studio.ui.languages import language_of
 from ksh_studio.ui.markup import note

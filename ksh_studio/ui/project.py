@@ -7,9 +7,10 @@ from typing import Any
 import gradio as gr
 
 from ksh_studio import backup
-from ksh_studio.config import ProjectSettings, validated
+from ksh_studio.config import ProjectSettings
 from ksh_studio.disk import open_folder
-from ksh_studio.locales import StudioError, translate
+from ksh_studio.errors import StudioError, validated
+from ksh_studio.locales import translate
 from ksh_studio.models.registry import (
     base_entry,
     base_models,

@@ -7,8 +7,9 @@ from typing import Any
 import gradio as gr
 
 from ksh_studio.disk import inside, open_folder
+from ksh_studio.errors import StudioError
 from ksh_studio.generation.recipe import read_recipe
-from ksh_studio.locales import StudioError, translate
+from ksh_studio.locales import translate
 from ksh_studio.ui.access import Action, Studio, Visit
 from ksh_studio.ui.form import Form, form_values
 from ksh_studio.ui.generate_view import picture_or_error

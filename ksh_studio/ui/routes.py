@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ksh_studio.disk import inside
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.ui.access import Action, Studio, Visit, visit_of
 from ksh_studio.workspace import Project
 

@@ -17,7 +17,8 @@ from starlette.middleware import Middleware
 from ksh_studio import job_queue
 from ksh_studio.demo import demo_project
 from ksh_studio.disk import locked
-from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.errors import StudioError
+from ksh_studio.locales import Language, translate
 from ksh_studio.ui.access import Mode, Studio
 from ksh_studio.ui.app import build_app
 from ksh_studio.ui.languages import page_texts

@@ -10,7 +10,8 @@ from ksh_studio.catalogue import Catalogue
 from ksh_studio.demo import DRAWINGS, demo_project
 from ksh_studio.disk import locked
 from ksh_studio.drawings.importing import import_drawings
-from ksh_studio.locales import Language, StudioError
+from ksh_studio.errors import StudioError
+from ksh_studio.locales import Language
 from ksh_studio.ui.access import Studio
 from ksh_studio.workspace import Project, Workspace
 

@@ -6,7 +6,8 @@ import gradio as gr
 
 from ksh_studio import jobs
 from ksh_studio.disk import open_folder
-from ksh_studio.locales import StudioError, translate
+from ksh_studio.errors import StudioError
+from ksh_studio.locales import translate
 from ksh_studio.ui.access import Visit
 from ksh_studio.ui.train_choice import recommended
 from ksh_studio.ui.train_plan import to_begin

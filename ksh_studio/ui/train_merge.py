@@ -4,7 +4,7 @@ import subprocess
 from typing import Any
 
 from ksh_studio.disk import inside
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.spawning import spawn
 from ksh_studio.ui.access import Visit
 from ksh_studio.ui.markup import note

@@ -6,8 +6,9 @@ import gradio as gr
 
 from ksh_studio import jobs
 from ksh_studio.config import TrainConfig
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Planned
-from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.locales import Language, translate
 from ksh_studio.models.registry import base_entry
 from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.training.estimate import Estimate, estimate

@@ -7,7 +7,8 @@ from typing import Any
 import gradio as gr
 
 from ksh_studio.disk import inside
-from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.errors import StudioError
+from ksh_studio.locales import Language, translate
 from ksh_studio.publishing import Publication, prepare, publish
 from ksh_studio.ui.access import Studio, Visit
 from ksh_studio.ui.guard import guarded

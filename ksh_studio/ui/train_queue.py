@@ -5,8 +5,9 @@ from typing import Any
 import gradio as gr
 
 from ksh_studio import job_queue
+from ksh_studio.errors import StudioError
 from ksh_studio.job_folder import Job
-from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.locales import Language, translate
 from ksh_studio.ui.access import Visit
 from ksh_studio.ui.markup import esc, pick
 from ksh_studio.ui.train_plan import to_begin

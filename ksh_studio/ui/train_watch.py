@@ -8,9 +8,10 @@ import gradio as gr
 
 from ksh_studio import job_queue, jobs
 from ksh_studio.disk import is_locked
+from ksh_studio.errors import StudioError
 from ksh_studio.job_folder import Job, JobFile
 from ksh_studio.jobs import JobStatus
-from ksh_studio.locales import Language, StudioError, translate
+from ksh_studio.locales import Language, translate
 from ksh_studio.ui.access import Visit
 from ksh_studio.ui.markup import bar, note
 from ksh_studio.ui.story import Story

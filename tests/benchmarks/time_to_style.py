@@ -29,9 +29,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ksh_studio import jobs
-from ksh_studio.config import CaptionConfig, Config, TrainConfig, validated
+from ksh_studio.config import CaptionConfig, Config, TrainConfig
 from ksh_studio.demo import DRAWINGS, demo_project
 from ksh_studio.drawings.importing import import_drawings
+from ksh_studio.errors import validated
 from ksh_studio.events import Event, Finished, Preview, Scored, Stopped, Validated
 from ksh_studio.job_folder import Job
 from ksh_studio.models.assets import sha256_of

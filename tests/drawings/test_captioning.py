@@ -7,11 +7,11 @@ import torch
 from PIL import Image
 
 from ksh_studio.catalogue import By, Catalogue
-from ksh_studio.config import CaptionConfig, validated
+from ksh_studio.config import CaptionConfig
 from ksh_studio.drawings import captioning
 from ksh_studio.drawings.captioning import caption, describe, resolved
+from ksh_studio.errors import StudioError, validated
 from ksh_studio.events import Captioned, Started, Warned
-from ksh_studio.locales import StudioError
 from ksh_studio.models.loading import load_captioner
 from ksh_studio.models.registry import CaptionerEntry, captioner_entry
 from ksh_studio.presets import CAPTION_PRESETS

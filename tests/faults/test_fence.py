@@ -9,8 +9,8 @@ import pytest
 
 from ksh_studio import events as said
 from ksh_studio import job_process, jobs
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Finished, Resumed, Step
-from ksh_studio.locales import StudioError
 from tests.faults.counting import counted, wait_for
 
 

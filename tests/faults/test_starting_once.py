@@ -15,7 +15,7 @@ import sys, threading, time
 from pathlib import Path
 from ksh_studio import job_queue, jobs
 from ksh_studio.config import TrainConfig
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.workspace import Workspace
 from tests.faults.counting import spawn
 jobs._spawn = spawn

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ksh_studio.disk import lock_file
+from ksh_studio.errors import StudioError
 from ksh_studio.generation.gallery import add_picture, pictures_of
-from ksh_studio.locales import StudioError
 
 ADD = """
 import sys

@@ -9,6 +9,7 @@ from PIL import Image, PngImagePlugin
 
 from ksh_studio import __version__
 from ksh_studio.config import GenerateConfig
+from ksh_studio.errors import StudioError
 from ksh_studio.generation.recipe import (
     Facts,
     config_of,
@@ -17,7 +18,6 @@ from ksh_studio.generation.recipe import (
     split_parameters,
     to_png,
 )
-from ksh_studio.locales import StudioError
 
 CONFIG = GenerateConfig(
     prompt="(drawn by KSH drawing style : 1.5), an anime girl, smile",

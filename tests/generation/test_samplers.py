@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ksh_studio.config import Sampler, Schedule
+from ksh_studio.errors import StudioError
 from ksh_studio.generation.sampler_menu import automatic_of, check_pair, schedules_of
 from ksh_studio.generation.samplers import make_scheduler
-from ksh_studio.locales import StudioError
 from tests.generation import reference_samplers as reference
 
 STEPS = 20

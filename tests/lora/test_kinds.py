@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ksh_studio.config import TrainConfig
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.lora import checking
 from ksh_studio.lora.attach import attach, detach, set_strength
 from ksh_studio.lora.delta import change

@@ -2,7 +2,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.lora.attach import attach, check_fits, detach, set_strength
 from ksh_studio.lora.export import save_lora
 

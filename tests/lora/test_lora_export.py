@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.lora import export
 from ksh_studio.lora.attach import base_shapes
 from ksh_studio.lora.export import kohya_tensors, save_lora

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.lora.header import find_lora, list_loras, read_header, relative
 
 GOOD = {"a.lora_down.weight": torch.ones(4, 8), "a.lora_up.weight": torch.ones(8, 4), "a.alpha": torch.tensor(4.0)}

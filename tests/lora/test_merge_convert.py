@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.lora.attach import attach
 from ksh_studio.lora.convert import to_diffusers
 from ksh_studio.lora.delta import matrix

@@ -21,7 +21,7 @@ sys.stdout.write(f"{base.entry.native_size} {len(base.sha256)} {captioner.proces
 """
 FIND = """
 import sys
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.models import files, registry
 for name in sys.argv[1:]:
     entry = registry.base_entry(name)

@@ -5,7 +5,7 @@ import pickle
 import pytest
 import torch
 
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.models.loading import load_base, load_captioner
 from ksh_studio.models.registry import base_entry, captioner_entry
 from tests.tiny import tiny_base_folder, tiny_captioner_folder

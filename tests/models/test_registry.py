@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from ksh_studio.config import TrainConfig
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.models import assets, registry
 from ksh_studio.models.registry import (
     base_entry,

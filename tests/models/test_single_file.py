@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.models import single_file
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry

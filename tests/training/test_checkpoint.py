@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.training import checkpoint
 from ksh_studio.training.checkpoint import load_newest, save_checkpoint
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from ksh_studio import jobs
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.training import launch as launching
 from ksh_studio.training.distributed import ALONE
 from ksh_studio.training.plan import per_step
@@ -95,7 +95,7 @@ def test_more_processes_than_gpus_name_the_command_for_several_machines(lesson, 
 
 TWO = """
 import torch
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.training.distributed import join
 
 group = join(2, torch.device("cpu"))

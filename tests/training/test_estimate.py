@@ -1,9 +1,9 @@
 import pytest
 
 from ksh_studio import jobs
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Finished, Planned, Step
 from ksh_studio.journal import Journal
-from ksh_studio.locales import StudioError
 from ksh_studio.models.registry import ANYTHING, base_entry
 from ksh_studio.training.estimate import estimate
 from ksh_studio.training.forecast import Remaining, needed_mb, remaining

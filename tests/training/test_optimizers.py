@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load, save
 
 from ksh_studio.config import TrainConfig
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.models.registry import base_entry
 from ksh_studio.training.adapter import notes_of
 from ksh_studio.training.checkpoint import Saved

@@ -1,7 +1,8 @@
 import pytest
 
 from ksh_studio.config import TrainConfig
-from ksh_studio.locales import StudioError, translate
+from ksh_studio.errors import StudioError
+from ksh_studio.locales import translate
 from ksh_studio.models.registry import ANYTHING, BaseEntry
 from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.training.plan import resolve, summary

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from ksh_studio import job_process, jobs
+from ksh_studio.errors import StudioError
 from ksh_studio.generation import drawing
-from ksh_studio.locales import StudioError
 from ksh_studio.training.checkpoint import load_newest
 from ksh_studio.training.trainer import train
 

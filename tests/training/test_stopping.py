@@ -7,8 +7,8 @@ import pytest
 from safetensors.torch import load_file
 
 from ksh_studio import holder, jobs
+from ksh_studio.errors import StudioError
 from ksh_studio.generation import drawing
-from ksh_studio.locales import StudioError
 from ksh_studio.training import previews
 from ksh_studio.training.checkpoint import load_newest
 from ksh_studio.training.trainer import train

@@ -10,9 +10,9 @@ from PIL import Image
 from ksh_studio import job_process, jobs
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import GenerateConfig
+from ksh_studio.errors import StudioError
 from ksh_studio.events import to_line
 from ksh_studio.generation.drawing import draw
-from ksh_studio.locales import StudioError
 from ksh_studio.lora.attach import attach
 from ksh_studio.lora.header import list_loras
 from ksh_studio.models.loading import load_base

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.ui.access import ALLOWED, VISITOR_COOKIE, Action, Studio, visit_of
 from ksh_studio.worker import Worker
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ksh_studio.config import ProjectSettings
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.ui import caption_tab
 from ksh_studio.ui.access import Role, Studio, Visit, visitor_workspace
 from ksh_studio.worker import Worker

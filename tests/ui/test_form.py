@@ -2,7 +2,7 @@ import gradio as gr
 import pytest
 
 from ksh_studio.config import ALL_CONFIGS, GenerateConfig, TrainConfig
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.ui.form import config_from, field, fields, form_values
 

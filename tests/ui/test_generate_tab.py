@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from ksh_studio.drawings.importing import import_drawings
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.ui import app
 from ksh_studio.ui.access import Studio, Visit
 from ksh_studio.ui.generate_tab import _wanted, ready_to_go

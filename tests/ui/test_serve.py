@@ -9,7 +9,7 @@ import pytest
 from ksh_studio import job_queue
 from ksh_studio.config import TrainConfig
 from ksh_studio.disk import locked
-from ksh_studio.locales import StudioError
+from ksh_studio.errors import StudioError
 from ksh_studio.ui import serve as serving
 from ksh_studio.ui import starting
 from ksh_studio.ui.access import Studio

@@ -7,8 +7,8 @@ from ksh_studio import job_queue, jobs
 from ksh_studio.catalogue import Catalogue, NewDrawing
 from ksh_studio.config import TrainConfig
 from ksh_studio.disk import locked
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Finished, LoraSaved, Paused, Planned, Stopped, Validated
-from ksh_studio.locales import StudioError
 from ksh_studio.lora.header import read_header
 from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.ui import train_push
