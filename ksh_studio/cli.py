@@ -16,12 +16,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ksh_studio import job_process, job_queue, jobs, lora_cli, steering, steering_cli
+from ksh_studio import lora_cli, steering, steering_cli
 from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, TrainConfig, Trigger
 from ksh_studio.disk import is_locked
 from ksh_studio.errors import StudioError, validated
 from ksh_studio.events import Event, Failed, Warned
-from ksh_studio.job_folder import Job
+from ksh_studio.job_folder import Job, job_at
+from ksh_studio.job_process import run_job
+from ksh_studio.job_queue import start_next_job
+from ksh_studio.job_requests import forget_requests, request_stop
+from ksh_studio.jobs import create_job_if_free, own_device
 from ksh_studio.locales import Language
 from ksh_studio.narration import describe
 from ksh_studio.options import settings_of, settings_options
@@ -177,15 +181,15 @@ def _import(arguments: argparse.Namespace) -> int:
 
 def _caption(arguments: argparse.Namespace) -> int:
     config = settings_of(arguments, CaptionConfig, CAPTION_PRESETS)
-    return _work(jobs.create_if_free(_project(arguments), "caption", config), arguments.language)
+    return _work(create_job_if_free(_project(arguments), "caption", config), arguments.language)
 
 
 def _train(arguments: argparse.Namespace) -> int:
     project = _project(arguments)
     if arguments.resume:
-        job = jobs.job_at(project.jobs / Path(arguments.resume).name, project)
+        job = job_at(project.jobs / Path(arguments.resume).name, project)
         if not is_locked(job.lock):  # else somebody works on it, and what was asked is meant for them
-            jobs.forget_requests(job)
+            forget_requests(job)
     else:
         from ksh_studio.models.device import pick_device
         from ksh_studio.training.plan import settled
@@ -194,15 +198,15 @@ def _train(arguments: argparse.Namespace) -> int:
         if arguments.queue:
             print(steering.line_up(project, config, arguments.language))
             return 0
-        job = jobs.create_if_free(project, "check" if arguments.check else "train", config)
-    signal.signal(signal.SIGINT, lambda *_: jobs.request_stop(job))  # Ctrl+C keeps everything, as Stop on the page does
+        job = create_job_if_free(project, "check" if arguments.check else "train", config)
+    signal.signal(signal.SIGINT, lambda *_: request_stop(job))  # Ctrl+C keeps everything, as Stop on the page does
     return _work(job, arguments.language)
 
 
 def _work(job: Job, language: Language) -> int:
     """Work on the job in this terminal, then let the next one of the queue begin in the background."""
-    code = _show(job_process.run(job, stage_of), language)
-    job_queue.start_next(job.project.workspace)
+    code = _show(run_job(job, stage_of), language)
+    start_next_job(job.project.workspace)
     return code
 
 
@@ -211,7 +215,7 @@ def _generate(arguments: argparse.Namespace) -> int:
 
     project = _project(arguments)
     config = settings_of(arguments, GenerateConfig, {})
-    with jobs.device(project.workspace):
+    with own_device(project.workspace):
         return _show(generate(config, project, lambda: False), arguments.language)
 
 
@@ -235,12 +239,12 @@ def _settings_table(arguments: argparse.Namespace) -> int:
 
 
 def _job(arguments: argparse.Namespace) -> int:
-    """The child process of one job: what `jobs.begin` starts."""
+    """The child process of one job: what `begin_job` starts."""
     folder = arguments.folder.resolve()
     project = Project(folder.parent.parent, Workspace(folder.parent.parent.parent.parent))
-    job = jobs.job_at(folder, project)
-    *_, last = job_process.run(job, stage_of)
-    job_queue.start_next(project.workspace)
+    job = job_at(folder, project)
+    *_, last = run_job(job, stage_of)
+    start_next_job(project.workspace)
     return 1 if isinstance(last, Failed) else 0
 
 

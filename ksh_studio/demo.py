@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ksh_studio import job_process, jobs
 from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.events import Event, Failed, Finished, LoraSaved, Picture, Started
+from ksh_studio.job_process import run_job
+from ksh_studio.jobs import create_job_if_free, own_device
 from ksh_studio.locales import Language, translate
 from ksh_studio.stages import stage_of
 from ksh_studio.workspace import ASSETS, Project, Workspace
@@ -58,7 +59,7 @@ def demo(root: Path, train: TrainConfig) -> Iterator[Event]:
         return
     prompt = PROMPT.format(trigger=project.settings().trigger.text)
     with_style = GenerateConfig(prompt=prompt, lora=watch.lora, seed=train.seed, batch_size=2)
-    with jobs.device(workspace):
+    with own_device(workspace):
         yield from watch(generate(with_style, project, _never))
         yield from watch(generate(with_style.model_copy(update={"lora": ""}), project, _never))
     if not watch.failed:
@@ -72,7 +73,7 @@ def _never() -> bool:
 def _job(project: Project, config: CaptionConfig | TrainConfig) -> Iterator[Event]:
 
     stage = "caption" if isinstance(config, CaptionConfig) else "train"
-    return job_process.run(jobs.create_if_free(project, stage, config), stage_of)
+    return run_job(create_job_if_free(project, stage, config), stage_of)
 
 
 class _Watch:

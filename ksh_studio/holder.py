@@ -18,7 +18,7 @@ import psutil
 
 from ksh_studio.disk import write_text
 
-FILE = "process.json"
+OWNER_FILE = "process.json"
 ON_BEHALF = "KSH_ON_BEHALF_OF"
 """Environment variable of processes that work for a job's own process: which one that is."""
 
@@ -33,7 +33,7 @@ def boot_id() -> str:
 
 
 @dataclass(frozen=True)
-class Holder:
+class Owner:
     """The process that holds a job, or is about to start it."""
 
     pid: int
@@ -69,28 +69,28 @@ class Holder:
             return
 
 
-def take(folder: Path, starting: bool = False) -> None:
+def take_ownership(folder: Path, starting: bool = False) -> None:
     """Put this process's name on the job in `folder`."""
-    me = Holder(os.getpid(), _began(os.getpid()) or 0.0, boot_id(), time.monotonic(), starting)
-    write_text(folder / FILE, json.dumps(asdict(me)))
+    me = Owner(os.getpid(), _began(os.getpid()) or 0.0, boot_id(), time.monotonic(), starting)
+    write_text(folder / OWNER_FILE, json.dumps(asdict(me)))
 
 
-def leave(folder: Path) -> None:
+def release_ownership(folder: Path) -> None:
     """Take this process's name off the job in `folder`, without making it anybody's to go on with."""
-    write_text(folder / FILE, json.dumps(asdict(Holder(0, 0.0, "", 0.0))))
+    write_text(folder / OWNER_FILE, json.dumps(asdict(Owner(0, 0.0, "", 0.0))))
 
 
-def holder_of(folder: Path) -> Holder | None:
+def owner_of(folder: Path) -> Owner | None:
     """Whose the job in `folder` is, or was last; None where that is not known."""
     try:
-        return Holder(**json.loads((folder / FILE).read_text(encoding="utf-8")))
+        return Owner(**json.loads((folder / OWNER_FILE).read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
 
 
-def on_behalf_of(folder: Path) -> dict[str, str]:
+def environment_on_behalf(folder: Path) -> dict[str, str]:
     """What the environment of a process must have that works for the holder of the job in `folder`."""
-    found = holder_of(folder)
+    found = owner_of(folder)
     return {} if found is None else {ON_BEHALF: found._name}
 
 

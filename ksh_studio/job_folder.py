@@ -8,8 +8,9 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from ksh_studio.config import ALL_CONFIGS, MAX_PROMPT_CHARACTERS, Config, Trigger
+from ksh_studio.disk import is_locked
 from ksh_studio.errors import StudioError, validated
-from ksh_studio.workspace import Project
+from ksh_studio.workspace import Project, Workspace
 
 Stage = Literal["caption", "check", "train"]
 log = logging.getLogger(__name__)
@@ -122,3 +123,33 @@ class Job:
     def asked_files(self) -> list[Path]:
         """Where the previews asked for wait, in order."""
         return sorted(self.control.glob("preview-now-*.json"))
+
+
+def job_at(folder: Path, project: Project) -> Job:
+    """The job in this folder. Raises StudioError when there is none."""
+    job = Job(folder, project)
+    _ = job.file
+    return job
+
+
+def jobs_of(project: Project, stage: Stage | None = None) -> list[Job]:
+    """The project's jobs, newest first, but for those whose `job.json` is damaged."""
+    found: list[tuple[float, str, Job]] = []
+    for job in (Job(path.parent, project) for path in project.jobs.glob("*/job.json")):
+        try:
+            file = job.file
+        except StudioError as error:  # one damaged file must not hide the other jobs
+            log.info("%s", error)
+            continue
+        if stage is None or file.stage == stage:
+            found.append((file.created, job.id, job))
+    return [job for _, _, job in sorted(found, key=lambda one: one[:2], reverse=True)]
+
+
+def running_job(workspace: Workspace) -> Job | None:
+    """The job that works right now, of whatever project."""
+    for project in workspace.projects():
+        for lock in project.jobs.glob("*/lock"):
+            if is_locked(lock):
+                return Job(lock.parent, project)
+    return None

@@ -16,18 +16,20 @@ from types import FrameType
 from typing import Any
 
 from ksh_studio import events as said
-from ksh_studio import holder, jobs
 from ksh_studio.disk import is_locked, locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed
+from ksh_studio.holder import owner_of, take_ownership
 from ksh_studio.job_folder import Job
+from ksh_studio.job_requests import request_stop
+from ksh_studio.jobs import own_device
 from ksh_studio.journal import Journal
 
 log = logging.getLogger(__name__)
 WAIT_SECONDS = 0.5
 
 
-def run(job: Job, stage: Callable[[Job], Iterator[Event]]) -> Iterator[Event]:
+def run_job(job: Job, stage: Callable[[Job], Iterator[Event]]) -> Iterator[Event]:
     """Work on the job in this process: hold its locks, append every event, and yield it.
 
     The last event is Finished, Stopped, Paused or Failed, whatever happens short of a kill; Failed too when somebody
@@ -37,23 +39,23 @@ def run(job: Job, stage: Callable[[Job], Iterator[Event]]) -> Iterator[Event]:
         held.enter_context(locked(job.lock, "job.running", name=job.id))
         queued = job.queue_mark.exists()
         job.queue_mark.unlink(missing_ok=True)  # before the name is on it, which is what the starter waits for
-        holder.take(job.folder)
-        journal = held.enter_context(Journal(job.events_file, lambda: require_mine(job)))
+        take_ownership(job.folder)
+        journal = held.enter_context(Journal(job.events_file, lambda: require_ours(job)))
         with _stop_on_sigterm(job):
             yield from _ending(_kept(_owning_device(stage, job, queued), journal), job, journal)
 
 
-def still_mine(job: Job) -> bool:
+def is_ours(job: Job) -> bool:
     """Whether this process may still write for the job. A job that was never run under a lock is anybody's."""
-    found = holder.holder_of(job.folder)
+    found = owner_of(job.folder)
     if found is None:
         return job.folder.is_dir() and not job.lock.exists()
     return found.is_me()
 
 
-def require_mine(job: Job) -> None:
+def require_ours(job: Job) -> None:
     """Raises StudioError when another process has taken the job over, or the job is gone."""
-    if not still_mine(job):
+    if not is_ours(job):
         raise StudioError("job.taken_over", name=job.id)
 
 
@@ -62,7 +64,7 @@ def _owning_device(stage: Callable[[Job], Iterator[Event]], job: Job, patient: b
     workspace = job.project.workspace
     while patient and is_locked(workspace.device_lock) and not job.stop_requested():
         time.sleep(WAIT_SECONDS)
-    with jobs.device(workspace):
+    with own_device(workspace):
         yield from stage(job)
 
 
@@ -102,8 +104,8 @@ class _stop_on_sigterm:  # noqa: N801 - used as a context manager only
             self.before = signal.signal(signal.SIGTERM, self._stop)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        if still_mine(self.job):  # else it would stop the process that went on with the job
-            jobs.request_stop(self.job)
+        if is_ours(self.job):  # else it would stop the process that went on with the job
+            request_stop(self.job)
 
     def __exit__(self, *error: object) -> None:
         if self.before is not None:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ksh_studio import jobs
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Preview
+from ksh_studio.job_folder import job_at
+from ksh_studio.job_status import job_events
 from ksh_studio.lora.header import LoraInfo, read_header
 from ksh_studio.lora.kinds import Kind
 from ksh_studio.models.registry import HUB_ID, base_entry, has_name
@@ -144,8 +145,8 @@ def _made_by(workspace: Workspace, info: LoraInfo) -> tuple[list[_Picture], str]
     alone = [_Picture(beside, info.trigger)] if beside.is_file() else []
     if folder.parent.name != "jobs" or not folder.is_relative_to(workspace.projects_folder.resolve()):
         return alone, ""
-    job = jobs.job_at(folder, workspace.project(folder.parent.parent.name))
-    previews = [event for event in jobs.events(job) if isinstance(event, Preview) and event.step == info.step]
+    job = job_at(folder, workspace.project(folder.parent.parent.name))
+    previews = [event for event in job_events(job) if isinstance(event, Preview) and event.step == info.step]
     found = [_Picture(job.project.root / event.path, event.prompt) for event in previews if not event.asked]
     base = str(job.file.settings.get("base_model") or "")
     there = [picture for picture in found if picture.path.is_file()] or alone

@@ -6,10 +6,13 @@ Each answers with the sentence to print.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ksh_studio import job_queue, jobs
 from ksh_studio.config import TrainConfig
 from ksh_studio.errors import StudioError
-from ksh_studio.job_folder import Job
+from ksh_studio.job_folder import Job, jobs_of, running_job
+from ksh_studio.job_queue import dequeue, enqueue_job, paused_job, queued_jobs, start_next_job
+from ksh_studio.job_requests import pause_job, request_preview, stop_job
+from ksh_studio.job_status import job_status
+from ksh_studio.jobs import begin_job
 from ksh_studio.locales import Language, translate
 from ksh_studio.workspace import Project, Workspace
 
@@ -28,10 +31,10 @@ class Asking:
     def meant(self) -> Job:
         """The job. Raises StudioError when there is none."""
         if self.job:
-            found = [job for job in jobs.jobs_of(self.project) if job.id == self.job]
+            found = [job for job in jobs_of(self.project) if job.id == self.job]
         else:
-            running = [job for job in jobs.jobs_of(self.project) if jobs.status(job).alive]
-            found = running or jobs.jobs_of(self.project, "train")
+            running = [job for job in jobs_of(self.project) if job_status(job).alive]
+            found = running or jobs_of(self.project, "train")
         if not found:
             raise StudioError("job.unknown", name=self.job) if self.job else StudioError("job.none")
         return found[0]
@@ -39,7 +42,7 @@ class Asking:
     def working(self) -> Job:
         """The job, which works right now. Raises StudioError when it does not."""
         job = self.meant()
-        if not jobs.status(job).alive:
+        if not job_status(job).alive:
             raise StudioError("job.not_working", name=job.id)
         return job
 
@@ -51,31 +54,31 @@ class Asking:
 def stop(asking: Asking) -> str:
     """End a job: it finishes its step and saves; what it has made is kept."""
     job = asking.meant()
-    if jobs.status(job).state == "paused":
-        jobs.stop(job)
-        job_queue.start_next(job.project.workspace)
+    if job_status(job).state == "paused":
+        stop_job(job)
+        start_next_job(job.project.workspace)
         return asking.says("given_up", job)
     job = asking.working()
-    jobs.stop(job)
+    stop_job(job)
     return asking.says("stop", job)
 
 
 def pause(asking: Asking) -> str:
     """Free the device for a while: the training saves and ends, and the queue waits until it is resumed."""
     job = asking.working()
-    jobs.pause(job)
+    pause_job(job)
     return asking.says("pause", job)
 
 
 def resume(asking: Asking) -> str:
     """Go on with a training in the background: where its newest checkpoint left it."""
     job = asking.meant()
-    state = jobs.status(job).state
+    state = job_status(job).state
     if state == "finished":
         raise StudioError("job.resume_finished", name=job.id)
     if state == "queued":
         raise StudioError("job.resume_queued", name=job.id)
-    jobs.begin(job)
+    begin_job(job)
     return asking.says("resume", job)
 
 
@@ -84,7 +87,7 @@ def preview_now(asking: Asking) -> str:
     job = asking.working()
     if job.file.stage != "train":
         raise StudioError("job.no_preview")
-    jobs.preview_now(job, asking.prompt or "", asking.seed)
+    request_preview(job, asking.prompt or "", asking.seed)
     return translate("steering.preview", asking.language, name=job.id, folder=job.previews)
 
 
@@ -98,9 +101,9 @@ WORDS: dict[str, Callable[[Asking], str]] = {
 
 def line_up(project: Project, config: TrainConfig, language: Language) -> str:
     """Put a training at the end of the queue, and start what may start."""
-    job = job_queue.enqueue(project, "train", config)
-    job_queue.start_next(project.workspace)
-    waiting = [other.id for other in job_queue.queued(project.workspace)]
+    job = enqueue_job(project, "train", config)
+    start_next_job(project.workspace)
+    waiting = [other.id for other in queued_jobs(project.workspace)]
     if job.id not in waiting:
         return translate("steering.begun", language, name=job.id)
     return translate("steering.queued", language, name=job.id, place=waiting.index(job.id) + 1)
@@ -108,14 +111,14 @@ def line_up(project: Project, config: TrainConfig, language: Language) -> str:
 
 def waiting(workspace: Workspace, language: Language) -> Iterator[str]:
     """What works and what waits, a line each; starts what may start."""
-    job_queue.start_next(workspace)
-    running = jobs.running_job(workspace)
+    start_next_job(workspace)
+    running = running_job(workspace)
     if running is not None:
         yield translate("steering.working", language, name=running.id, project=_name(running))
-    held_back = job_queue.held_back(workspace)
+    held_back = paused_job(workspace)
     if held_back is not None:
         yield translate("steering.held_back", language, name=held_back.id, project=_name(held_back))
-    found = job_queue.queued(workspace)
+    found = queued_jobs(workspace)
     for place, job in enumerate(found, 1):
         yield f"{place}. {job.id}  {_name(job)}"
     if not found:
@@ -124,9 +127,9 @@ def waiting(workspace: Workspace, language: Language) -> Iterator[str]:
 
 def take_out(workspace: Workspace, name: str) -> None:
     """Remove the job of this id from the queue. Raises StudioError when none of that id waits."""
-    for job in job_queue.queued(workspace):
+    for job in queued_jobs(workspace):
         if job.id == name:
-            return job_queue.remove(job)
+            return dequeue(job)
     raise StudioError("job.not_queued", name=name[:100])
 
 

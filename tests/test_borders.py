@@ -28,6 +28,8 @@ GROUND = {
     "jobs",
     "job_process",
     "job_queue",
+    "job_status",
+    "job_requests",
     "worker",
 }
 WORDS = {"settings_table", "narration", "options"}  # what a terminal or the README shows of settings and events

@@ -8,10 +8,16 @@ import threading
 import pytest
 from PIL import Image
 
-from ksh_studio import cli, job_process, job_queue, jobs, steering
+from ksh_studio import cli, steering
 from ksh_studio.config import ProjectSettings, TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.events import Captioned, Failed, Finished, Heartbeat, Imported, Paused, Step
+from ksh_studio.job_folder import jobs_of
+from ksh_studio.job_process import run_job
+from ksh_studio.job_queue import queued_jobs
+from ksh_studio.job_requests import pause_job, stop_job
+from ksh_studio.job_status import job_status
+from ksh_studio.jobs import create_job, own_device
 from ksh_studio.narration import describe
 from ksh_studio.options import settings_of
 from ksh_studio.workspace import Workspace
@@ -61,8 +67,8 @@ def test_one_damaged_project_does_not_refuse_the_others(studio, drawings, tmp_pa
 
 def test_resuming_a_job_that_runs_does_not_take_its_stop_back(studio, tmp_path):
     project = Workspace(tmp_path / "w").create_project(ProjectSettings(name="x"))
-    job = jobs.create(project, "train", TrainConfig())
-    jobs.stop(job)
+    job = create_job(project, "train", TrainConfig())
+    stop_job(job)
     before = signal.getsignal(signal.SIGINT)
     try:
         with locked(job.lock, "job.running", name=job.id):
@@ -200,10 +206,10 @@ def test_sigterm_closes_the_studio_as_ctrl_c_does(tmp_path, monkeypatch):
 def test_a_busy_device_is_one_sentence_and_leaves_no_job(studio, drawings, tmp_path):
     studio("import", "--project", "p", drawings)
     workspace = Workspace(tmp_path / "w")
-    with jobs.device(workspace):
+    with own_device(workspace):
         said = [studio(stage, "--project", "p") for stage in ("caption", "train")]
     assert [(code, "at work" in err) for code, _, err in said] == [(1, True), (1, True)]
-    assert jobs.jobs_of(workspace.project("p")) == []
+    assert jobs_of(workspace.project("p")) == []
 
 
 @pytest.fixture
@@ -217,18 +223,18 @@ def project(tmp_path):
 def begun(monkeypatch):
     """The jobs that were begun; no process is made."""
     jobs_begun = []
-    monkeypatch.setattr(jobs, "begin", jobs_begun.append)
+    monkeypatch.setattr("ksh_studio.steering.begin_job", jobs_begun.append)
     return jobs_begun
 
 
 def ended(project, event):
-    job = jobs.create(project, "train", TrainConfig(max_train_steps=9))
-    list(job_process.run(job, lambda _: iter([event])))
+    job = create_job(project, "train", TrainConfig(max_train_steps=9))
+    list(run_job(job, lambda _: iter([event])))
     return job
 
 
 def test_a_working_job_is_steered_from_the_terminal(studio, project):
-    older = jobs.create(project, "train", TrainConfig())
+    older = create_job(project, "train", TrainConfig())
     job = ended(project, Finished(key="train.finished", values={"steps": "9", "name": "x"}))
     with locked(older.lock, "job.running", name=older.id):
         code, out, _ = studio("pause", "--project", "p")
@@ -244,12 +250,12 @@ def test_a_working_job_is_steered_from_the_terminal(studio, project):
 
 def test_a_paused_job_goes_on_or_is_given_up(studio, project, begun):
     job = ended(project, Paused(key="train.stopped", values={"step": "1", "total": "9"}))
-    jobs.pause(job)
+    pause_job(job)
     assert "Paused: " + job.id in studio("queue")[1]
     code, out, _ = studio("resume", "--project", "p")
     assert code == 0 and begun == [job] and "background" in out
     assert studio("stop", "--project", "p")[0] == 0
-    assert jobs.status(job).state == "stopped"
+    assert job_status(job).state == "stopped"
 
 
 def test_a_finished_job_has_nothing_to_go_on_with(studio, project, begun):
@@ -260,26 +266,26 @@ def test_a_finished_job_has_nothing_to_go_on_with(studio, project, begun):
 
 def test_the_queue_is_listed_and_shortened(studio, project, drawings, monkeypatch):
     studio("import", "--project", "p", drawings)
-    monkeypatch.setattr(job_queue, "start_next", lambda workspace: None)
+    monkeypatch.setattr("ksh_studio.steering.start_next_job", lambda workspace: None)
     assert studio("queue")[1].strip() == "Nothing waits."
     code, out, _ = studio("train", "--project", "p", "--queue", "--max-train-steps", "7")
     assert code == 0 and "number 1" in out
-    (job,) = job_queue.queued(project.workspace)
+    (job,) = queued_jobs(project.workspace)
     assert job.file.config().max_train_steps == 7 and job.file.config().rank is not None
     assert studio("queue")[1].strip() == f"1. {job.id}  p"
     assert "waits in the queue" in studio("resume", "--project", "p", "--job", job.id)[2]
     assert studio("queue", "--remove", job.id)[1].strip() == "Nothing waits."
-    assert jobs.jobs_of(project) == []
+    assert jobs_of(project) == []
 
 
 def test_a_job_that_is_first_in_the_queue_begins(studio, project, drawings, monkeypatch):
     studio("import", "--project", "p", drawings)
 
     def start_next(workspace):
-        (job,) = job_queue.queued(workspace)
+        (job,) = queued_jobs(workspace)
         job.queue_mark.unlink()
 
-    monkeypatch.setattr(job_queue, "start_next", start_next)
+    monkeypatch.setattr("ksh_studio.steering.start_next_job", start_next)
     assert "has begun in the background" in studio("train", "--project", "p", "--queue")[1]
 
 

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from ksh_studio import jobs
 from ksh_studio.events import Finished, LoraSaved, Preview, Step
 from ksh_studio.generation.gallery import pictures_of
+from ksh_studio.job_folder import Job, jobs_of
+from ksh_studio.job_status import job_events
 from ksh_studio.workspace import ASSETS, Project, Workspace
 
 ROOT = ASSETS.parent
@@ -24,11 +25,11 @@ pytestmark = pytest.mark.models
 class Line:
     printed: str
     project: Project
-    job: jobs.Job
+    job: Job
 
     @property
     def lora(self) -> dict[str, np.ndarray]:
-        path = [event.path for event in jobs.events(self.job) if isinstance(event, LoraSaved)][-1]
+        path = [event.path for event in job_events(self.job) if isinstance(event, LoraSaved)][-1]
         return load_file(self.project.root / path)
 
 
@@ -38,7 +39,7 @@ def run_line(root: Path, seed: int) -> Line:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     project = Workspace(root).project("demo")
-    return Line(done.stdout, project, jobs.jobs_of(project, "train")[0])
+    return Line(done.stdout, project, jobs_of(project, "train")[0])
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_no_lora_lies_in_the_assets():
 
 
 def test_every_demo_drawing_is_imported_and_captioned(lines):
-    captions = [event for job in jobs.jobs_of(lines[0].project, "caption") for event in jobs.events(job)]
+    captions = [event for job in jobs_of(lines[0].project, "caption") for event in job_events(job)]
     made = [event for event in captions if event.kind == "captioned"]
     assert len(made) == len([path for path in (ASSETS / "demo" / "drawings").iterdir() if path.is_file()]) == 40
     assert len({event.caption for event in made}) > 10
@@ -61,7 +62,7 @@ def test_every_demo_drawing_is_imported_and_captioned(lines):
 
 def test_the_step_events_are_the_steps_claimed(lines):
     for line in lines:
-        told = jobs.events(line.job)
+        told = job_events(line.job)
         assert [event.step for event in told if isinstance(event, Step)] == list(range(1, STEPS + 1))
         assert line.job.file.settings["max_train_steps"] == STEPS
         assert isinstance(told[-1], Finished)

@@ -10,11 +10,16 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from ksh_studio import holder, job_process, jobs
 from ksh_studio.config import CaptionConfig, TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Failed, Finished, Heartbeat, Paused, Resumed, Started, Step, Stopped, to_line
+from ksh_studio.holder import OWNER_FILE, _began, boot_id
+from ksh_studio.job_folder import jobs_of
+from ksh_studio.job_process import run_job
+from ksh_studio.job_requests import MOST_ASKED, kill_job, pause_job, request_preview, stop_job
+from ksh_studio.job_status import job_events, job_status
+from ksh_studio.jobs import begin_job, create_job, own_device, start_job
 from ksh_studio.journal import EventReader
 from ksh_studio.workspace import Workspace
 from tests.faults.counting import counted, spawn, wait_for
@@ -22,7 +27,7 @@ from tests.faults.counting import counted, spawn, wait_for
 
 @pytest.fixture
 def job(project):
-    return jobs.create(project, "train", TrainConfig(rank=8))
+    return create_job(project, "train", TrainConfig(rank=8))
 
 
 @pytest.fixture
@@ -37,9 +42,9 @@ def counting(job):
 def test_a_job_keeps_its_settings_and_trigger(project, job):
     assert job.file.config() == TrainConfig(rank=8)
     assert job.file.trigger.text == "drawn by KSH drawing style"
-    other = jobs.create(project, "caption", CaptionConfig())
-    assert [found.id for found in jobs.jobs_of(project)] == [other.id, job.id]
-    assert [found.id for found in jobs.jobs_of(project, "train")] == [job.id]
+    other = create_job(project, "caption", CaptionConfig())
+    assert [found.id for found in jobs_of(project)] == [other.id, job.id]
+    assert [found.id for found in jobs_of(project, "train")] == [job.id]
 
 
 def test_run_appends_every_event_and_says_what_it_says(job):
@@ -47,10 +52,10 @@ def test_run_appends_every_event_and_says_what_it_says(job):
         yield Started(stage="train", total=1)
         yield Finished(key="train.finished")
 
-    told = list(job_process.run(job, stage))
+    told = list(run_job(job, stage))
     assert [event.kind for event in told] == ["started", "finished"]
-    assert [event.kind for event in jobs.events(job)] == ["started", "finished"]
-    assert jobs.status(job).state == "finished"
+    assert [event.kind for event in job_events(job)] == ["started", "finished"]
+    assert job_status(job).state == "finished"
 
 
 def test_an_error_of_the_studio_ends_the_job_with_a_sentence_and_a_log(job):
@@ -58,75 +63,75 @@ def test_an_error_of_the_studio_ends_the_job_with_a_sentence_and_a_log(job):
         yield Started(stage="train", total=1)
         raise ZeroDivisionError
 
-    assert list(job_process.run(job, stage))[-1].key == "job.crashed"
+    assert list(run_job(job, stage))[-1].key == "job.crashed"
     assert "ZeroDivisionError" in job.log.read_text()
-    assert jobs.status(job).state == "failed"
+    assert job_status(job).state == "failed"
 
 
 def test_a_job_whose_device_is_taken_fails_with_a_sentence(job):
-    with jobs.device(job.project.workspace):
-        told = list(job_process.run(job, lambda _: iter([Finished(key="train.finished")])))
+    with own_device(job.project.workspace):
+        told = list(run_job(job, lambda _: iter([Finished(key="train.finished")])))
     assert [event.key for event in told] == ["device.busy"]
 
 
 def test_stop_ends_a_running_job_well(job, counting):
-    assert jobs.status(job).state == "running"
-    jobs.stop(job)
+    assert job_status(job).state == "running"
+    stop_job(job)
     assert counting.wait(timeout=10) == 0
-    assert jobs.status(job).state == "stopped"
+    assert job_status(job).state == "stopped"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
 def test_sigterm_is_a_stop(job, counting):
     counting.send_signal(signal.SIGTERM)
     assert counting.wait(timeout=10) == 0
-    assert isinstance(jobs.status(job).last, Stopped)
+    assert isinstance(job_status(job).last, Stopped)
 
 
 def test_a_killed_job_is_shown_as_that_with_its_last_log_lines(job, counting):
     job.log.write_text("the last words\n")
-    jobs.kill(job)
+    kill_job(job)
     assert counting.wait(timeout=10) == -signal.SIGKILL
-    status = jobs.status(job)
+    status = job_status(job)
     assert status.state == "ended unexpectedly"
     assert status.log_tail == "the last words"
 
 
 def test_a_process_that_only_bears_the_number_is_not_killed(job):
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    began = holder._began(other.pid)
-    named = {"pid": other.pid, "boot": holder.boot_id(), "uptime": time.monotonic()}
+    began = _began(other.pid)
+    named = {"pid": other.pid, "boot": boot_id(), "uptime": time.monotonic()}
     try:
         with locked(job.lock, "job.running", name=job.id):
-            (job.folder / holder.FILE).write_text(json.dumps(named | {"began": began - 1}))
-            jobs.kill(job)
+            (job.folder / OWNER_FILE).write_text(json.dumps(named | {"began": began - 1}))
+            kill_job(job)
             time.sleep(0.3)
             assert other.poll() is None
-            (job.folder / holder.FILE).write_text(json.dumps(named | {"began": began}))
-            jobs.kill(job)
+            (job.folder / OWNER_FILE).write_text(json.dumps(named | {"began": began}))
+            kill_job(job)
             assert other.wait(timeout=30) != 0
     finally:
         other.kill()
 
 
 def test_silence_of_a_living_process_is_not_answering(job, counting, monkeypatch):
-    monkeypatch.setattr(jobs, "SILENCE_SECONDS", -1.0)
-    assert jobs.status(job).state == "not answering"
+    monkeypatch.setattr("ksh_studio.job_status.SILENCE_SECONDS", -1.0)
+    assert job_status(job).state == "not answering"
 
 
 def test_two_clicks_start_one_job(project, monkeypatch):
     spawned = []
 
-    monkeypatch.setattr(jobs, "_spawn", lambda job: spawned.append(job) or spawn(job))
+    monkeypatch.setattr("ksh_studio.jobs._spawn", lambda job: spawned.append(job) or spawn(job))
     refused = []
 
     def click(job):
         try:
-            jobs.begin(job)
+            begin_job(job)
         except StudioError as error:
             refused.append(error.key)
 
-    both = [jobs.create(project, "train", TrainConfig()) for _ in range(2)]
+    both = [create_job(project, "train", TrainConfig()) for _ in range(2)]
     clicks = [threading.Thread(target=click, args=(job,)) for job in both]
     for thread in clicks:
         thread.start()
@@ -135,43 +140,43 @@ def test_two_clicks_start_one_job(project, monkeypatch):
     assert len(spawned) == 1
     assert len(refused) == 1
     with pytest.raises(StudioError, match="already working"):
-        jobs.begin(both[0])
-    jobs.kill(spawned[0])
+        begin_job(both[0])
+    kill_job(spawned[0])
 
 
 def test_a_job_that_may_not_start_leaves_nothing(project, job, counting):
     with pytest.raises(StudioError, match="already working"):
-        jobs.start(project, "caption", CaptionConfig())
-    assert [found.id for found in jobs.jobs_of(project)] == [job.id]
+        start_job(project, "caption", CaptionConfig())
+    assert [found.id for found in jobs_of(project)] == [job.id]
 
 
 def test_pause_and_stop_are_forgotten_when_the_job_begins_again(job, monkeypatch):
-    jobs.stop(job)
-    jobs.pause(job)
+    stop_job(job)
+    pause_job(job)
     assert job.stop_requested() and job.pause_requested()
-    monkeypatch.setattr(jobs, "_spawn", lambda _: subprocess.Popen([sys.executable, "-c", ""]))
-    jobs.begin(job)
+    monkeypatch.setattr("ksh_studio.jobs._spawn", lambda _: subprocess.Popen([sys.executable, "-c", ""]))
+    begin_job(job)
     assert not job.stop_requested() and not job.pause_requested()
-    assert jobs.status(job).state == "ended unexpectedly"  # the child that held nothing is not "starting" for ever
+    assert job_status(job).state == "ended unexpectedly"  # the child that held nothing is not "starting" for ever
 
 
 def test_a_paused_job_is_shown_as_that_until_it_is_stopped(job):
     paused = Paused(key="train.stopped", values={"step": "3", "total": "9"})
-    list(job_process.run(job, lambda _: iter([paused])))
-    assert jobs.status(job).state == "paused"
-    jobs.stop(job)
-    assert jobs.status(job).last == Stopped(key="train.stopped", values=paused.values, time=jobs.status(job).last.time)
+    list(run_job(job, lambda _: iter([paused])))
+    assert job_status(job).state == "paused"
+    stop_job(job)
+    assert job_status(job).last == Stopped(key="train.stopped", values=paused.values, time=job_status(job).last.time)
 
 
 def test_only_a_training_can_be_paused(project):
     with pytest.raises(StudioError, match="Only a training"):
-        jobs.pause(jobs.create(project, "caption", CaptionConfig()))
+        pause_job(create_job(project, "caption", CaptionConfig()))
 
 
 def test_previews_are_asked_for_in_order_and_given_once(job):
-    jobs.preview_now(job, "a girl", seed=7)
-    jobs.preview_now(job, "소녀, (파란 머리:1.2)")
-    jobs.preview_now(job, "")
+    request_preview(job, "a girl", seed=7)
+    request_preview(job, "소녀, (파란 머리:1.2)")
+    request_preview(job, "")
     asked = job.asked_previews()
     assert [(one.prompt, one.seed) for one in asked] == [("a girl", 7), ("소녀, (파란 머리:1.2)", None), ("", None)]
     assert job.asked_previews() == [] and list(job.control.iterdir()) == []
@@ -180,13 +185,13 @@ def test_previews_are_asked_for_in_order_and_given_once(job):
 def test_a_preview_that_cannot_be_drawn_is_not_asked_for(job):
     for prompt, seed in (("a" * 20_001, None), ("a", -1), ("a", 2**32)):
         with pytest.raises(StudioError):
-            jobs.preview_now(job, prompt, seed)
-    for _ in range(jobs.MOST_ASKED):
-        jobs.preview_now(job, "a")
+            request_preview(job, prompt, seed)
+    for _ in range(MOST_ASKED):
+        request_preview(job, "a")
     with pytest.raises(StudioError, match="already waiting"):
-        jobs.preview_now(job, "a")
+        request_preview(job, "a")
     (job.control / "preview-now-000000-x.json").write_text("{")
-    assert len(job.asked_previews()) == jobs.MOST_ASKED
+    assert len(job.asked_previews()) == MOST_ASKED
 
 
 def test_a_reader_gives_whole_new_lines_only(job):
@@ -208,13 +213,13 @@ def test_a_resumed_job_forgets_the_steps_after_its_checkpoint(job):
 
     told = [step(1), step(2), step(3), Failed(key="job.crashed", values={"log": ""}), Resumed(step=1), step(2)]
     job.events_file.write_bytes(b"".join(to_line(event) for event in told))
-    assert [event.step for event in jobs.events(job) if isinstance(event, Step)] == [1, 2]
+    assert [event.step for event in job_events(job) if isinstance(event, Step)] == [1, 2]
 
 
 def test_a_torn_line_is_closed_before_the_next_life_appends(job):
     job.events_file.write_bytes(to_line(Heartbeat()) + b'{"kind": "st')
-    list(job_process.run(job, lambda _: iter([Finished(key="train.finished")])))
-    assert [event.kind for event in jobs.events(job)] == ["finished"]
+    list(run_job(job, lambda _: iter([Finished(key="train.finished")])))
+    assert [event.kind for event in job_events(job)] == ["finished"]
 
 
 @pytest.mark.parametrize("room", [(None, 10), (None, 10, 0)])
@@ -234,18 +239,18 @@ def test_a_disk_that_fills_in_the_middle_of_a_line_ends_the_job_with_a_sentence(
 
     monkeypatch.setattr(Path, "open", nearly_full)
     steps = iter([Step(step=n, total=3, loss=0.1, ema_loss=0.1, learning_rate=1e-4, seconds=1) for n in (1, 2, 3)])
-    heard = list(job_process.run(job, lambda _: steps))
+    heard = list(run_job(job, lambda _: steps))
     assert [event.kind for event in heard] == ["step", "failed"]
     assert heard[-1].key == "disk.full"
     said = room[2:] == ()
-    assert [getattr(event, "key", "") for event in jobs.events(job)] == ["", *["disk.full"] * said]
-    assert jobs.status(job).state == ("failed" if said else "ended unexpectedly")
+    assert [getattr(event, "key", "") for event in job_events(job)] == ["", *["disk.full"] * said]
+    assert job_status(job).state == ("failed" if said else "ended unexpectedly")
 
 
 def test_one_damaged_job_does_not_hide_the_others(project, job, counting):
-    other = jobs.create(project, "caption", CaptionConfig())
+    other = create_job(project, "caption", CaptionConfig())
     (other.folder / "job.json").write_text("{")
-    assert [found.id for found in jobs.jobs_of(project)] == [job.id]
+    assert [found.id for found in jobs_of(project)] == [job.id]
 
 
 def test_a_second_owner_of_a_lock_is_refused_until_the_first_ends(workspace):

@@ -10,10 +10,11 @@ import pytest
 import yaml
 from PIL import Image, PngImagePlugin
 
-from ksh_studio import jobs, publishing
+from ksh_studio import publishing
 from ksh_studio.config import TrainConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Preview, Started, to_line
+from ksh_studio.jobs import create_job
 from ksh_studio.lora.header import read_header
 from ksh_studio.lora.sidecar import write_beside
 from ksh_studio.publishing import prepare, publish
@@ -97,7 +98,7 @@ def server(monkeypatch):
 @pytest.fixture
 def lora(project):
     """A LoRA of step 500 with its card, its picture and the previews of its step."""
-    job = jobs.create(project, "train", TrainConfig(base_model="anything-v5", name="ksh"))
+    job = create_job(project, "train", TrainConfig(base_model="anything-v5", name="ksh"))
     path = tiny_lora_file(job.loras / "ksh-000500.safetensors")
     _say(path, {"ss_steps": "500", "modelspec.trigger_phrase": "drawn by: KSH", "modelspec.title": "ksh"})
     lines = [Started(stage="train", total=500)]
@@ -144,7 +145,7 @@ def test_the_dry_run_shows_every_file_and_asks_no_network(workspace, lora, monke
 def test_a_base_of_this_machine_is_not_named_by_its_path(workspace, project, tmp_path, lora):
     base_folder = tmp_path / "base"
     (base_folder / "unet").mkdir(parents=True)
-    job = jobs.create(project, "train", TrainConfig(base_model=str(base_folder)))
+    job = create_job(project, "train", TrainConfig(base_model=str(base_folder)))
     own = job.loras / lora.name
     own.parent.mkdir(parents=True, exist_ok=True)
     own.write_bytes(lora.read_bytes())

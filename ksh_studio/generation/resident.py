@@ -19,7 +19,7 @@ from ksh_studio.errors import StudioError, validated
 from ksh_studio.events import Event, Failed, failed, to_line
 from ksh_studio.generation.loaded import Loaded
 from ksh_studio.generation.pictures import generate
-from ksh_studio.jobs import device
+from ksh_studio.jobs import own_device
 from ksh_studio.workspace import Workspace
 
 
@@ -73,7 +73,7 @@ def _served(request: _Request, workspace: Workspace, loaded: Loaded) -> Iterator
         home = Workspace(Path(request.said.get("workspace") or workspace.root))  # on a Space, a visitor's own
         project = home.project(str(request.said.get("project", "")))
         config = validated(GenerateConfig, request.said.get("config") or {})
-        with device(workspace):
+        with own_device(workspace):
             yield from generate(config, project, request.dropped.is_set, loaded)
     except StudioError as error:
         yield failed(error)

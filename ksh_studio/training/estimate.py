@@ -8,12 +8,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ksh_studio import jobs
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import TrainConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Planned, Resumed, Step
-from ksh_studio.job_folder import Job
+from ksh_studio.job_folder import Job, jobs_of
+from ksh_studio.job_status import job_events
 from ksh_studio.models.registry import base_entry
 from ksh_studio.training.buckets import fit
 from ksh_studio.training.forecast import epochs, needed_mb, picture_mb, remaining
@@ -89,9 +89,9 @@ def _crop(width: int, height: int, config: TrainConfig, step: int) -> tuple[int,
 
 def _seconds(config: TrainConfig, project: Project) -> float | None:
     """Steps times the seconds that a step of the newest comparable job took, previews and saves included."""
-    for job in jobs.jobs_of(project)[:LOOKED_AT]:
+    for job in jobs_of(project)[:LOOKED_AT]:
         if job.file.stage in ("train", "check") and _same_pace(config, job):
-            pace = _pace(jobs.events(job))
+            pace = _pace(job_events(job))
             if pace is not None:
                 return round(pace * config.max_train_steps, 1)
     return None

@@ -13,10 +13,10 @@ from contextlib import suppress
 import psutil
 import torch
 
-from ksh_studio import holder
 from ksh_studio.disk import disk_errors
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed, Final, from_line
+from ksh_studio.holder import environment_on_behalf
 from ksh_studio.job_folder import Job
 from ksh_studio.models.device import pick_device
 from ksh_studio.spawning import spawn
@@ -41,7 +41,7 @@ def launch(job: Job, count: int) -> Iterator[Event]:
     arguments = [*options, *_options(count), "-m", PROGRAM, str(job.folder), "--heard"]
     with disk_errors(job.log), job.log.open("ab") as log:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log}
-        child = spawn(arguments, "accelerate.commands.launch", holder.on_behalf_of(job.folder), **pipes)
+        child = spawn(arguments, "accelerate.commands.launch", environment_on_behalf(job.folder), **pipes)
     try:
         for line in child.stdout:
             event = from_line(line)

@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ksh_studio import job_process, jobs
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed, failed, to_line
-from ksh_studio.job_folder import Job
+from ksh_studio.job_folder import Job, job_at
+from ksh_studio.job_process import run_job
 from ksh_studio.narration import describe
 from ksh_studio.spawning import set_computing_environment
 from ksh_studio.workspace import Project, Workspace
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     folder = chosen.folder.resolve()
     project = Project(folder.parent.parent, Workspace(folder.parent.parent.parent.parent))
-    job = jobs.job_at(folder, project)
+    job = job_at(folder, project)
     events_out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # only events may go to the job's process: what a library prints goes to the log
     if chosen.heard:
@@ -80,7 +80,7 @@ def _speak(job: Job, out: BinaryIO) -> int:
 def _work(job: Job) -> int:
     """Without a job's process to listen, as on several machines: this is the job's process."""
     last: Event | None = None
-    for last in job_process.run(job, _stage):
+    for last in run_job(job, _stage):
         text = describe(last, "en")
         if text is not None:
             sys.stderr.write(text + "\n")

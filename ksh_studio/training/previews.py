@@ -5,7 +5,6 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from ksh_studio import jobs
 from ksh_studio.config import GenerateConfig, TrainConfig, Trigger
 from ksh_studio.disk import write_bytes
 from ksh_studio.errors import StudioError
@@ -14,6 +13,7 @@ from ksh_studio.generation.drawing import Interrupted, draw
 from ksh_studio.generation.recipe import Facts, model_name, shareable, to_png
 from ksh_studio.generation.resolve import resolve
 from ksh_studio.job_folder import Job
+from ksh_studio.job_requests import request_preview
 from ksh_studio.models.loading import Base
 from ksh_studio.training.dataset import Item
 from ksh_studio.training.errors import is_out_of_memory, let_go
@@ -84,7 +84,7 @@ class Previews:
                 yield self._drawn(session, self._free_name(session.step), asked.prompt, seed)
             except Interrupted:
                 with suppress(StudioError):  # so many have been asked for meanwhile that there is no place
-                    jobs.preview_now(self.job, asked.prompt, asked.seed)
+                    request_preview(self.job, asked.prompt, asked.seed)
             except StudioError as error:
                 yield _failed(session, error)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from ksh_studio import jobs
 from ksh_studio.config import TrainConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.events import (
@@ -25,6 +24,7 @@ from ksh_studio.events import (
     warned,
 )
 from ksh_studio.job_folder import Job
+from ksh_studio.job_status import job_events
 from ksh_studio.lora.metadata import safe_stem
 from ksh_studio.models.device import pick_device
 from ksh_studio.models.loading import Base, load_base
@@ -153,7 +153,7 @@ def _assembled(base: Base, data: Prepared, saver: Saver, rest: tuple[Previews, d
     saver.also = lambda: {"fitting": fitting.state(), "held_out": sorted(ids[n] for n in aside)}
     saver.items = [data.items[n] for n in trained]
     # only what still holds: `Resumed` may not have reached the file yet, where another process writes it
-    said = [event for event in jobs.events(job) if getattr(event, "step", 0) <= session.step]
+    said = [event for event in job_events(job) if getattr(event, "step", 0) <= session.step]
     previews.told = {event.path for event in said if isinstance(event, Preview)}
     told = {event.step for event in said if isinstance(event, Validated)}
     validation, readings = Validation(fitting.stepper, sorted(aside), told), Readings(config, base.device)
@@ -180,7 +180,7 @@ def _resume(session: Session, job: Job, digest: str, saved: Saved | None) -> Gen
     """
     if saved is None:
         # killed before its first checkpoint, or none is whole: its points are void
-        if any(isinstance(event, Step) for event in jobs.events(job)):
+        if any(isinstance(event, Step) for event in job_events(job)):
             yield Resumed(step=0)
         if has_checkpoint(job.checkpoints):
             yield Warned(key="preflight.none_whole", values={"folder": str(job.checkpoints)})

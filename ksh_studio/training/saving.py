@@ -6,7 +6,7 @@ from typing import Any
 
 from ksh_studio.events import Checkpoint, Event, LoraSaved
 from ksh_studio.job_folder import Job
-from ksh_studio.job_process import require_mine
+from ksh_studio.job_process import require_ours
 from ksh_studio.lora.export import save_lora
 from ksh_studio.models.loading import Base
 from ksh_studio.training.adapter import lora_weights
@@ -38,12 +38,12 @@ class Saver:
         step = self.session.step
         if self.checkpointed != step:
             state = self.session.state() | self.also() | {"data": self.digest, "seconds": seconds}
-            require_mine(self.job)
+            require_ours(self.job)
             path = save_checkpoint(self.job.checkpoints, step, self.session.tensors(), state)
             self.checkpointed = step
             yield Checkpoint(step=step, path=self.job.project.relative(path))
         if self.exported != step:
-            require_mine(self.job)
+            require_ours(self.job)
             yield self._export(previews)
 
     def _export(self, previews: Previews) -> LoraSaved:

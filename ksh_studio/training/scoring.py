@@ -10,11 +10,11 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from PIL import Image
 from torch import Tensor
 
-from ksh_studio import jobs
 from ksh_studio.disk import write_bytes
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Progress, Scored, Warned
 from ksh_studio.generation.drawing import Interrupted, decode
+from ksh_studio.job_status import job_events
 from ksh_studio.likeness import LEAST_DRAWINGS, VERSION, Likeness, describe, levels_of
 from ksh_studio.models.loading import Base
 from ksh_studio.training.cache import Cache, fingerprint, key_of
@@ -39,7 +39,7 @@ class Scoring:
         self.data, self.previews, self.job, self.base = data, previews, previews.job, previews.base
         self.from_file = bool(session.config.init_lora)
         self.seed = session.config.seed
-        scored = (event.step for event in jobs.events(self.job) if isinstance(event, Scored))
+        scored = (event.step for event in job_events(self.job) if isinstance(event, Scored))
         self.told = {step for step in scored if step <= session.step}
         trigger = self.job.file.trigger.text.lower()
         self.asked = [n for n, prompt in enumerate(previews.prompts) if trigger in prompt.lower()]

@@ -7,13 +7,15 @@ from typing import Any
 
 import gradio as gr
 
-from ksh_studio import jobs
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import CaptionConfig
 from ksh_studio.drawings.exporting import export
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.errors import StudioError
-from ksh_studio.job_folder import Job
+from ksh_studio.job_folder import Job, jobs_of
+from ksh_studio.job_requests import stop_job
+from ksh_studio.job_status import job_status
+from ksh_studio.jobs import start_job
 from ksh_studio.locales import translate
 from ksh_studio.models.registry import captioners
 from ksh_studio.presets import CAPTION_PRESETS
@@ -196,19 +198,19 @@ def caption(visit: Visit, slug: str, **values: Any) -> str:
     if visit.role == "visitor" and visit.studio.worker.busy:  # somebody else's picture, maybe: it is drawn to its end
         raise StudioError("device.drawing")
     visit.studio.worker.end()
-    jobs.start(project, "caption", config)
+    start_job(project, "caption", config)
     return bar(0, 0, translate("ui.starting", visit.language))
 
 
 def _newest(project: Project) -> Job | None:
-    return next(iter(jobs.jobs_of(project, "caption")), None)
+    return next(iter(jobs_of(project, "caption")), None)
 
 
 def halt(visit: Visit, slug: str) -> None:
     """Ask the captioner to end after the drawings it is at."""
     job = _newest(visit.project(slug))
     if job is not None:
-        jobs.stop(job)
+        stop_job(job)
 
 
 def take_back(visit: Visit, slug: str) -> str:
@@ -225,7 +227,7 @@ def poll(visit: Visit, slug: str, seen: str) -> list[Any]:
         return [gr.skip()] * 6
     project = visit.project(slug)
     about, job = summary(project, visit.language), _newest(project)
-    alive = job is not None and jobs.status(job).alive
+    alive = job is not None and job_status(job).alive
     line = job_line(visit, job) if job is not None else ""
     now = f"{slug}|{visit.language}|{about}|{line}|{alive}"
     if now == seen:

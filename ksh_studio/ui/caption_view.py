@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ksh_studio import jobs
 from ksh_studio.events import Event, Failed, Imported, Warned
 from ksh_studio.job_folder import Job
+from ksh_studio.job_status import job_status
 from ksh_studio.locales import Language, translate
 from ksh_studio.ui.access import Visit
 from ksh_studio.ui.counting import drawings_of
@@ -27,7 +27,7 @@ def summary(project: Project, language: Language) -> str:
 
 def job_line(visit: Visit, job: Job) -> str:
     """The newest captioning job: its progress, its end, or why nobody hears from it."""
-    story, status, language = visit.studio.stories.of(job), jobs.status(job), visit.language
+    story, status, language = visit.studio.stories.of(job), job_status(job), visit.language
     parts = [note(warning.text(language), "warn") for warning in story.warnings]
     if status.state == "ended unexpectedly":
         parts.insert(0, note(translate("caption_tab.ended_unexpectedly", language), "bad"))

@@ -14,10 +14,10 @@ from gradio import networking
 from gradio.tunneling import CURRENT_TUNNELS
 from starlette.middleware import Middleware
 
-from ksh_studio import job_queue
 from ksh_studio.demo import demo_project
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
+from ksh_studio.job_queue import next_job, start_next_job
 from ksh_studio.locales import Language, translate
 from ksh_studio.ui.access import Mode, Studio
 from ksh_studio.ui.app import build_app
@@ -73,9 +73,9 @@ def keep_queue(studio: Studio, closed: threading.Event) -> None:
     """Start the jobs that wait, also where the process before them was killed; the one that draws makes room."""
     while not closed.wait(QUEUE_SECONDS):
         try:
-            if not studio.worker.busy and job_queue.next_up(studio.workspace) is not None:
+            if not studio.worker.busy and next_job(studio.workspace) is not None:
                 studio.worker.end()
-                job_queue.start_next(studio.workspace)
+                start_next_job(studio.workspace)
         except (OSError, StudioError) as error:  # the disk may be readable again by the next look
             log.warning("the queue: %s", error)
 

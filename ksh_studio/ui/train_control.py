@@ -4,9 +4,10 @@ from typing import Any
 
 import gradio as gr
 
-from ksh_studio import jobs
 from ksh_studio.disk import open_folder
 from ksh_studio.errors import StudioError
+from ksh_studio.job_requests import kill_job, pause_job, request_preview, stop_job
+from ksh_studio.jobs import begin_job, start_job
 from ksh_studio.locales import translate
 from ksh_studio.ui.access import Visit
 from ksh_studio.ui.train_choice import recommended
@@ -18,36 +19,36 @@ def train(visit: Visit, slug: str, **values: Any) -> str:
     """Start training with the form's settings; returns the job's id."""
     project, config = to_begin(visit, slug, values)
     visit.studio.worker.end()
-    return jobs.start(project, "train", config).id
+    return start_job(project, "train", config).id
 
 
 def halt(visit: Visit, slug: str, chosen: str) -> None:
     """Ask the job to finish its step, save and end."""
-    jobs.stop(wanted_job(visit, slug, chosen))
+    stop_job(wanted_job(visit, slug, chosen))
 
 
 def rest(visit: Visit, slug: str, chosen: str) -> None:
     """Ask the job to finish its step, save and free the device until it is resumed."""
-    jobs.pause(wanted_job(visit, slug, chosen))
+    pause_job(wanted_job(visit, slug, chosen))
 
 
 def end_now(visit: Visit, slug: str, chosen: str) -> None:
     """End a job that does not answer."""
-    jobs.kill(wanted_job(visit, slug, chosen))
+    kill_job(wanted_job(visit, slug, chosen))
 
 
 def go_on(visit: Visit, slug: str, chosen: str) -> None:
     """Resume a job that was stopped or paused, or ended unexpectedly."""
     job = wanted_job(visit, slug, chosen)
     visit.studio.worker.end()
-    jobs.begin(job)
+    begin_job(job)
 
 
 def preview_now(visit: Visit, slug: str, chosen: str, prompt: str) -> None:
     """Ask the running job for a picture of this prompt after its current step; empty: the trigger alone."""
     job = wanted_job(visit, slug, chosen)
     prompt = (prompt or "").strip() or job.file.trigger.text
-    jobs.preview_now(job, prompt)
+    request_preview(job, prompt)
     gr.Info(translate("train_tab.asked_for", visit.language), title=translate("train_tab.preview_now", visit.language))
 
 

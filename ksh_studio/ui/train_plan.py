@@ -4,10 +4,11 @@ from typing import Any
 
 import gradio as gr
 
-from ksh_studio import jobs
 from ksh_studio.config import TrainConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Planned
+from ksh_studio.job_folder import jobs_of
+from ksh_studio.jobs import start_job
 from ksh_studio.locales import Language, translate
 from ksh_studio.models.registry import base_entry
 from ksh_studio.presets import TRAIN_PRESETS
@@ -55,7 +56,7 @@ def check_first(visit: Visit, slug: str, **values: Any) -> None:
     """Load everything and make two dry steps with the form's settings, in a process of its own."""
     project, config = to_begin(visit, slug, values)
     visit.studio.worker.end()
-    jobs.start(project, "check", config)
+    start_job(project, "check", config)
 
 
 def show_plan(visit: Visit, slug: str, **values: Any) -> list[Any]:
@@ -95,7 +96,7 @@ def _preset(visit: Visit, slug: str, name: str) -> str:
 def measured(visit: Visit, project: Project, config: TrainConfig) -> Planned | None:
     """What the newest check, or training, of these very settings measured; None when there was none."""
     wanted = config.model_dump(mode="json", exclude=UNMEASURED)
-    for job in jobs.jobs_of(project)[:LOOKED_AT]:
+    for job in jobs_of(project)[:LOOKED_AT]:
         file = job.file
         if file.stage == "caption" or any(file.settings.get(name) != value for name, value in wanted.items()):
             continue

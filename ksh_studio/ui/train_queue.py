@@ -4,9 +4,9 @@ from typing import Any
 
 import gradio as gr
 
-from ksh_studio import job_queue
 from ksh_studio.errors import StudioError
 from ksh_studio.job_folder import Job
+from ksh_studio.job_queue import dequeue, enqueue_job, queued_jobs
 from ksh_studio.locales import Language, translate
 from ksh_studio.ui.access import Visit
 from ksh_studio.ui.markup import esc, pick
@@ -16,17 +16,17 @@ from ksh_studio.ui.train_plan import to_begin
 def line_up(visit: Visit, slug: str, **values: Any) -> None:
     """Add a training with the form's settings to the queue."""
     project, config = to_begin(visit, slug, values)
-    job_queue.enqueue(project, "train", config)
+    enqueue_job(project, "train", config)
 
 
 def take_out(visit: Visit, event: gr.EventData) -> None:
     """Remove the clicked training from the queue. Raises StudioError when it does not wait any more."""
     clicked = event._data if isinstance(event._data, dict) else {}
     wanted = str(clicked.get("value", ""))
-    waiting = {_name(job): job for job in job_queue.queued(visit.workspace)}
+    waiting = {_name(job): job for job in queued_jobs(visit.workspace)}
     if wanted not in waiting:
         raise StudioError("job.not_queued", name=wanted[:80])
-    job_queue.remove(waiting[wanted])
+    dequeue(waiting[wanted])
 
 
 def queue_list(waiting: list[Job], language: Language, may_change: bool) -> str:

@@ -1,6 +1,6 @@
 """What a training job is at, in words and with a bar. Pure functions from events to HTML."""
 
-from ksh_studio.jobs import JobStatus
+from ksh_studio.job_status import JobStatus
 from ksh_studio.locales import Language, translate
 from ksh_studio.ui.markup import bar, details, note, notes
 from ksh_studio.ui.story import Story

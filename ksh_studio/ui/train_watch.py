@@ -6,11 +6,11 @@ from typing import Any
 
 import gradio as gr
 
-from ksh_studio import job_queue, jobs
 from ksh_studio.disk import is_locked
 from ksh_studio.errors import StudioError
-from ksh_studio.job_folder import Job, JobFile
-from ksh_studio.jobs import JobStatus
+from ksh_studio.job_folder import Job, JobFile, jobs_of, running_job
+from ksh_studio.job_queue import queued_jobs
+from ksh_studio.job_status import JobStatus, job_status
 from ksh_studio.locales import Language, translate
 from ksh_studio.ui.access import Visit
 from ksh_studio.ui.markup import bar, note
@@ -49,7 +49,7 @@ class Look:
 
 def job_shown(project: Project, chosen: str) -> Job | None:
     """The training job that the page shows: the one chosen, else the one that works, else the newest that began."""
-    return _shown(jobs.jobs_of(project, "train"), chosen)
+    return _shown(jobs_of(project, "train"), chosen)
 
 
 def _shown(found: list[Job], chosen: str) -> Job | None:
@@ -91,7 +91,7 @@ def poll(visit: Visit, slug: str, chosen: str, seen: dict[str, str] | None) -> l
 
 def look_at(visit: Visit, project: Project, chosen: str) -> Look:
     """The state of the project's jobs right now."""
-    every = jobs.jobs_of(project)
+    every = jobs_of(project)
     stages: dict[str, JobFile] = {job.id: job.file for job in every}
     found = [job for job in every if stages[job.id].stage == "train"]
     job = _shown(found, chosen)
@@ -100,8 +100,8 @@ def look_at(visit: Visit, project: Project, chosen: str) -> Look:
     if check is not None and begun is not None and stages[begun.id].created > stages[check.id].created:
         check = None
     return Look(
-        found, job, None if job is None else jobs.status(job), job_queue.queued(visit.workspace),
-        jobs.running_job(project.workspace) is not None, check, None if check is None else jobs.status(check),
+        found, job, None if job is None else job_status(job), queued_jobs(visit.workspace),
+        running_job(project.workspace) is not None, check, None if check is None else job_status(check),
     )  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def _nothing(visit: Visit) -> dict[str, Any]:
 
 def _of_job(visit: Visit, project: Project, job: Job, status: JobStatus | None) -> dict[str, Any]:
     """The parts that show one job."""
-    status = status or jobs.status(job)
+    status = status or job_status(job)
     story, language, trigger = visit.studio.stories.of(job), visit.language, job.file.trigger.text
     found = recommended(story)
     chosen = found.step if found is not None else None
@@ -196,5 +196,5 @@ def _checking(visit: Visit, look: Look) -> str:
 
 
 def _title(job: Job, language: Language) -> str:
-    state = translate(f"ui.state_{jobs.status(job).state.replace(' ', '_')}", language)
+    state = translate(f"ui.state_{job_status(job).state.replace(' ', '_')}", language)
     return f"{job.id} · {state}"

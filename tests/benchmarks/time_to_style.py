@@ -28,13 +28,15 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ksh_studio import jobs
 from ksh_studio.config import CaptionConfig, Config, TrainConfig
 from ksh_studio.demo import DRAWINGS, demo_project
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.errors import validated
 from ksh_studio.events import Event, Finished, Preview, Scored, Stopped, Validated
 from ksh_studio.job_folder import Job
+from ksh_studio.job_requests import stop_job
+from ksh_studio.job_status import job_events
+from ksh_studio.jobs import create_job
 from ksh_studio.models.assets import sha256_of
 from ksh_studio.models.registry import POCKET
 from ksh_studio.presets import TRAIN_PRESETS
@@ -132,7 +134,7 @@ def captioned(workspace: Workspace) -> Project:
     project = demo_project(workspace)
     for _ in import_drawings(DRAWINGS, project):
         pass
-    child(jobs.create(project, "caption", CaptionConfig()))
+    child(create_job(project, "caption", CaptionConfig()))
     return project
 
 
@@ -156,10 +158,10 @@ def run(project: Project, config: TrainConfig, target: float | None) -> Curve:
     """One training from nothing; with a target it ends at the first look whose loss is as low."""
     shutil.rmtree(project.workspace.cache, ignore_errors=True)
     project.workspace.prepare()
-    job = jobs.create(project, "train", config)
+    job = create_job(project, "train", config)
     start = time.time()
     child(job, target)
-    found = Curve(points(jobs.events(job), start), time.time() - start)
+    found = Curve(points(job_events(job), start), time.time() - start)
     shutil.rmtree(job.folder)
     return found
 
@@ -170,10 +172,10 @@ def child(job: Job, target: float | None = None) -> None:
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     while process.poll() is None:
         time.sleep(0.2)
-        if target is not None and any(isinstance(e, Validated) and e.loss <= target for e in jobs.events(job)):
-            jobs.stop(job)
+        if target is not None and any(isinstance(e, Validated) and e.loss <= target for e in job_events(job)):
+            stop_job(job)
             process.wait()
-    said = jobs.events(job)
+    said = job_events(job)
     if not said or not isinstance(said[-1], Finished | Stopped):
         log = job.log.read_text(encoding="utf-8") if job.log.exists() else ""
         raise SystemExit(f"{job.id} ended with {said[-1:]}\n{log}")

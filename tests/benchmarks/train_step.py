@@ -27,12 +27,12 @@ from unittest.mock import patch
 
 import torch
 
-from ksh_studio import jobs
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import ProjectSettings, TrainConfig
 from ksh_studio.demo import DRAWINGS
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.generation.encoding import encode_captions
+from ksh_studio.jobs import create_job
 from ksh_studio.journal import Journal
 from ksh_studio.models.device import pick_dtype
 from ksh_studio.models.loading import Base
@@ -96,7 +96,7 @@ class Bench:
             target_modules=chosen.targets, lr_scheduler="constant", max_train_steps=NEVER, validation_steps=NEVER,
             checkpointing_steps=NEVER,
         )  # fmt: skip
-        self.job = jobs.create(self.project, "train", self.config)
+        self.job = create_job(self.project, "train", self.config)
         if chosen.full_size:
             for place in ("run", "plan"):
                 stack.enter_context(patch(f"ksh_studio.training.{place}.base_entry", lambda name: ENTRY))

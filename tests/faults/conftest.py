@@ -3,8 +3,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from ksh_studio import holder, jobs
 from ksh_studio.config import TrainConfig
+from ksh_studio.holder import owner_of
+from ksh_studio.job_status import job_status
+from ksh_studio.jobs import begin_job, create_job
 from tests.faults.counting import counted, spawn, wait_for
 
 FOREVER = 100_000
@@ -21,13 +23,13 @@ def begin(project, monkeypatch):
         children.append(spawn(job))
         return children[-1]
 
-    monkeypatch.setattr(jobs, "_spawn", begun)
+    monkeypatch.setattr("ksh_studio.jobs._spawn", begun)
 
     def make(job=None, steps=FOREVER):
-        job = job or jobs.create(project, "train", TrainConfig(max_train_steps=steps))
+        job = job or create_job(project, "train", TrainConfig(max_train_steps=steps))
         before = len(counted(job))
-        jobs.begin(job)
-        wait_for(lambda: len(counted(job)) > before or not jobs.status(job).alive)
+        begin_job(job)
+        wait_for(lambda: len(counted(job)) > before or not job_status(job).alive)
         return SimpleNamespace(job=job, pid=children[-1].pid, child=children[-1])
 
     yield make
@@ -39,7 +41,7 @@ def begin(project, monkeypatch):
 @pytest.fixture
 def signalled():
     def send(begun, number):
-        assert holder.holder_of(begun.job.folder).pid == begun.pid
+        assert owner_of(begun.job.folder).pid == begun.pid
         os.kill(begun.pid, number)
 
     return send

@@ -12,8 +12,12 @@ import sys
 import time
 from pathlib import Path
 
-from ksh_studio import job_process, job_queue, jobs, journal
+from ksh_studio import jobs, journal
 from ksh_studio.events import Checkpoint, Finished, Paused, Resumed, Started, Step, Stopped
+from ksh_studio.job_folder import job_at
+from ksh_studio.job_process import require_ours, run_job
+from ksh_studio.job_queue import start_next_job
+from ksh_studio.job_status import job_events
 from ksh_studio.spawning import ROOT
 from ksh_studio.workspace import Project, Workspace
 
@@ -22,7 +26,7 @@ PATIENCE = 60.0
 
 
 def spawn(job):
-    """In place of `jobs._spawn`."""
+    """In place of `ksh_studio.jobs._spawn`."""
     with job.log.open("ab") as log:
         command = [sys.executable, "-m", "tests.faults.counting", str(job.folder)]
         return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
@@ -45,7 +49,7 @@ def count(job):
             freeze.unlink()
             os.kill(os.getpid(), signal.SIGSTOP)
         if step % 10 == 0:
-            job_process.require_mine(job)
+            require_ours(job)
             saved.write_text(str(step))
             yield Checkpoint(step=step, path="saved.txt")
         time.sleep(0.02)
@@ -63,15 +67,15 @@ def wait_for(true, seconds=PATIENCE):
 
 def counted(job):
     """The steps that the job has told of."""
-    return [event.step for event in jobs.events(job) if isinstance(event, Step)]
+    return [event.step for event in job_events(job) if isinstance(event, Step)]
 
 
 def main(folder):
     journal.HEARTBEAT_SECONDS = HEARTBEAT_SECONDS
     jobs._spawn = spawn
-    job = jobs.job_at(folder, Project(folder.parent.parent, Workspace(folder.parents[3])))
-    *_, last = job_process.run(job, count)
-    job_queue.start_next(job.project.workspace)
+    job = job_at(folder, Project(folder.parent.parent, Workspace(folder.parents[3])))
+    *_, last = run_job(job, count)
+    start_next_job(job.project.workspace)
     return last.kind == "failed"
 
 

@@ -7,10 +7,13 @@ import time
 import psutil
 import pytest
 
-from ksh_studio import holder, jobs
 from ksh_studio.config import TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.events import Heartbeat, Started, Step, to_line
+from ksh_studio.holder import boot_id, owner_of, take_ownership
+from ksh_studio.job_folder import jobs_of
+from ksh_studio.job_status import job_status
+from ksh_studio.jobs import create_job
 from ksh_studio.journal import EventReader
 from ksh_studio.ui.story import Story
 from tests.faults.counting import wait_for
@@ -29,55 +32,55 @@ def test_a_working_job_stays_running(begin, jump):
     life = begin()
     wait_for(lambda: b"heartbeat" in life.job.events_file.read_bytes())
     jump()
-    assert jobs.status(life.job).state == "running"
+    assert job_status(life.job).state == "running"
     os.utime(life.job.events_file, (time.time(), time.time()))
-    assert jobs.status(life.job).state == "running"
+    assert job_status(life.job).state == "running"
 
 
 def test_a_job_that_does_not_answer_is_noticed_all_the_same(begin, signalled, jump, monkeypatch):
-    monkeypatch.setattr(jobs, "SILENCE_SECONDS", 2.0)
+    monkeypatch.setattr("ksh_studio.job_status.SILENCE_SECONDS", 2.0)
     life = begin()
     signalled(life, signal.SIGSTOP)
     jump()
-    wait_for(lambda: jobs.status(life.job).state == "not answering")
+    wait_for(lambda: job_status(life.job).state == "not answering")
 
 
 def test_a_resumed_job_is_not_silent_because_its_earlier_life_was_long_ago(project):
-    job = jobs.create(project, "train", TrainConfig())
-    job.events_file.write_bytes(to_line(Heartbeat(uptime=time.monotonic() - DAY, boot=holder.boot_id())))
+    job = create_job(project, "train", TrainConfig())
+    job.events_file.write_bytes(to_line(Heartbeat(uptime=time.monotonic() - DAY, boot=boot_id())))
     os.utime(job.events_file, (real_time() - DAY, real_time() - DAY))
     with locked(job.lock, "job.running", name=job.id):
-        assert jobs.status(job).state == "not answering"
-        holder.take(job.folder)
-        assert jobs.status(job).state == "running"
+        assert job_status(job).state == "not answering"
+        take_ownership(job.folder)
+        assert job_status(job).state == "running"
 
 
 def test_a_process_on_another_machine_is_judged_by_its_file(project):
-    job = jobs.create(project, "train", TrainConfig())
+    job = create_job(project, "train", TrainConfig())
     job.events_file.write_bytes(to_line(Heartbeat(uptime=1e12, boot="another machine")))
     with locked(job.lock, "job.running", name=job.id):
-        assert jobs.status(job).state == "running"
+        assert job_status(job).state == "running"
         os.utime(job.events_file, (real_time() - DAY, real_time() - DAY))
-        assert jobs.status(job).state == "not answering"
+        assert job_status(job).state == "not answering"
 
 
 def test_a_process_is_still_itself(project, jump, monkeypatch):
-    job = jobs.create(project, "train", TrainConfig())
-    holder.take(job.folder)
+    job = create_job(project, "train", TrainConfig())
+    take_ownership(job.folder)
     jump()
     monkeypatch.setattr(psutil.Process, "create_time", lambda self: time.time())  # it moves with the clock
-    assert holder.holder_of(job.folder).is_me() and holder.holder_of(job.folder).lives()
+    assert owner_of(job.folder).is_me() and owner_of(job.folder).lives()
 
 
 def test_the_newest_job_stays_the_newest(project, jump):
-    first = jobs.create(project, "train", TrainConfig())
+    first = create_job(project, "train", TrainConfig())
     jump()
-    second = jobs.create(project, "train", TrainConfig())
-    assert jobs.jobs_of(project) == [second, first]
+    second = create_job(project, "train", TrainConfig())
+    assert jobs_of(project) == [second, first]
 
 
 def test_the_time_left_is_never_negative_and_does_not_jump(project, jump):
-    job = jobs.create(project, "train", TrainConfig())
+    job = create_job(project, "train", TrainConfig())
 
     def step(number):
         values = {"step": number, "total": 100, "loss": 1, "ema_loss": 1, "learning_rate": 1e-4}

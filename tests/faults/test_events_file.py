@@ -5,9 +5,12 @@ from operator import sub
 
 import pytest
 
-from ksh_studio import job_process, jobs, journal
+from ksh_studio import journal
 from ksh_studio.config import TrainConfig
 from ksh_studio.events import Finished, Heartbeat, Step, to_line
+from ksh_studio.job_process import run_job
+from ksh_studio.job_status import TAILS, job_events, job_status
+from ksh_studio.jobs import create_job
 from ksh_studio.journal import READ_BYTES, EventReader
 from ksh_studio.ui.story import Story
 
@@ -17,7 +20,7 @@ LOOK_SECONDS = 5.0
 
 @pytest.fixture
 def job(project):
-    return jobs.create(project, "train", TrainConfig())
+    return create_job(project, "train", TrainConfig())
 
 
 def step(number):
@@ -43,11 +46,11 @@ RUBBISH = {
 @pytest.mark.parametrize("rubbish", RUBBISH.values(), ids=RUBBISH)
 def test_rubbish_costs_no_event_but_itself(job, rubbish):
     job.events_file.write_bytes(to_line(step(1)) + rubbish)
-    assert jobs.status(job).last == jobs.events(job)[-1]
-    assert [event.step for event in jobs.events(job)] == [1]
-    list(job_process.run(job, lambda _: iter([step(2), Finished(key="train.finished")])))
-    assert [event.kind for event in jobs.events(job)] == ["step", "step", "finished"]
-    assert jobs.status(job).state == "finished"
+    assert job_status(job).last == job_events(job)[-1]
+    assert [event.step for event in job_events(job)] == [1]
+    list(run_job(job, lambda _: iter([step(2), Finished(key="train.finished")])))
+    assert [event.kind for event in job_events(job)] == ["step", "step", "finished"]
+    assert job_status(job).state == "finished"
 
 
 def test_a_long_file_is_read_piece_by_piece(job, monkeypatch):
@@ -61,8 +64,8 @@ def test_a_long_file_is_read_piece_by_piece(job, monkeypatch):
         offsets.append(story.reader.offset)
     assert len(offsets) > 4 and max(map(sub, offsets[1:], offsets)) <= 100_000
     assert [event.step for event in story.steps] == list(range(1, 2001))
-    assert [event.step for event in jobs.events(job)] == list(range(1, 2001))
-    assert jobs.status(job).last.step == 2000
+    assert [event.step for event in job_events(job)] == list(range(1, 2001))
+    assert job_status(job).last.step == 2000
 
 
 def test_half_a_gigabyte_of_zeros_keeps_nobody_waiting(job):
@@ -73,7 +76,7 @@ def test_half_a_gigabyte_of_zeros_keeps_nobody_waiting(job):
     assert [event.step for event in quick(reader.new)] == [1]
     before = reader.offset
     assert quick(reader.new) == [] and 0 < reader.offset - before <= READ_BYTES
-    assert quick(lambda: jobs.status(job)).last is None
+    assert quick(lambda: job_status(job)).last is None
     reader.offset = 500_000_000 - 10
     with job.events_file.open("ab") as file:
         file.write(b"\n" + to_line(step(2)))
@@ -82,6 +85,6 @@ def test_half_a_gigabyte_of_zeros_keeps_nobody_waiting(job):
 
 def test_the_last_words_are_found_behind_hours_of_heartbeats(job):
     beats = to_line(Heartbeat(uptime=1.0, boot="x")) * 2000
-    assert len(beats) > jobs.TAILS[0]
+    assert len(beats) > TAILS[0]
     job.events_file.write_bytes(to_line(step(7)) + beats)
-    assert jobs.status(job).last.step == 7
+    assert job_status(job).last.step == 7

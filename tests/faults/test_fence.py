@@ -8,9 +8,12 @@ import signal
 import pytest
 
 from ksh_studio import events as said
-from ksh_studio import job_process, jobs
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Finished, Resumed, Step
+from ksh_studio.job_process import run_job
+from ksh_studio.job_requests import kill_job, stop_job
+from ksh_studio.job_status import job_status
+from ksh_studio.jobs import begin_job
 from tests.faults.counting import counted, wait_for
 
 
@@ -19,20 +22,20 @@ def test_a_stopped_process_keeps_its_job_until_it_is_ended(begin, signalled):
     wait_for(lambda: len(counted(life.job)) > 12)
     signalled(life, signal.SIGSTOP)
     with pytest.raises(StudioError, match="already working"):
-        jobs.begin(life.job)
+        begin_job(life.job)
     with pytest.raises(StudioError, match="already working"):
-        list(job_process.run(life.job, lambda _: iter([Finished(key="train.finished")])))
-    assert jobs.status(life.job).alive
-    jobs.kill(life.job)
+        list(run_job(life.job, lambda _: iter([Finished(key="train.finished")])))
+    assert job_status(life.job).alive
+    kill_job(life.job)
     assert life.child.wait(timeout=30) == -signal.SIGKILL
     other = begin(life.job)
-    assert other.pid != life.pid and jobs.status(life.job).state == "running"
+    assert other.pid != life.pid and job_status(life.job).state == "running"
 
 
 def test_a_woken_process_that_lost_its_job_writes_nothing_more(begin, project):
     job = begin().job
-    jobs.stop(job)
-    wait_for(lambda: jobs.status(job).state == "stopped")
+    stop_job(job)
+    wait_for(lambda: job_status(job).state == "stopped")
     (job.folder / "freeze").write_text(str(counted(job)[-1] // 10 * 10 + 15))  # between two saves
     asleep = begin(job)
     wait_for(lambda: not (job.folder / "freeze").exists())
@@ -44,8 +47,8 @@ def test_a_woken_process_that_lost_its_job_writes_nothing_more(begin, project):
     assert asleep.child.wait(timeout=30) == 1
     reached = counted(job)[-1]
     wait_for(lambda: counted(job)[-1] > reached + 20)
-    assert awake.child.poll() is None and jobs.status(job).state == "running"
-    jobs.stop(job)
+    assert awake.child.poll() is None and job_status(job).state == "running"
+    stop_job(job)
     assert awake.child.wait(timeout=30) == 0
     lines = [said.from_line(line) for line in job.events_file.read_bytes().splitlines()]
     last_life = lines[max(n for n, event in enumerate(lines) if isinstance(event, Resumed)) :]

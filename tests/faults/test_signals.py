@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from ksh_studio import jobs
+from ksh_studio.job_status import job_events, job_status
 from tests.faults.counting import counted, wait_for
 
 
@@ -14,14 +14,14 @@ def test_a_process_that_died_is_shown_as_that_and_goes_on_where_it_saved(number,
     wait_for(lambda: len(counted(life.job)) > 12)
     signalled(life, number)
     assert life.child.wait(timeout=30) == -number
-    assert jobs.status(life.job).state == "ended unexpectedly"
+    assert job_status(life.job).state == "ended unexpectedly"
     reached = counted(life.job)
     assert reached == list(range(1, len(reached) + 1))
     begin(life.job)
-    assert jobs.status(life.job).state == "running"
+    assert job_status(life.job).state == "running"
     told = counted(life.job)
     assert told == list(range(1, len(told) + 1))
-    again = [event.step for event in jobs.events(life.job) if event.kind == "resumed"]
+    again = [event.step for event in job_events(life.job) if event.kind == "resumed"]
     assert again[-1] >= 10 and reached[-1] - again[-1] <= 10
 
 
@@ -29,16 +29,16 @@ def test_sigterm_ends_it_as_stop_does(begin, signalled):
     life = begin()
     signalled(life, signal.SIGTERM)
     assert life.child.wait(timeout=30) == 0
-    assert jobs.status(life.job).state == "stopped"
+    assert job_status(life.job).state == "stopped"
 
 
 def test_a_stopped_process_does_not_answer_until_it_goes_on(begin, signalled, monkeypatch):
-    monkeypatch.setattr(jobs, "SILENCE_SECONDS", 2.0)
+    monkeypatch.setattr("ksh_studio.job_status.SILENCE_SECONDS", 2.0)
     life = begin()
-    wait_for(lambda: jobs.status(life.job).state == "running")
+    wait_for(lambda: job_status(life.job).state == "running")
     signalled(life, signal.SIGSTOP)
-    wait_for(lambda: jobs.status(life.job).state == "not answering")
+    wait_for(lambda: job_status(life.job).state == "not answering")
     silent = counted(life.job)
     signalled(life, signal.SIGCONT)
-    wait_for(lambda: jobs.status(life.job).state == "running")
+    wait_for(lambda: job_status(life.job).state == "running")
     wait_for(lambda: len(counted(life.job)) > len(silent))

@@ -5,17 +5,21 @@ import sys
 
 import pytest
 
-from ksh_studio import job_queue, jobs
 from ksh_studio.config import TrainConfig
+from ksh_studio.job_folder import job_at, jobs_of
+from ksh_studio.job_queue import enqueue_job, queued_jobs
+from ksh_studio.job_requests import kill_job
+from ksh_studio.job_status import job_status
 from ksh_studio.spawning import ROOT
 from tests.faults.counting import counted, wait_for
 
 STUDIO = """
 import sys, threading, time
 from pathlib import Path
-from ksh_studio import job_queue, jobs
+from ksh_studio import jobs
 from ksh_studio.config import TrainConfig
 from ksh_studio.errors import StudioError
+from ksh_studio.job_queue import start_next_job
 from ksh_studio.workspace import Workspace
 from tests.faults.counting import spawn
 jobs._spawn = spawn
@@ -29,9 +33,9 @@ def click():
         time.sleep(0.001)
     try:
         if how == "start":
-            job = jobs.start(workspace.project(sys.argv[2]), "train", TrainConfig(max_train_steps=9999))
+            job = jobs.start_job(workspace.project(sys.argv[2]), "train", TrainConfig(max_train_steps=9999))
         else:
-            job = job_queue.start_next(workspace)
+            job = start_next_job(workspace)
         say("started " + job.id if job else "refused next")
     except StudioError as error:
         say("refused " + error.key)
@@ -48,9 +52,7 @@ for one in clicks:
 @pytest.mark.parametrize("how", ["start", "next"])
 def test_exactly_one_job_starts(project, how):
     workspace = project.workspace
-    waiting = [
-        job_queue.enqueue(project, "train", TrainConfig(max_train_steps=9999)) for _ in range(3 * (how == "next"))
-    ]
+    waiting = [enqueue_job(project, "train", TrainConfig(max_train_steps=9999)) for _ in range(3 * (how == "next"))]
     command = [sys.executable, "-c", STUDIO, str(workspace.root), project.slug, how]
     studios = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert [studio.stdout.readline() for studio in studios] == ["ready\n"] * 2
@@ -60,13 +62,13 @@ def test_exactly_one_job_starts(project, how):
     try:
         assert len(said) == 4 and len(started) == 1
         assert {name for word, name in said if word == "refused"} <= {"job.busy", "job.starting", "next"}
-        job = jobs.job_at(project.jobs / started[0], project)
+        job = job_at(project.jobs / started[0], project)
         wait_for(lambda: counted(job))
-        assert jobs.status(job).state == "running"
-        assert [one for one in jobs.jobs_of(project) if one.log.exists()] == [job]
-        assert job_queue.queued(workspace) == waiting[1:]
+        assert job_status(job).state == "running"
+        assert [one for one in jobs_of(project) if one.log.exists()] == [job]
+        assert queued_jobs(workspace) == waiting[1:]
     finally:
-        for one in jobs.jobs_of(project):
+        for one in jobs_of(project):
             one.queue_mark.unlink(missing_ok=True)
         for name in started:
-            jobs.kill(jobs.job_at(project.jobs / name, project))
+            kill_job(job_at(project.jobs / name, project))

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ksh_studio import job_process, jobs
 from ksh_studio.catalogue import Catalogue, NewDrawing
 from ksh_studio.config import TrainConfig
+from ksh_studio.job_process import run_job
+from ksh_studio.job_requests import forget_requests, stop_job
+from ksh_studio.job_status import job_events
+from ksh_studio.jobs import create_job
 from ksh_studio.models.registry import base_entry
 from ksh_studio.training.trainer import train
 from tests.tiny import tiny_base_folder
@@ -62,21 +65,21 @@ class Lesson:
 
     def __init__(self, project, config, parent=None):
         self.project = project
-        self.job = jobs.create(project, "train", config, parent)
+        self.job = create_job(project, "train", config, parent)
         self.events = []
 
     def run(self, stop_after=None):
         """One life of the job; `stop_after`: the artist's stop comes when this step has been made."""
-        jobs.forget_requests(self.job)
+        forget_requests(self.job)
         said = []
 
         def stage(job):
             for event in train(job.file.config(), job.project, job):
                 yield event
                 if event.kind == "step" and event.step == stop_after:
-                    jobs.stop(job)
+                    stop_job(job)
 
-        for event in job_process.run(self.job, stage):
+        for event in run_job(self.job, stage):
             said.append(event)
         self.events += said
         if said[-1].kind == "failed" and said[-1].key == "job.crashed":
@@ -84,7 +87,7 @@ class Lesson:
         return said
 
     def of(self, kind):
-        return [event for event in jobs.events(self.job) if event.kind == kind]
+        return [event for event in job_events(self.job) if event.kind == kind]
 
 
 @pytest.fixture

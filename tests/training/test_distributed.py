@@ -11,8 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ksh_studio import jobs
 from ksh_studio.errors import StudioError
+from ksh_studio.job_requests import kill_job
+from ksh_studio.job_status import job_events, job_status
+from ksh_studio.jobs import begin_job
 from ksh_studio.training import launch as launching
 from ksh_studio.training.distributed import ALONE
 from ksh_studio.training.plan import per_step
@@ -47,23 +49,23 @@ def test_two_processes_learn_what_one_learns_of_twice_the_batch(lesson, monkeypa
 def test_a_process_that_dies_ends_all_of_them_with_a_sentence(lesson, monkeypatch):
     monkeypatch.undo()
     job = lesson(max_train_steps=100_000, num_processes=2, **SETTINGS).job
-    jobs.begin(job)
-    _wait(lambda: any(event.kind == "step" for event in jobs.events(job)))
+    begin_job(job)
+    _wait(lambda: any(event.kind == "step" for event in job_events(job)))
     ranks = {one.environ()["RANK"]: one for one in psutil.process_iter() if _works_on(one, job)}
     assert set(ranks) == {"0", "1"}
     ranks["1"].kill()
-    _wait(lambda: not jobs.status(job).alive)
-    last = jobs.status(job).last
-    assert jobs.status(job).state == "failed" and last.key == "distributed.worker_died" and "2" in last.text()
+    _wait(lambda: not job_status(job).alive)
+    last = job_status(job).last
+    assert job_status(job).state == "failed" and last.key == "distributed.worker_died" and "2" in last.text()
     _wait(lambda: not any(_works_on(one, job) for one in psutil.process_iter()))
 
 
 def test_processes_end_when_the_job_is_killed(lesson, monkeypatch):
     monkeypatch.undo()
     job = lesson(max_train_steps=100_000, num_processes=2, **SETTINGS).job
-    jobs.begin(job)
+    begin_job(job)
     _wait(lambda: sum(_works_on(one, job) for one in psutil.process_iter()) == 2)
-    jobs.kill(job)
+    kill_job(job)
     _wait(lambda: not any(_works_on(one, job) for one in psutil.process_iter()))
 
 

@@ -1,8 +1,8 @@
 import pytest
 
-from ksh_studio import jobs
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Finished, Planned, Step
+from ksh_studio.jobs import create_job
 from ksh_studio.journal import Journal
 from ksh_studio.models.registry import ANYTHING, base_entry
 from ksh_studio.training.estimate import estimate
@@ -39,15 +39,15 @@ def test_the_loras_size_is_told_from_the_bases_files(config, base_folder):
 
 
 def test_the_pace_is_an_earlier_jobs_with_the_same_settings(config, project, drawings):
-    other = jobs.create(project, "train", config.model_copy(update={"rank": 8}))
+    other = create_job(project, "train", config.model_copy(update={"rank": 8}))
     with Journal(other.events_file) as journal:
         journal.append(planned(600, 6))
     assert estimate(config, project).seconds is None
-    check = jobs.create(project, "check", config.model_copy(update={"max_train_steps": 60}))
+    check = create_job(project, "check", config.model_copy(update={"max_train_steps": 60}))
     with Journal(check.events_file) as journal:
         journal.append(planned(30, 60))
     assert estimate(config, project).seconds == 3.0
-    done = jobs.create(project, "train", config)
+    done = create_job(project, "train", config)
     with Journal(done.events_file) as journal:
         journal.append(planned(600, 6))
         for step in (1, 2):

@@ -9,7 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ksh_studio import job_process, jobs
+from ksh_studio.job_folder import job_at, jobs_of
+from ksh_studio.job_process import run_job
+from ksh_studio.job_requests import kill_job
+from ksh_studio.job_status import job_events, job_status
+from ksh_studio.jobs import begin_job
 from ksh_studio.spawning import COMPUTING, ROOT
 from ksh_studio.training.checkpoint import load_newest
 from ksh_studio.training.trainer import train
@@ -24,35 +28,35 @@ def wait(job, done):
     """Until `done(events)`; a process that is slower than two minutes fails the test."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
-        if done(jobs.events(job)):
+        if done(job_events(job)):
             return
         time.sleep(0.05)
-    raise AssertionError(jobs.status(job))
+    raise AssertionError(job_status(job))
 
 
 def test_a_killed_run_loses_at_most_a_checkpoint_interval_and_ends_the_same(lesson, monkeypatch):
     monkeypatch.undo()  # the child reads the registry itself
     settings = {"max_train_steps": 40, "checkpointing_steps": 5, "validation_prompts": ("a girl",)}
     killed = lesson(**settings).job
-    jobs.begin(killed)
+    begin_job(killed)
     wait(killed, lambda events: any(event.kind == "checkpoint" for event in events))
-    jobs.kill(killed)
-    while jobs.status(killed).alive:
+    kill_job(killed)
+    while job_status(killed).alive:
         time.sleep(0.05)
-    assert jobs.status(killed).state == "ended unexpectedly"
-    reached = max(event.step for event in jobs.events(killed) if event.kind == "step")
+    assert job_status(killed).state == "ended unexpectedly"
+    reached = max(event.step for event in job_events(killed) if event.kind == "step")
     saved = load_newest(killed.checkpoints)
     assert saved is not None and saved.step >= 5 and reached - saved.step <= 5 + 1
-    jobs.begin(killed)
+    begin_job(killed)
     wait(killed, lambda events: events[-1].kind in ("finished", "failed"))
-    while jobs.status(killed).alive:
+    while job_status(killed).alive:
         time.sleep(0.05)
-    assert jobs.status(killed).state == "finished"
-    assert [event.step for event in jobs.events(killed) if event.kind == "step"] == list(range(1, 41))
+    assert job_status(killed).state == "finished"
+    assert [event.step for event in job_events(killed) if event.kind == "step"] == list(range(1, 41))
     straight = lesson(**settings).job
-    told = list(job_process.run(straight, lambda job: train(job.file.config(), job.project, job)))
+    told = list(run_job(straight, lambda job: train(job.file.config(), job.project, job)))
     losses = [event.loss for event in told if event.kind == "step"]
-    assert [event.loss for event in jobs.events(killed) if event.kind == "step"] == losses
+    assert [event.loss for event in job_events(killed) if event.kind == "step"] == losses
     one, other = (load_file(job.loras / "ksh-000040.safetensors") for job in (killed, straight))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -67,17 +71,17 @@ def test_the_page_and_the_terminal_train_the_same_lora(project, drawings, settin
     values = settings(max_train_steps=12, validation_prompts=()).model_dump(exclude_none=True, exclude_defaults=True)
     project.change(base_model=values.pop("base_model"))
     visit = Visit(Studio(project.workspace, "local", Worker(project.workspace)), "owner", "en", project.workspace, "")
-    by_page = jobs.job_at(project.jobs / train_control.train(visit, project.slug, **values), project)
+    by_page = job_at(project.jobs / train_control.train(visit, project.slug, **values), project)
     wait(by_page, lambda events: events and events[-1].kind in ("finished", "failed"))
-    while jobs.status(by_page).alive:
+    while job_status(by_page).alive:
         time.sleep(0.05)
     options = [option for name, value in values.items() for option in _option(name, value)]
     command = [sys.executable, "studio.py", "train", "--workspace", str(project.workspace.root)]
     done = subprocess.run([*command, "--project", project.slug, *options], cwd=ROOT, env=dict(os.environ), check=False)
-    in_terminal = jobs.jobs_of(project, "train")[0]
+    in_terminal = jobs_of(project, "train")[0]
     assert done.returncode == 0 and in_terminal.id != by_page.id
     assert in_terminal.file.settings == by_page.file.settings
-    losses = [[event.loss for event in jobs.events(job) if event.kind == "step"] for job in (by_page, in_terminal)]
+    losses = [[event.loss for event in job_events(job) if event.kind == "step"] for job in (by_page, in_terminal)]
     assert losses[0] == losses[1] and len(losses[0]) == 12
     one, other = (load_file(job.loras / "ksh-000012.safetensors") for job in (by_page, in_terminal))
     assert all(torch.equal(one[name], other[name]) for name in one)

@@ -6,8 +6,8 @@ from collections import namedtuple
 import pytest
 import torch
 
-from ksh_studio import jobs
 from ksh_studio.events import Planned
+from ksh_studio.jobs import create_job
 from ksh_studio.models.loading import load_base
 from ksh_studio.training import preflight
 from ksh_studio.training.pace import Pace
@@ -117,7 +117,7 @@ def test_a_disk_that_is_too_full_is_refused_with_numbers_before_the_first_step(l
 
 def test_a_check_measures_and_trains_nothing(lesson, monkeypatch):
     made = lesson()
-    job = jobs.create(made.project, "check", made.job.file.config())
+    job = create_job(made.project, "check", made.job.file.config())
     loads = []
     monkeypatch.setattr("ksh_studio.training.run.load_base", lambda *args: loads.append(1) or load_base(*args))
     said = list(check(job.file.config(), made.project, job))
@@ -134,7 +134,7 @@ def test_a_check_measures_and_trains_nothing(lesson, monkeypatch):
 @pytest.mark.parametrize("word", ["stop", "pause"])
 def test_a_check_ends_when_asked(word, lesson):
     made = lesson()
-    job = jobs.create(made.project, "check", made.job.file.config())
+    job = create_job(made.project, "check", made.job.file.config())
     said = []
     for event in check(job.file.config(), made.project, job):
         said.append(event)

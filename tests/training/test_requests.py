@@ -5,9 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ksh_studio import job_process, jobs
 from ksh_studio.errors import StudioError
 from ksh_studio.generation import drawing
+from ksh_studio.job_process import run_job
+from ksh_studio.job_requests import forget_requests, pause_job, request_preview, stop_job
+from ksh_studio.job_status import job_status
 from ksh_studio.training.checkpoint import load_newest
 from ksh_studio.training.trainer import train
 
@@ -18,22 +20,22 @@ def last(said):
 
 def spoken(made, say):
     """A life of the job in which `say(event)` may ask something of it; what was said."""
-    jobs.forget_requests(made.job)
+    forget_requests(made.job)
 
     def stage(job):
         for event in train(job.file.config(), job.project, job):
             yield event
             say(event)
 
-    return list(job_process.run(made.job, stage))
+    return list(run_job(made.job, stage))
 
 
 def test_a_paused_run_frees_the_device_and_goes_on_as_if_nothing_had_been(lesson):
     made = lesson(max_train_steps=4)
-    said = spoken(made, lambda event: jobs.pause(made.job) if event.kind == "step" and event.step == 2 else None)
+    said = spoken(made, lambda event: pause_job(made.job) if event.kind == "step" and event.step == 2 else None)
     assert last(said) == ("paused", "train.paused") and said[-1].values == {"step": "2", "total": "4"}
     assert [event.kind for event in said[-3:]] == ["checkpoint", "lora", "paused"]
-    assert jobs.status(made.job).state == "paused"
+    assert job_status(made.job).state == "paused"
     again = made.run()
     assert [event.step for event in again if event.kind == "resumed"] == [2] and again[-1].kind == "finished"
     straight = lesson(max_train_steps=4)
@@ -45,7 +47,7 @@ def test_a_paused_run_frees_the_device_and_goes_on_as_if_nothing_had_been(lesson
 
 def test_a_pause_before_the_first_step_is_said(lesson):
     made = lesson()
-    said = spoken(made, lambda event: jobs.pause(made.job) if event.kind == "started" else None)
+    said = spoken(made, lambda event: pause_job(made.job) if event.kind == "started" else None)
     assert last(said) == ("paused", "train.paused_early") and not made.job.checkpoints.exists()
 
 
@@ -54,10 +56,10 @@ def test_previews_asked_for_are_drawn_before_the_next_step_and_disturb_nothing(l
 
     def say(event):
         if event.kind == "step" and event.step == 2:
-            jobs.preview_now(made.job, "a boy", 7)
-            jobs.preview_now(made.job, "a girl")
+            request_preview(made.job, "a boy", 7)
+            request_preview(made.job, "a girl")
         if event.kind == "step" and event.step == 4:
-            jobs.preview_now(made.job, "a cat")
+            request_preview(made.job, "a cat")
 
     said = spoken(made, say)
     asked = [event for event in said if event.kind == "preview" and event.asked]
@@ -83,7 +85,7 @@ def test_previews_asked_for_are_drawn_before_the_next_step_and_disturb_nothing(l
     assert thumbnail == (made.project.root / usual.path).read_bytes()  # never one that was asked for
 
 
-@pytest.mark.parametrize("word", [jobs.stop, jobs.pause])
+@pytest.mark.parametrize("word", [stop_job, pause_job])
 def test_a_request_that_comes_while_an_asked_preview_is_drawn_is_answered_at_once(word, lesson, monkeypatch):
     made, steps = lesson(max_train_steps=4), []
     original = drawing.denoise
@@ -99,11 +101,11 @@ def test_a_request_that_comes_while_an_asked_preview_is_drawn_is_answered_at_onc
 
     def say(event):
         if event.kind == "step" and event.step == 2:
-            jobs.preview_now(made.job, "a boy", 7)
-            jobs.preview_now(made.job, "a dog")
+            request_preview(made.job, "a boy", 7)
+            request_preview(made.job, "a dog")
 
     said = spoken(made, say)
-    assert steps == [1] and said[-1].kind == {jobs.stop: "stopped", jobs.pause: "paused"}[word]
+    assert steps == [1] and said[-1].kind == {stop_job: "stopped", pause_job: "paused"}[word]
     assert said[-1].values["step"] == "2" and not [event for event in said if getattr(event, "asked", False)]
     monkeypatch.undo()
     again = spoken(made, lambda event: None)
@@ -121,7 +123,7 @@ def test_an_asked_preview_that_fails_is_a_warning(lesson, monkeypatch):
         return original(base, request, *rest)
 
     monkeypatch.setattr("ksh_studio.training.previews.draw", broken)
-    said = spoken(made, lambda event: jobs.preview_now(made.job, "a boy") if event.kind == "planned" else None)
+    said = spoken(made, lambda event: request_preview(made.job, "a boy") if event.kind == "planned" else None)
     assert [event.key for event in said if event.kind == "warned"] == ["train.preview_failed"]
     assert said[-1].kind == "finished"
 

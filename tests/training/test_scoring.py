@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ksh_studio import jobs
+from ksh_studio.job_requests import stop_job
 from ksh_studio.training import scoring as scoring_room
 from ksh_studio.training.run import EarlyEnd, set_up
 from tests.training.conftest import Lesson, add_drawing
@@ -157,7 +157,7 @@ def test_a_stop_while_it_measures_is_answered_at_the_next_picture(scored, monkey
     def describe(vae, picture):
         calls.append(1)
         if len(calls) == 3:
-            jobs.stop(made.job)
+            stop_job(made.job)
         return original(vae, picture)
 
     monkeypatch.setattr(scoring_room, "describe", describe)

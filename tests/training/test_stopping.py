@@ -6,9 +6,12 @@ import time
 import pytest
 from safetensors.torch import load_file
 
-from ksh_studio import holder, jobs
 from ksh_studio.errors import StudioError
 from ksh_studio.generation import drawing
+from ksh_studio.holder import OWNER_FILE, take_ownership
+from ksh_studio.job_requests import pause_job, stop_job
+from ksh_studio.job_status import job_events, job_status
+from ksh_studio.jobs import begin_job
 from ksh_studio.training import previews
 from ksh_studio.training.checkpoint import load_newest
 from ksh_studio.training.trainer import train
@@ -28,18 +31,18 @@ def whole(job, step):
 def test_stop_in_the_middle_of_the_steps_ends_the_process_at_once(lesson, monkeypatch):
     monkeypatch.undo()  # the child reads the registry itself
     job = lesson(max_train_steps=100_000, checkpointing_steps=100_000, validation_prompts=("a girl",)).job
-    jobs.begin(job)
-    wait_for(lambda: any(event.kind in ("step", "failed") for event in jobs.events(job)), 120)
+    begin_job(job)
+    wait_for(lambda: any(event.kind in ("step", "failed") for event in job_events(job)), 120)
     asked = time.monotonic()
-    jobs.stop(job)
-    wait_for(lambda: not jobs.status(job).alive)
+    stop_job(job)
+    wait_for(lambda: not job_status(job).alive)
     assert time.monotonic() - asked < SECONDS
-    last = jobs.status(job).last
+    last = job_status(job).last
     assert (last.kind, last.key) == ("stopped", "train.stopped")
     assert whole(job, int(last.values["step"]))
 
 
-@pytest.mark.parametrize(("ask", "kind"), [(jobs.stop, "stopped"), (jobs.pause, "paused")])
+@pytest.mark.parametrize(("ask", "kind"), [(stop_job, "stopped"), (pause_job, "paused")])
 def test_stop_in_the_middle_of_a_picture_waits_for_one_denoising_step(ask, kind, lesson, monkeypatch):
     made, seen = lesson(max_train_steps=6, validation_steps=3), []
 
@@ -69,8 +72,8 @@ def test_a_training_that_lost_its_job_saves_nothing_more(lesson):
         for event in train(made.job.file.config(), made.project, made.job):
             said.append(event)
             if event.kind == "lora":
-                holder.take(made.job.folder)
-                file = made.job.folder / holder.FILE
+                take_ownership(made.job.folder)
+                file = made.job.folder / OWNER_FILE
                 file.write_text(json.dumps(json.loads(file.read_text()) | {"began": 1.0}))
     assert [event.step for event in said if event.kind == "checkpoint"] == [2]
     assert [path.name for path in made.job.checkpoints.iterdir()] == ["step-000002"]

@@ -7,12 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from ksh_studio import job_process, jobs
 from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import GenerateConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.events import to_line
 from ksh_studio.generation.drawing import draw
+from ksh_studio.job_process import run_job
+from ksh_studio.job_requests import stop_job
 from ksh_studio.lora.attach import attach
 from ksh_studio.lora.header import list_loras
 from ksh_studio.models.loading import load_base
@@ -88,9 +89,9 @@ def test_the_lora_draws_what_the_last_preview_shows(lesson):
 
 def test_stopping_before_the_first_step_is_clean(lesson):
     made = lesson()
-    jobs.stop(made.job)
+    stop_job(made.job)
     stop = made.job.control / "stop"
-    said = list(job_process.run(made.job, lambda job: train(job.file.config(), job.project, job)))
+    said = list(run_job(made.job, lambda job: train(job.file.config(), job.project, job)))
     assert stop.exists() and last(said) == ("stopped", "train.stopped_early")
     assert not [event for event in said if event.kind in ("step", "checkpoint", "lora")]
     assert made.run()[-1].kind == "finished"

@@ -16,7 +16,7 @@ def test_only_the_owner_ends_a_picture_by_captioning(workspace, no_probe, monkey
     project = theirs.create_project(ProjectSettings(name="x", captioner="pocket"))
     ended, started = [], []
     monkeypatch.setattr(Worker, "end", lambda worker: ended.append(worker))
-    monkeypatch.setattr(caption_tab.jobs, "start", lambda *job: started.append(job))
+    monkeypatch.setattr(caption_tab, "start_job", lambda *job: started.append(job))
     with studio.worker._busy:
         try:
             caption_tab.caption(Visit(studio, role, "en", theirs, "key"), project.slug)

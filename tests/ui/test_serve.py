@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from ksh_studio import job_queue
 from ksh_studio.config import TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
+from ksh_studio.job_queue import dequeue, enqueue_job, queued_jobs
 from ksh_studio.ui import serve as serving
 from ksh_studio.ui import starting
 from ksh_studio.ui.access import Studio
@@ -153,13 +153,13 @@ def test_the_studio_starts_what_waits_once_no_picture_is_drawn(workspace, projec
     worker = SimpleNamespace(busy=True, end=lambda: told.append("made room"))
 
     def start_next(of):
-        told.append(job_queue.queued(of)[0].id)
-        job_queue.remove(job_queue.queued(of)[0])
+        told.append(queued_jobs(of)[0].id)
+        dequeue(queued_jobs(of)[0])
         if len(told) == 2:
             raise StudioError("disk.full", path="x")  # does not end the watch
 
-    monkeypatch.setattr(job_queue, "start_next", start_next)
-    wanted = [job_queue.enqueue(project, "train", TrainConfig()).id for _ in range(2)]
+    monkeypatch.setattr("ksh_studio.ui.serve.start_next_job", start_next)
+    wanted = [enqueue_job(project, "train", TrainConfig()).id for _ in range(2)]
     watch = threading.Thread(target=keep_queue, args=(SimpleNamespace(workspace=workspace, worker=worker), closed))
     watch.start()
     closed.wait(0.3)

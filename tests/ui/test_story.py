@@ -1,4 +1,3 @@
-from ksh_studio import jobs
 from ksh_studio.config import TrainConfig
 from ksh_studio.events import (
     LoraSaved,
@@ -14,7 +13,8 @@ from ksh_studio.events import (
     Warned,
     to_line,
 )
-from ksh_studio.jobs import JobStatus
+from ksh_studio.job_status import JobStatus
+from ksh_studio.jobs import create_job
 from ksh_studio.ui.story import Stories
 from ksh_studio.ui.train_view import duration, headline, roughly, size
 
@@ -26,7 +26,7 @@ def step(number, total=100, pace=0.5):
 
 
 def job_with(project, *events):
-    job = jobs.create(project, "train", TrainConfig())
+    job = create_job(project, "train", TrainConfig())
     append(job, *events)
     return job
 

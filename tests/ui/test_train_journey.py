@@ -5,8 +5,9 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from ksh_studio import jobs
 from ksh_studio.events import Preview, Step
+from ksh_studio.job_folder import jobs_of
+from ksh_studio.job_status import job_events, job_status
 from tests.ui.browser import chromium, demo_of, open_studio, visit
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(600)]
@@ -33,9 +34,9 @@ def test_from_the_check_to_the_recommended_lora(workspace):
         use_the_recommended(page)
         assert page.locator("#train-previews .ksh-prompt").count() == 1
         assert page.locator("#train-chart polyline").count() >= 3
-    [job] = jobs.jobs_of(project, "train")
-    told = jobs.events(job)
-    assert jobs.status(job).state == "finished"
+    [job] = jobs_of(project, "train")
+    told = job_events(job)
+    assert job_status(job).state == "finished"
     assert [event.step for event in told if isinstance(event, Step)] == list(range(1, STEPS + 1))
     assert [event.prompt for event in told if isinstance(event, Preview) and event.asked] == ["a wizard"]
 

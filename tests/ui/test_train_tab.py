@@ -3,12 +3,13 @@
 import gradio as gr
 import pytest
 
-from ksh_studio import job_queue, jobs
 from ksh_studio.catalogue import Catalogue, NewDrawing
 from ksh_studio.config import TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Finished, LoraSaved, Paused, Planned, Stopped, Validated
+from ksh_studio.job_queue import queued_jobs
+from ksh_studio.jobs import create_job
 from ksh_studio.lora.header import read_header
 from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.ui import train_push
@@ -103,7 +104,7 @@ def planned(**values):
 def test_a_check_of_the_same_settings_is_shown_as_measured_and_of_others_is_not(owner, drawn):
     values = {"max_train_steps": "40", "train_batch_size": "1"}
     _, config = ready(owner, drawn.slug, values)
-    append(jobs.create(drawn, "check", config), planned(split=2))
+    append(create_job(drawn, "check", config), planned(split=2))
     card = show_plan(owner, drawn.slug, **values)[0]
     assert "measured on this machine" in card and "700 MB of 8.0 GB" in card and "in 2 parts" in card
     assert "measured on this machine" not in show_plan(owner, drawn.slug, **values | {"rank": "2"})[0]
@@ -159,9 +160,9 @@ def test_while_one_works_another_is_lined_up_listed_and_taken_out(owner, drawn):
         _, sent = shown(owner, drawn)
         assert {"later", "pause", "stop", "ask"} <= visible(sent) and "start" not in visible(sent)
         assert "40 steps" in sent["queue"] and "Step 2 of" in sent["status"]
-        [waiting] = job_queue.queued(drawn.workspace)
+        [waiting] = queued_jobs(drawn.workspace)
         take_out(owner, event(f"{drawn.slug}/{waiting.id}"))
-        assert job_queue.queued(drawn.workspace) == []
+        assert queued_jobs(drawn.workspace) == []
         with pytest.raises(StudioError, match="does not wait"):
             take_out(owner, event(f"{drawn.slug}/{waiting.id}"))
 
@@ -181,7 +182,7 @@ def test_pause_and_preview_now_are_words_for_the_job(owner, drawn, monkeypatch):
 
 
 def test_the_recommended_lora_is_used_and_any_other_by_its_step(owner, drawn):
-    job = jobs.create(drawn, "train", TrainConfig())
+    job = create_job(drawn, "train", TrainConfig())
     looks = [Validated(step=n, loss=loss) for n, loss in ((10, 0.3), (20, 0.1), (30, 0.4))]
     saved = [LoraSaved(step=n, path=f"jobs/{job.id}/loras/x-{n:06d}.safetensors") for n in (10, 20, 30)]
     append(job, *looks, *saved)
@@ -196,7 +197,7 @@ def test_the_recommended_lora_is_used_and_any_other_by_its_step(owner, drawn):
 
 
 def test_a_new_training_begins_with_the_lora_picked_and_leaves_its_size_to_the_file(owner, drawn):
-    job = jobs.create(drawn, "train", TrainConfig(adapter="dora", rank=8))
+    job = create_job(drawn, "train", TrainConfig(adapter="dora", rank=8))
     append(job, *(LoraSaved(step=n, path=f"jobs/{job.id}/loras/x-{n}.safetensors") for n in (10, 20)))
     path, adapter, rank, alpha, targets, settings = train_on(owner, drawn.slug, "", [20])
     assert path.endswith("x-20.safetensors") and (adapter, rank, alpha, targets) == ("dora", "", "", "auto")
@@ -206,7 +207,7 @@ def test_a_new_training_begins_with_the_lora_picked_and_leaves_its_size_to_the_f
 def test_only_what_was_shown_is_pushed(owner, drawn, monkeypatch):
     sent = []
     monkeypatch.setattr(train_push, "publish", lambda found: sent.append(found) or "https://hub/me/x")
-    job = jobs.create(drawn, "train", TrainConfig())
+    job = create_job(drawn, "train", TrainConfig())
     job.loras.mkdir()
     tiny_lora_file(job.loras / "x-000010.safetensors")
     append(job, LoraSaved(step=10, path=f"jobs/{job.id}/loras/x-000010.safetensors"))
@@ -224,7 +225,7 @@ def test_only_what_was_shown_is_pushed(owner, drawn, monkeypatch):
 
 
 def test_files_picked_are_averaged_in_a_process_of_their_own(owner, drawn):
-    job = jobs.create(drawn, "train", TrainConfig())
+    job = create_job(drawn, "train", TrainConfig())
     job.loras.mkdir()
     for number in (10, 20):
         tiny_lora_file(job.loras / f"x-{number}.safetensors")
