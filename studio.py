@@ -2,7 +2,7 @@
 
 import sys
 
-from ksh_studio.cli import main
+from ksh_studio.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ksh_studio import ASSETS
 from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.events import Event, Failed, Finished, LoraSaved, Picture, Started
-from ksh_studio.job_process import run_job
-from ksh_studio.jobs import create_job_if_free, own_device
+from ksh_studio.jobs.process import run_job
+from ksh_studio.jobs.start import create_job_if_free, own_device
 from ksh_studio.locales import Language, translate
+from ksh_studio.project.workspace import Project, Workspace
 from ksh_studio.stages import stage_of
-from ksh_studio.workspace import ASSETS, Project, Workspace
 
 SLUG = "demo"
 DRAWINGS = ASSETS / "demo" / "drawings"
@@ -41,9 +42,9 @@ def demo(root: Path, train: TrainConfig) -> Iterator[Event]:
     Yields the events of all stages. `train.seed` is the seed of every stage: the same on the same machine gives the
     same LoRA and pictures.
     """
-    from ksh_studio.generation.pictures import generate  # torch: not before it is needed
+    from ksh_studio.generation.stage import generate  # torch: not before it is needed
     from ksh_studio.models.device import pick_device
-    from ksh_studio.training.plan import settled
+    from ksh_studio.training.plan.settle import settled
 
     began = time.monotonic()
     workspace = Workspace(root)

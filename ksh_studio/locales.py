@@ -6,14 +6,14 @@ A key is `<room>.<name>`: `import.empty_folder` is `empty_folder` in `import.jso
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
+from ksh_studio import ASSETS
 from ksh_studio.config import setting_sentences
 
 Language = Literal["en", "ko"]
 LANGUAGES: tuple[Language, ...] = ("en", "ko")
-FOLDER = Path(__file__).resolve().parent.parent / "assets" / "locales"
+FOLDER = ASSETS / "locales"
 
 
 @cache

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ksh_studio.events import Event
-from ksh_studio.job_folder import Job
+from ksh_studio.jobs.folder import Job
 
 
 def stage_of(job: Job) -> Iterator[Event]:
@@ -12,14 +12,14 @@ def stage_of(job: Job) -> Iterator[Event]:
     config = file.config()
     match file.stage:
         case "caption":
-            from ksh_studio.drawings.captioning import caption
+            from ksh_studio.captions.stage import caption
 
             return caption(config, job.project, job.stop_requested)
         case "check":
-            from ksh_studio.training.preflight import check
+            from ksh_studio.training.preflight.check import check
 
             return check(config, job.project, job)
         case "train":
-            from ksh_studio.training.trainer import train
+            from ksh_studio.training.stage import train
 
             return train(config, job.project, job)

@@ -11,8 +11,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 from ksh_studio.config import ProjectSettings  # noqa: E402
-from ksh_studio.spawning import set_computing_environment  # noqa: E402
-from ksh_studio.workspace import Project, Workspace  # noqa: E402
+from ksh_studio.jobs.spawn import set_computing_environment  # noqa: E402
+from ksh_studio.project.workspace import Project, Workspace  # noqa: E402
 
 set_computing_environment()
 

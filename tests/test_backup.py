@@ -6,11 +6,11 @@ import zipfile
 
 import pytest
 
-from ksh_studio.backup import LABEL, back_up, restore
-from ksh_studio.catalogue import By, Catalogue, NewDrawing
 from ksh_studio.config import ProjectSettings
 from ksh_studio.disk import write_bytes, write_text
 from ksh_studio.errors import StudioError
+from ksh_studio.project.backup import LABEL, back_up, restore
+from ksh_studio.project.catalogue import By, Catalogue, NewDrawing
 
 
 def add_drawing(project, number, caption=""):
@@ -210,7 +210,7 @@ def test_a_full_disk_while_restoring_leaves_no_half_project(full, workspace, tmp
     def sync(path):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("ksh_studio.backup.sync", sync)
+    monkeypatch.setattr("ksh_studio.project.backup.sync", sync)
     with pytest.raises(StudioError) as error:
         restore(tmp_path / "b.zip", workspace)
     assert error.value.key == "disk.full"

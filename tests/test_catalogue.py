@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from ksh_studio.catalogue import By, CaptionConflict, Catalogue, NewDrawing, Seen, bare, database, tidy
 from ksh_studio.config import Trigger
 from ksh_studio.errors import StudioError
+from ksh_studio.project.catalogue import By, CaptionConflict, Catalogue, NewDrawing, Seen, bare, database, tidy
 
 
 def new(number, name=""):

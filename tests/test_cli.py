@@ -8,19 +8,20 @@ import threading
 import pytest
 from PIL import Image
 
-from ksh_studio import cli, steering
+from ksh_studio.cli import job_actions as steering
+from ksh_studio.cli import main as cli
+from ksh_studio.cli.options import settings_of
 from ksh_studio.config import ProjectSettings, TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.events import Captioned, Failed, Finished, Heartbeat, Imported, Paused, Step
-from ksh_studio.job_folder import jobs_of
-from ksh_studio.job_process import run_job
-from ksh_studio.job_queue import queued_jobs
-from ksh_studio.job_requests import pause_job, stop_job
-from ksh_studio.job_status import job_status
-from ksh_studio.jobs import create_job, own_device
-from ksh_studio.narration import describe
-from ksh_studio.options import settings_of
-from ksh_studio.workspace import Workspace
+from ksh_studio.jobs.describe import describe
+from ksh_studio.jobs.folder import jobs_of
+from ksh_studio.jobs.process import run_job
+from ksh_studio.jobs.queue import queued_jobs
+from ksh_studio.jobs.requests import pause_job, stop_job
+from ksh_studio.jobs.start import create_job, own_device
+from ksh_studio.jobs.status import job_status
+from ksh_studio.project.workspace import Workspace
 
 
 @pytest.fixture
@@ -223,7 +224,7 @@ def project(tmp_path):
 def begun(monkeypatch):
     """The jobs that were begun; no process is made."""
     jobs_begun = []
-    monkeypatch.setattr("ksh_studio.steering.begin_job", jobs_begun.append)
+    monkeypatch.setattr("ksh_studio.cli.job_actions.begin_job", jobs_begun.append)
     return jobs_begun
 
 
@@ -266,7 +267,7 @@ def test_a_finished_job_has_nothing_to_go_on_with(studio, project, begun):
 
 def test_the_queue_is_listed_and_shortened(studio, project, drawings, monkeypatch):
     studio("import", "--project", "p", drawings)
-    monkeypatch.setattr("ksh_studio.steering.start_next_job", lambda workspace: None)
+    monkeypatch.setattr("ksh_studio.cli.job_actions.start_next_job", lambda workspace: None)
     assert studio("queue")[1].strip() == "Nothing waits."
     code, out, _ = studio("train", "--project", "p", "--queue", "--max-train-steps", "7")
     assert code == 0 and "number 1" in out
@@ -285,7 +286,7 @@ def test_a_job_that_is_first_in_the_queue_begins(studio, project, drawings, monk
         (job,) = queued_jobs(workspace)
         job.queue_mark.unlink()
 
-    monkeypatch.setattr("ksh_studio.steering.start_next_job", start_next)
+    monkeypatch.setattr("ksh_studio.cli.job_actions.start_next_job", start_next)
     assert "has begun in the background" in studio("train", "--project", "p", "--queue")[1]
 
 

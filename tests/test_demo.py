@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
+from ksh_studio import ASSETS
 from ksh_studio.events import Finished, LoraSaved, Preview, Step
-from ksh_studio.generation.gallery import pictures_of
-from ksh_studio.job_folder import Job, jobs_of
-from ksh_studio.job_status import job_events
-from ksh_studio.workspace import ASSETS, Project, Workspace
+from ksh_studio.generation.pictures.gallery import pictures_of
+from ksh_studio.jobs.folder import Job, jobs_of
+from ksh_studio.jobs.status import job_events
+from ksh_studio.project.workspace import Project, Workspace
 
 ROOT = ASSETS.parent
 STEPS = 6

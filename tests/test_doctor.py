@@ -1,4 +1,4 @@
-from ksh_studio import doctor
+from ksh_studio.cli import doctor
 from ksh_studio.models.device import DeviceInfo
 
 CPU = DeviceInfo("cpu", "CPU", 0.0, True, "2.13.0+cpu", False)

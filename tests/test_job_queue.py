@@ -10,14 +10,14 @@ from ksh_studio.config import CaptionConfig, ProjectSettings, TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Finished, Paused
-from ksh_studio.holder import release_ownership, take_ownership
-from ksh_studio.job_folder import jobs_of
-from ksh_studio.job_process import run_job
-from ksh_studio.job_queue import dequeue, enqueue_job, next_job, paused_job, queued_jobs, start_next_job
-from ksh_studio.job_requests import kill_job, pause_job, stop_job
-from ksh_studio.job_status import job_events, job_status
-from ksh_studio.jobs import begin_job, create_job, own_device
-from ksh_studio.workspace import Workspace
+from ksh_studio.jobs.folder import jobs_of
+from ksh_studio.jobs.owner import release_ownership, take_ownership
+from ksh_studio.jobs.process import run_job
+from ksh_studio.jobs.queue import dequeue, enqueue_job, next_job, paused_job, queued_jobs, start_next_job
+from ksh_studio.jobs.requests import kill_job, pause_job, stop_job
+from ksh_studio.jobs.start import begin_job, create_job, own_device
+from ksh_studio.jobs.status import job_events, job_status
+from ksh_studio.project.workspace import Workspace
 from tests.faults.counting import spawn, wait_for
 
 
@@ -38,7 +38,7 @@ def started(workspace, monkeypatch):
         children[job.id] = spawn(job)
         return children[job.id]
 
-    monkeypatch.setattr("ksh_studio.jobs._spawn", begin)
+    monkeypatch.setattr("ksh_studio.jobs.start._spawn", begin)
     yield children
     for job in queued_jobs(workspace):
         dequeue(job)
@@ -121,7 +121,7 @@ def test_a_job_that_cannot_start_says_why_and_the_next_one_goes_on(workspace, en
             raise StudioError("disk.full", path=job.log)
         return spawn(job)
 
-    monkeypatch.setattr("ksh_studio.jobs._spawn", begin)
+    monkeypatch.setattr("ksh_studio.jobs.start._spawn", begin)
     assert start_next_job(workspace) == third
     assert (job_status(first).state, job_status(first).last.key) == ("failed", "job.not_started")
     assert "no such library" in first.log.read_text()
@@ -156,13 +156,13 @@ def test_a_job_begun_from_a_terminal_meanwhile_does_not_cost_the_next_one_its_pl
     def busy(job):
         raise StudioError("job.busy", name="x")
 
-    monkeypatch.setattr("ksh_studio.job_queue.begin_locked", busy)
+    monkeypatch.setattr("ksh_studio.jobs.queue.begin_locked", busy)
     assert start_next_job(workspace) is None
     assert queued_jobs(workspace) == [waiting] and not waiting.events_file.exists()
 
 
 def test_a_slow_start_is_waited_for_and_not_made_twice(workspace, enqueue, started, monkeypatch):
-    monkeypatch.setattr("ksh_studio.jobs.START_SECONDS", 0.0)
+    monkeypatch.setattr("ksh_studio.jobs.start.START_SECONDS", 0.0)
     job = enqueue()
     assert start_next_job(workspace) == job
     assert next_job(workspace) is None and start_next_job(workspace) is None
@@ -183,7 +183,7 @@ def test_a_job_that_is_just_being_started_is_left_alone(workspace, enqueue):
 
 
 def test_a_queued_job_waits_for_a_picture_to_be_drawn(workspace, enqueue, monkeypatch):
-    monkeypatch.setattr("ksh_studio.job_process.WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("ksh_studio.jobs.process.WAIT_SECONDS", 0.05)
     job, told = enqueue(), []
     work = threading.Thread(target=lambda: told.extend(run_job(job, lambda _: iter([Finished(key="train.finished")]))))
     with own_device(Workspace(workspace.root)):

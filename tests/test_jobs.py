@@ -14,14 +14,14 @@ from ksh_studio.config import CaptionConfig, TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Failed, Finished, Heartbeat, Paused, Resumed, Started, Step, Stopped, to_line
-from ksh_studio.holder import OWNER_FILE, _began, boot_id
-from ksh_studio.job_folder import jobs_of
-from ksh_studio.job_process import run_job
-from ksh_studio.job_requests import MOST_ASKED, kill_job, pause_job, request_preview, stop_job
-from ksh_studio.job_status import job_events, job_status
-from ksh_studio.jobs import begin_job, create_job, own_device, start_job
-from ksh_studio.journal import EventReader
-from ksh_studio.workspace import Workspace
+from ksh_studio.jobs.folder import jobs_of
+from ksh_studio.jobs.journal import EventReader
+from ksh_studio.jobs.owner import OWNER_FILE, _began, boot_id
+from ksh_studio.jobs.process import run_job
+from ksh_studio.jobs.requests import MOST_ASKED, kill_job, pause_job, request_preview, stop_job
+from ksh_studio.jobs.start import begin_job, create_job, own_device, start_job
+from ksh_studio.jobs.status import job_events, job_status
+from ksh_studio.project.workspace import Workspace
 from tests.faults.counting import counted, spawn, wait_for
 
 
@@ -115,14 +115,14 @@ def test_a_process_that_only_bears_the_number_is_not_killed(job):
 
 
 def test_silence_of_a_living_process_is_not_answering(job, counting, monkeypatch):
-    monkeypatch.setattr("ksh_studio.job_status.SILENCE_SECONDS", -1.0)
+    monkeypatch.setattr("ksh_studio.jobs.status.SILENCE_SECONDS", -1.0)
     assert job_status(job).state == "not answering"
 
 
 def test_two_clicks_start_one_job(project, monkeypatch):
     spawned = []
 
-    monkeypatch.setattr("ksh_studio.jobs._spawn", lambda job: spawned.append(job) or spawn(job))
+    monkeypatch.setattr("ksh_studio.jobs.start._spawn", lambda job: spawned.append(job) or spawn(job))
     refused = []
 
     def click(job):
@@ -154,7 +154,7 @@ def test_pause_and_stop_are_forgotten_when_the_job_begins_again(job, monkeypatch
     stop_job(job)
     pause_job(job)
     assert job.stop_requested() and job.pause_requested()
-    monkeypatch.setattr("ksh_studio.jobs._spawn", lambda _: subprocess.Popen([sys.executable, "-c", ""]))
+    monkeypatch.setattr("ksh_studio.jobs.start._spawn", lambda _: subprocess.Popen([sys.executable, "-c", ""]))
     begin_job(job)
     assert not job.stop_requested() and not job.pause_requested()
     assert job_status(job).state == "ended unexpectedly"  # the child that held nothing is not "starting" for ever

@@ -3,11 +3,12 @@ import pytest
 import torch
 from PIL import Image, ImageFilter, ImageOps
 
+from ksh_studio import ASSETS
 from ksh_studio.config import GenerateConfig
-from ksh_studio.generation.drawing import decode, draw
-from ksh_studio.likeness import Likeness, describe, levels_of
+from ksh_studio.generation.sampling.denoising import decode, draw
+from ksh_studio.models.likeness import Likeness, describe, levels_of
 from ksh_studio.models.loading import load_base
-from ksh_studio.models.registry import ASSETS, base_entry
+from ksh_studio.models.registry import base_entry
 
 SET = 3
 DRAWINGS = 32

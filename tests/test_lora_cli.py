@@ -3,7 +3,7 @@
 import pytest
 from safetensors.torch import load_file
 
-from ksh_studio.cli import main
+from ksh_studio.cli.main import main
 from tests.tiny import tiny_lora_file
 
 
@@ -31,7 +31,9 @@ def test_convert_and_merge(run, tmp_path):
 
 def test_push_shows_and_sends_nothing_without_yes(run, tmp_path, monkeypatch):
     sent = []
-    monkeypatch.setattr("ksh_studio.publishing.publish", lambda plan: sent.append(plan) or "https://hub/anna/style")
+    monkeypatch.setattr(
+        "ksh_studio.lora.publishing.publish", lambda plan: sent.append(plan) or "https://hub/anna/style"
+    )
     file = tiny_lora_file(tmp_path / "style.safetensors")
     code, said = run("push", file, "anna/style")
     assert code == 0 and sent == [] and "private" in said.out

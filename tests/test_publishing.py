@@ -10,14 +10,14 @@ import pytest
 import yaml
 from PIL import Image, PngImagePlugin
 
-from ksh_studio import publishing
 from ksh_studio.config import TrainConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Preview, Started, to_line
-from ksh_studio.jobs import create_job
-from ksh_studio.lora.header import read_header
-from ksh_studio.lora.sidecar import write_beside
-from ksh_studio.publishing import prepare, publish
+from ksh_studio.jobs.start import create_job
+from ksh_studio.lora import publishing
+from ksh_studio.lora.file.header import read_header
+from ksh_studio.lora.file.sidecar import write_beside
+from ksh_studio.lora.publishing import prepare, publish
 from tests.tiny import tiny_lora_file
 
 TOKEN = "hf_not_a_real_token"

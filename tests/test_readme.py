@@ -4,7 +4,7 @@ from pathlib import Path
 import yaml
 from packaging.requirements import Requirement
 
-from ksh_studio.settings_table import settings_table
+from ksh_studio.cli.settings_table import settings_table
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

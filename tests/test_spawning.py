@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from ksh_studio import spawning
-from ksh_studio.cli import main
-from ksh_studio.spawning import COMPUTING, set_computing_environment, spawn
+from ksh_studio.cli.main import main
+from ksh_studio.jobs import spawn as spawning
+from ksh_studio.jobs.spawn import COMPUTING, set_computing_environment, spawn
 
 
 @pytest.fixture

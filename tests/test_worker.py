@@ -4,9 +4,9 @@ import subprocess
 import sys
 import threading
 
-from ksh_studio import worker as module
 from ksh_studio.config import GenerateConfig
-from ksh_studio.worker import Worker
+from ksh_studio.generation.worker import handle as module
+from ksh_studio.generation.worker.handle import Worker
 
 TALKS = """
 import os, sys, threading

@@ -7,7 +7,7 @@ import pytest
 from ksh_studio.config import ProjectSettings
 from ksh_studio.disk import is_locked, locked
 from ksh_studio.errors import StudioError
-from ksh_studio.workspace import Workspace, slug_of
+from ksh_studio.project.workspace import Workspace, slug_of
 
 
 def test_a_korean_name_gets_an_ascii_slug():

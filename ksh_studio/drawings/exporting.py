@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
-from ksh_studio.catalogue import By, Catalogue, Drawing
 from ksh_studio.config import Trigger
 from ksh_studio.disk import disk_errors, replacing, sync
-from ksh_studio.drawings.tables import by_text, comma_separated, json_lines
+from ksh_studio.drawings.formats.tables import by_text, comma_separated, json_lines
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Progress, Warned
-from ksh_studio.workspace import Project
+from ksh_studio.project.catalogue import By, Catalogue, Drawing
+from ksh_studio.project.workspace import Project
 
 Kind = Literal["imagefolder", "info.csv", "txt", "kohya"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -6,16 +6,16 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ksh_studio.catalogue import CaptionConflict, Catalogue, Drawing, NewDrawing, Seen
 from ksh_studio.disk import locked, write_bytes
-from ksh_studio.drawings.beside import CaptionFiles
 from ksh_studio.drawings.decoding import Decoders
+from ksh_studio.drawings.formats.caption_files import CaptionFiles
 from ksh_studio.drawings.pixels import Prepared, Unreadable
 from ksh_studio.drawings.sources import Item, Source, open_sources, read_all
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Imported, Progress, Warned
 from ksh_studio.locales import Language, translate
-from ksh_studio.workspace import Project
+from ksh_studio.project.catalogue import CaptionConflict, Catalogue, Drawing, NewDrawing, Seen
+from ksh_studio.project.workspace import Project
 
 SHOWN_NAMES = 5
 

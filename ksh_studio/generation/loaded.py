@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from ksh_studio.errors import StudioError
-from ksh_studio.generation.chosen import Chosen
-from ksh_studio.lora.attach import ADAPTER, attach, detach, set_strength
+from ksh_studio.generation.loras import Chosen
+from ksh_studio.lora.on_base.attach import ADAPTER, attach, detach, set_strength
 from ksh_studio.models.device import pick_device
 from ksh_studio.models.loading import Base, load_base
 from ksh_studio.models.registry import base_entry

@@ -8,10 +8,10 @@ import torch
 
 from ksh_studio.disk import replacing
 from ksh_studio.errors import StudioError
-from ksh_studio.lora.header import read_header
-from ksh_studio.lora.kinds import by_module
-from ksh_studio.lora.names import module_of
-from ksh_studio.lora.tensors import require_free, save_tensors
+from ksh_studio.lora.file.header import read_header
+from ksh_studio.lora.file.kinds import by_module
+from ksh_studio.lora.file.names import module_of
+from ksh_studio.lora.file.tensors import require_free, save_tensors
 
 METADATA_KEY = "lora_adapter_metadata"
 _DOWN = ".lora_A.weight"

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from ksh_studio.disk import replacing
 from ksh_studio.errors import StudioError
-from ksh_studio.lora.delta import Roles, matrix
-from ksh_studio.lora.header import RANK_LIMIT, LoraInfo, read_header
-from ksh_studio.lora.kinds import Measured, by_module
-from ksh_studio.lora.metadata import safe_stem, with_hashes
-from ksh_studio.lora.sidecar import write_beside
-from ksh_studio.lora.tensors import require_free, save_tensors
+from ksh_studio.lora.file.header import RANK_LIMIT, LoraInfo, read_header
+from ksh_studio.lora.file.kinds import Measured, by_module
+from ksh_studio.lora.file.metadata import safe_stem, with_hashes
+from ksh_studio.lora.file.sidecar import write_beside
+from ksh_studio.lora.file.tensors import require_free, save_tensors
+from ksh_studio.lora.on_base.delta import Roles, matrix
 
 Factors = tuple[Tensor, Tensor]
 """Up [out, r] and down [r, in · kernel] of one change, fp32, all scales in them."""

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 from ksh_studio.errors import StudioError
-from ksh_studio.models.assets import check_shipped
 from ksh_studio.models.registry import PICKLES, BaseEntry, CaptionerEntry
+from ksh_studio.models.shipped import check_shipped
 
 BASE_PARTS = ("unet", "vae", "text_encoder")
 BASE_PATTERNS = [

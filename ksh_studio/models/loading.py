@@ -12,10 +12,10 @@ import torch
 
 from ksh_studio.disk import read_json
 from ksh_studio.errors import StudioError
-from ksh_studio.models.assets import sha256_of
 from ksh_studio.models.device import pick_dtype, prepare_attention
 from ksh_studio.models.files import base_folder, captioner_folder, weight_bytes
 from ksh_studio.models.registry import SD_LATENT_RGB, BaseEntry, CaptionerEntry
+from ksh_studio.models.shipped import sha256_of
 from ksh_studio.models.single_file import load_single_file, prediction_type_of
 
 if TYPE_CHECKING:  # diffusers' model modules may only be imported after prepare_attention

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ksh_studio import ASSETS
 from ksh_studio.errors import StudioError
 
-ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 POCKET = ASSETS / "pocket"
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle")
 HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")

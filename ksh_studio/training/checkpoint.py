@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ksh_studio.disk import disk_errors, sync
 from ksh_studio.errors import StudioError
-from ksh_studio.lora.tensors import save_tensors
+from ksh_studio.lora.file.tensors import save_tensors
 
 FORMAT = 1
 KEEP = 3

@@ -20,11 +20,11 @@ from typing import BinaryIO
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed, failed, to_line
-from ksh_studio.job_folder import Job, job_at
-from ksh_studio.job_process import run_job
-from ksh_studio.narration import describe
-from ksh_studio.spawning import set_computing_environment
-from ksh_studio.workspace import Project, Workspace
+from ksh_studio.jobs.describe import describe
+from ksh_studio.jobs.folder import Job, job_at
+from ksh_studio.jobs.process import run_job
+from ksh_studio.jobs.spawn import set_computing_environment
+from ksh_studio.project.workspace import Project, Workspace
 
 
 def main(arguments: list[str]) -> int:
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     if chosen.heard:
         threading.Thread(target=_end_with_the_job, daemon=True).start()
     if int(os.environ.get("RANK", "0")) > 0:
-        from ksh_studio.training.trainer import follow
+        from ksh_studio.training.stage import follow
 
         follow(job.file.config(), project, job)
         return 0
@@ -57,7 +57,7 @@ def _end_with_the_job() -> None:
 
 
 def _stage(job: Job) -> Iterator[Event]:
-    from ksh_studio.training.trainer import train
+    from ksh_studio.training.stage import train
 
     return train(job.file.config(), job.project, job)
 

@@ -23,32 +23,32 @@ from ksh_studio.events import (
     Warned,
     warned,
 )
-from ksh_studio.job_folder import Job
-from ksh_studio.job_status import job_events
-from ksh_studio.lora.metadata import safe_stem
+from ksh_studio.jobs.folder import Job
+from ksh_studio.jobs.status import job_events
+from ksh_studio.lora.file.metadata import safe_stem
 from ksh_studio.models.device import pick_device
 from ksh_studio.models.loading import Base, load_base
 from ksh_studio.models.registry import base_entry
-from ksh_studio.training.adapter import add_adapter, notes_of
-from ksh_studio.training.cache import Cache
+from ksh_studio.project.workspace import Project
 from ksh_studio.training.checkpoint import Saved, clean, has_checkpoint, load_newest
-from ksh_studio.training.dataset import load_items
-from ksh_studio.training.distributed import Group, join
-from ksh_studio.training.errors import memory_errors
-from ksh_studio.training.fitting import Fitting
-from ksh_studio.training.holdout import frozen
-from ksh_studio.training.init_lora import begin_from_file
-from ksh_studio.training.parking import park
-from ksh_studio.training.plan import settled
-from ksh_studio.training.prepare import Prepared, prepare
-from ksh_studio.training.previews import Previews, end_requested, preview_prompts
-from ksh_studio.training.readings import Readings
-from ksh_studio.training.saving import Saver
-from ksh_studio.training.scoring import Scoring
-from ksh_studio.training.session import Session
-from ksh_studio.training.step import Stepper
-from ksh_studio.training.validation import Validation
-from ksh_studio.workspace import Project
+from ksh_studio.training.data.cache import Cache
+from ksh_studio.training.data.encode import Prepared, prepare
+from ksh_studio.training.data.holdout import frozen
+from ksh_studio.training.data.items import load_items
+from ksh_studio.training.measures.previews import Previews, end_requested, preview_prompts
+from ksh_studio.training.measures.step_log import Readings
+from ksh_studio.training.measures.style_score import Scoring
+from ksh_studio.training.measures.validation import Validation
+from ksh_studio.training.memory.offload import park
+from ksh_studio.training.memory.out_of_memory import memory_errors
+from ksh_studio.training.plan.settle import settled
+from ksh_studio.training.processes.group import Group, join
+from ksh_studio.training.saving.saver import Saver
+from ksh_studio.training.step.adapter import add_adapter, notes_of
+from ksh_studio.training.step.backoff import Fitting
+from ksh_studio.training.step.from_file import begin_from_file
+from ksh_studio.training.step.state import Session
+from ksh_studio.training.step.step import Stepper
 
 
 class EarlyEnd(Exception):  # noqa: N818 - no error

@@ -5,17 +5,23 @@ from typing import Any
 import gradio as gr
 
 from ksh_studio.locales import LANGUAGES, translate
-from ksh_studio.ui import caption_tab, generate_tab, project, train_plan, train_tab
-from ksh_studio.ui.access import Action, Studio, Visit
-from ksh_studio.ui.generate_tab import GenerateTab
-from ksh_studio.ui.guard import guarded
-from ksh_studio.ui.languages import frontend_module, script, t
-from ksh_studio.ui.look import html
-from ksh_studio.ui.markup import note
-from ksh_studio.ui.project import ProjectBar
-from ksh_studio.ui.starting import welcome
-from ksh_studio.ui.train_control import lora_of
-from ksh_studio.ui.train_tab import TrainTab
+from ksh_studio.ui import project_bar as project
+from ksh_studio.ui.access.guard import guarded
+from ksh_studio.ui.access.roles import Action
+from ksh_studio.ui.access.studio import Studio
+from ksh_studio.ui.access.visit import Visit
+from ksh_studio.ui.access.visitors import welcome
+from ksh_studio.ui.caption import tab as caption_tab
+from ksh_studio.ui.generate import tab as generate_tab
+from ksh_studio.ui.generate.tab import GenerateTab
+from ksh_studio.ui.parts.languages import frontend_module, script, t
+from ksh_studio.ui.parts.markup import note
+from ksh_studio.ui.parts.theme import html
+from ksh_studio.ui.project_bar import ProjectBar
+from ksh_studio.ui.train import plan as train_plan
+from ksh_studio.ui.train import tab as train_tab
+from ksh_studio.ui.train.actions import lora_of
+from ksh_studio.ui.train.tab import TrainTab
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 TABS = ("caption", "train", "generate")

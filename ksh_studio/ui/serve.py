@@ -17,18 +17,19 @@ from starlette.middleware import Middleware
 from ksh_studio.demo import demo_project
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
-from ksh_studio.job_queue import next_job, start_next_job
+from ksh_studio.generation.worker.handle import Worker
+from ksh_studio.jobs.queue import next_job, start_next_job
 from ksh_studio.locales import Language, translate
-from ksh_studio.ui.access import Mode, Studio
+from ksh_studio.project.workspace import Workspace
+from ksh_studio.ui.access.roles import Mode
+from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.app import build_app
-from ksh_studio.ui.languages import page_texts
-from ksh_studio.ui.look import STYLES, theme
-from ksh_studio.ui.routes import routes
-from ksh_studio.ui.shield import UPLOAD_BYTES, Shield
-from ksh_studio.ui.starting import prepare
-from ksh_studio.ui.unknown import HANDLERS
-from ksh_studio.worker import Worker
-from ksh_studio.workspace import Workspace
+from ksh_studio.ui.parts.languages import page_texts
+from ksh_studio.ui.parts.theme import STYLES, theme
+from ksh_studio.ui.server.files import routes
+from ksh_studio.ui.server.missing_event import HANDLERS
+from ksh_studio.ui.server.shield import UPLOAD_BYTES, Shield
+from ksh_studio.ui.server.startup import prepare
 
 # Switches of gradio that would silently change what is open to whom; what we want of them is said in `launch` below.
 SWITCHES = ("GRADIO_SHARE", "GRADIO_ALLOWED_PATHS", "GRADIO_MCP_SERVER", "GRADIO_RUN_HISTORY", "GRADIO_NUM_WORKERS",

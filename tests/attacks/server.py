@@ -10,11 +10,12 @@ from typing import Any
 import gradio as gr
 import httpx
 
-from ksh_studio.ui.access import Mode, Studio
+from ksh_studio.generation.worker.handle import Worker
+from ksh_studio.project.workspace import Workspace
+from ksh_studio.ui.access.roles import Mode
+from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.app import build_app
 from ksh_studio.ui.serve import launch
-from ksh_studio.worker import Worker
-from ksh_studio.workspace import Workspace
 
 PUBLIC_HOST = "0123456789.gradio.live"
 PASSWORDS = (("owner", "owner-secret"), ("guest", "guest-secret"))

@@ -6,10 +6,11 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import ProjectSettings
-from ksh_studio.ui.access import ALLOWED, visitor_workspace
-from ksh_studio.ui.shield import VISITOR_COOKIE
+from ksh_studio.project.catalogue import Catalogue
+from ksh_studio.ui.access.roles import ALLOWED
+from ksh_studio.ui.access.visit import visitor_workspace
+from ksh_studio.ui.server.shield import VISITOR_COOKIE
 from tests.attacks.server import ask, call, served, snapshot, visitor
 from tests.ui.browser import demo_of
 

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from ksh_studio.ui import shield
-from ksh_studio.ui.shield import HOUR, LOGIN_TRIES, Allowance, Throttle
+from ksh_studio.ui.server import shield
+from ksh_studio.ui.server.shield import HOUR, LOGIN_TRIES, Allowance, Throttle
 from tests.attacks.server import PUBLIC_HOST, served, visitor
 from tests.ui.browser import demo_of
 

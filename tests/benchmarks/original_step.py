@@ -23,8 +23,8 @@ from PIL import Image
 from ksh_studio.config import TrainConfig
 from ksh_studio.drawings.exporting import export
 from ksh_studio.models.loading import Base
-from ksh_studio.training.dataset import Item
-from ksh_studio.workspace import Project
+from ksh_studio.project.workspace import Project
+from ksh_studio.training.data.items import Item
 
 SCRIPT = "examples/text_to_image/train_text_to_image_lora.py"
 

@@ -33,15 +33,15 @@ from ksh_studio.demo import DRAWINGS, demo_project
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.errors import validated
 from ksh_studio.events import Event, Finished, Preview, Scored, Stopped, Validated
-from ksh_studio.job_folder import Job
-from ksh_studio.job_requests import stop_job
-from ksh_studio.job_status import job_events
-from ksh_studio.jobs import create_job
-from ksh_studio.models.assets import sha256_of
+from ksh_studio.jobs.folder import Job
+from ksh_studio.jobs.requests import stop_job
+from ksh_studio.jobs.start import create_job
+from ksh_studio.jobs.status import job_events
 from ksh_studio.models.registry import POCKET
+from ksh_studio.models.shipped import sha256_of
 from ksh_studio.presets import TRAIN_PRESETS
-from ksh_studio.training.plan import settled
-from ksh_studio.workspace import Project, Workspace
+from ksh_studio.project.workspace import Project, Workspace
+from ksh_studio.training.plan.settle import settled
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HELD_OUT = 0.2
@@ -183,10 +183,10 @@ def child(job: Job, target: float | None = None) -> None:
 
 def work(folder: Path) -> int:
     """The child: as the studio's own job process, but that split and measurement do not follow the run's seed."""
-    from ksh_studio import cli
+    from ksh_studio.cli import main as cli
     from ksh_studio.training import run as run_room
-    from ksh_studio.training.holdout import held_out
-    from ksh_studio.training.validation import Validation
+    from ksh_studio.training.data.holdout import held_out
+    from ksh_studio.training.measures.validation import Validation
 
     measured = Validation._loss
     Validation._loss = lambda self, item, level, seed: measured(self, item, level, SPLIT_SEED)

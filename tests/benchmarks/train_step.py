@@ -27,21 +27,21 @@ from unittest.mock import patch
 
 import torch
 
-from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import ProjectSettings, TrainConfig
 from ksh_studio.demo import DRAWINGS
 from ksh_studio.drawings.importing import import_drawings
-from ksh_studio.generation.encoding import encode_captions
-from ksh_studio.jobs import create_job
-from ksh_studio.journal import Journal
+from ksh_studio.generation.prompt.encoding import encode_captions
+from ksh_studio.jobs.journal import Journal
+from ksh_studio.jobs.start import create_job
 from ksh_studio.models.device import pick_dtype
 from ksh_studio.models.loading import Base
 from ksh_studio.models.registry import base_entry
-from ksh_studio.training.pace import Pace
-from ksh_studio.training.parking import awake
+from ksh_studio.project.catalogue import Catalogue
+from ksh_studio.project.workspace import Project, Workspace
+from ksh_studio.training.measures.slowdown import Pace
+from ksh_studio.training.memory.offload import awake
 from ksh_studio.training.run import Run, set_up
-from ksh_studio.training.trainer import turn
-from ksh_studio.workspace import Project, Workspace
+from ksh_studio.training.stage import turn
 from tests.benchmarks.original_step import OriginalStep, checkout_seconds
 from tests.benchmarks.sd15_random import ENTRY, random_sd15
 

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from ksh_studio.catalogue import By, Catalogue
 from ksh_studio.config import MAX_PROMPT_CHARACTERS
+from ksh_studio.project.catalogue import By, Catalogue
 from tests.drawings.conftest import run_import, save_pictures
 
 TRIGGER = "drawn by KSH drawing style"

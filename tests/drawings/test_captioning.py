@@ -6,15 +6,16 @@ import pytest
 import torch
 from PIL import Image
 
-from ksh_studio.catalogue import By, Catalogue
+from ksh_studio.captions import stage as captioning
+from ksh_studio.captions.captioners.blip2 import describe
+from ksh_studio.captions.stage import caption, resolved
 from ksh_studio.config import CaptionConfig
-from ksh_studio.drawings import captioning
-from ksh_studio.drawings.captioning import caption, describe, resolved
 from ksh_studio.errors import StudioError, validated
 from ksh_studio.events import Captioned, Started, Warned
 from ksh_studio.models.loading import load_captioner
 from ksh_studio.models.registry import CaptionerEntry, captioner_entry
 from ksh_studio.presets import CAPTION_PRESETS
+from ksh_studio.project.catalogue import By, Catalogue
 from tests.drawings.conftest import picture, run_import, save_pictures
 from tests.tiny import tiny_captioner_folder
 

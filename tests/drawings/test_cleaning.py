@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from ksh_studio.drawings.cleaning import clean
+from ksh_studio.captions.cleaning import clean
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import zipfile
 import pytest
 from PIL import Image
 
-from ksh_studio.catalogue import By, Catalogue, tidy
 from ksh_studio.config import ProjectSettings
 from ksh_studio.drawings.exporting import KINDS, export
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Warned
+from ksh_studio.project.catalogue import By, Catalogue, tidy
 from tests.drawings.conftest import run_import, save_pictures
 
 CAPTIONS = {

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from ksh_studio import disk
-from ksh_studio.catalogue import Catalogue
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Imported, Progress
+from ksh_studio.project.catalogue import Catalogue
 from tests.drawings.conftest import picture, run_import, save_pictures
 
 

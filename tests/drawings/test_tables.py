@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ksh_studio.catalogue import By, bare
 from ksh_studio.config import Trigger
-from ksh_studio.drawings.tables import Row, by_text, comma_separated, json_lines, read_table, text_of
+from ksh_studio.drawings.formats.tables import Row, by_text, comma_separated, json_lines, read_table, text_of
+from ksh_studio.project.catalogue import By, bare
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=80) | st.sampled_from(
     ["None", "123", "=1+1", '"', 'a, "b"', "줄\n바꿈", "", "\x00", "a\\b", "image,text", "가.png,나"]

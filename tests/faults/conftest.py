@@ -4,9 +4,9 @@ from types import SimpleNamespace
 import pytest
 
 from ksh_studio.config import TrainConfig
-from ksh_studio.holder import owner_of
-from ksh_studio.job_status import job_status
-from ksh_studio.jobs import begin_job, create_job
+from ksh_studio.jobs.owner import owner_of
+from ksh_studio.jobs.start import begin_job, create_job
+from ksh_studio.jobs.status import job_status
 from tests.faults.counting import counted, spawn, wait_for
 
 FOREVER = 100_000
@@ -23,7 +23,7 @@ def begin(project, monkeypatch):
         children.append(spawn(job))
         return children[-1]
 
-    monkeypatch.setattr("ksh_studio.jobs._spawn", begun)
+    monkeypatch.setattr("ksh_studio.jobs.start._spawn", begun)
 
     def make(job=None, steps=FOREVER):
         job = job or create_job(project, "train", TrainConfig(max_train_steps=steps))

@@ -12,21 +12,22 @@ import sys
 import time
 from pathlib import Path
 
-from ksh_studio import jobs, journal
+from ksh_studio import ROOT
 from ksh_studio.events import Checkpoint, Finished, Paused, Resumed, Started, Step, Stopped
-from ksh_studio.job_folder import job_at
-from ksh_studio.job_process import require_ours, run_job
-from ksh_studio.job_queue import start_next_job
-from ksh_studio.job_status import job_events
-from ksh_studio.spawning import ROOT
-from ksh_studio.workspace import Project, Workspace
+from ksh_studio.jobs import journal
+from ksh_studio.jobs import start as jobs
+from ksh_studio.jobs.folder import job_at
+from ksh_studio.jobs.process import require_ours, run_job
+from ksh_studio.jobs.queue import start_next_job
+from ksh_studio.jobs.status import job_events
+from ksh_studio.project.workspace import Project, Workspace
 
 HEARTBEAT_SECONDS = 0.2
 PATIENCE = 60.0
 
 
 def spawn(job):
-    """In place of `ksh_studio.jobs._spawn`."""
+    """In place of `ksh_studio.jobs.start._spawn`."""
     with job.log.open("ab") as log:
         command = [sys.executable, "-m", "tests.faults.counting", str(job.folder)]
         return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)

@@ -10,12 +10,12 @@ import pytest
 from ksh_studio.config import TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.events import Heartbeat, Started, Step, to_line
-from ksh_studio.holder import boot_id, owner_of, take_ownership
-from ksh_studio.job_folder import jobs_of
-from ksh_studio.job_status import job_status
-from ksh_studio.jobs import create_job
-from ksh_studio.journal import EventReader
-from ksh_studio.ui.story import Story
+from ksh_studio.jobs.folder import jobs_of
+from ksh_studio.jobs.history import Story
+from ksh_studio.jobs.journal import EventReader
+from ksh_studio.jobs.owner import boot_id, owner_of, take_ownership
+from ksh_studio.jobs.start import create_job
+from ksh_studio.jobs.status import job_status
 from tests.faults.counting import wait_for
 
 DAY = 86_400.0
@@ -38,7 +38,7 @@ def test_a_working_job_stays_running(begin, jump):
 
 
 def test_a_job_that_does_not_answer_is_noticed_all_the_same(begin, signalled, jump, monkeypatch):
-    monkeypatch.setattr("ksh_studio.job_status.SILENCE_SECONDS", 2.0)
+    monkeypatch.setattr("ksh_studio.jobs.status.SILENCE_SECONDS", 2.0)
     life = begin()
     signalled(life, signal.SIGSTOP)
     jump()

@@ -5,14 +5,14 @@ from operator import sub
 
 import pytest
 
-from ksh_studio import journal
 from ksh_studio.config import TrainConfig
 from ksh_studio.events import Finished, Heartbeat, Step, to_line
-from ksh_studio.job_process import run_job
-from ksh_studio.job_status import TAILS, job_events, job_status
-from ksh_studio.jobs import create_job
-from ksh_studio.journal import READ_BYTES, EventReader
-from ksh_studio.ui.story import Story
+from ksh_studio.jobs import journal
+from ksh_studio.jobs.history import Story
+from ksh_studio.jobs.journal import READ_BYTES, EventReader
+from ksh_studio.jobs.process import run_job
+from ksh_studio.jobs.start import create_job
+from ksh_studio.jobs.status import TAILS, job_events, job_status
 
 LOOK_SECONDS = 5.0
 """Many times what a look takes here: only a look that reads everything takes longer."""

@@ -10,10 +10,10 @@ import pytest
 from ksh_studio import events as said
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Finished, Resumed, Step
-from ksh_studio.job_process import run_job
-from ksh_studio.job_requests import kill_job, stop_job
-from ksh_studio.job_status import job_status
-from ksh_studio.jobs import begin_job
+from ksh_studio.jobs.process import run_job
+from ksh_studio.jobs.requests import kill_job, stop_job
+from ksh_studio.jobs.start import begin_job
+from ksh_studio.jobs.status import job_status
 from tests.faults.counting import counted, wait_for
 
 

@@ -7,21 +7,21 @@ import sys
 
 import pytest
 
+from ksh_studio import ROOT
 from ksh_studio.config import TrainConfig
-from ksh_studio.holder import OWNER_FILE, owner_of, take_ownership
-from ksh_studio.job_folder import job_at, jobs_of, running_job
-from ksh_studio.job_requests import kill_job, stop_job
-from ksh_studio.job_status import job_status
-from ksh_studio.jobs import create_job
-from ksh_studio.spawning import ROOT
-from ksh_studio.workspace import Workspace
+from ksh_studio.jobs.folder import job_at, jobs_of, running_job
+from ksh_studio.jobs.owner import OWNER_FILE, owner_of, take_ownership
+from ksh_studio.jobs.requests import kill_job, stop_job
+from ksh_studio.jobs.start import create_job
+from ksh_studio.jobs.status import job_status
+from ksh_studio.project.workspace import Workspace
 from tests.faults.counting import counted, wait_for
 
 PAGE = """
 import sys, time
-from ksh_studio import jobs
+from ksh_studio.jobs import start as jobs
 from ksh_studio.config import TrainConfig
-from ksh_studio.workspace import Workspace
+from ksh_studio.project.workspace import Workspace
 from pathlib import Path
 from tests.faults.counting import spawn
 jobs._spawn = spawn

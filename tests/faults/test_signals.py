@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from ksh_studio.job_status import job_events, job_status
+from ksh_studio.jobs.status import job_events, job_status
 from tests.faults.counting import counted, wait_for
 
 
@@ -33,7 +33,7 @@ def test_sigterm_ends_it_as_stop_does(begin, signalled):
 
 
 def test_a_stopped_process_does_not_answer_until_it_goes_on(begin, signalled, monkeypatch):
-    monkeypatch.setattr("ksh_studio.job_status.SILENCE_SECONDS", 2.0)
+    monkeypatch.setattr("ksh_studio.jobs.status.SILENCE_SECONDS", 2.0)
     life = begin()
     wait_for(lambda: job_status(life.job).state == "running")
     signalled(life, signal.SIGSTOP)

@@ -5,22 +5,22 @@ import sys
 
 import pytest
 
+from ksh_studio import ROOT
 from ksh_studio.config import TrainConfig
-from ksh_studio.job_folder import job_at, jobs_of
-from ksh_studio.job_queue import enqueue_job, queued_jobs
-from ksh_studio.job_requests import kill_job
-from ksh_studio.job_status import job_status
-from ksh_studio.spawning import ROOT
+from ksh_studio.jobs.folder import job_at, jobs_of
+from ksh_studio.jobs.queue import enqueue_job, queued_jobs
+from ksh_studio.jobs.requests import kill_job
+from ksh_studio.jobs.status import job_status
 from tests.faults.counting import counted, wait_for
 
 STUDIO = """
 import sys, threading, time
 from pathlib import Path
-from ksh_studio import jobs
+from ksh_studio.jobs import start as jobs
 from ksh_studio.config import TrainConfig
 from ksh_studio.errors import StudioError
-from ksh_studio.job_queue import start_next_job
-from ksh_studio.workspace import Workspace
+from ksh_studio.jobs.queue import start_next_job
+from ksh_studio.project.workspace import Workspace
 from tests.faults.counting import spawn
 jobs._spawn = spawn
 workspace, how = Workspace(Path(sys.argv[1])), sys.argv[3]

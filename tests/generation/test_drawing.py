@@ -8,9 +8,9 @@ import torch
 
 from ksh_studio.config import GenerateConfig
 from ksh_studio.errors import StudioError
-from ksh_studio.generation.drawing import Interrupted, denoise, draw, encode_request, latent_preview
-from ksh_studio.generation.resolve import resolve
-from ksh_studio.generation.samplers import make_scheduler
+from ksh_studio.generation.request import resolve
+from ksh_studio.generation.sampling.denoising import Interrupted, denoise, draw, encode_request, latent_preview
+from ksh_studio.generation.sampling.samplers import make_scheduler
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
 from tests.tiny import tiny_base_folder

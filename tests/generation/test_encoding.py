@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from ksh_studio.errors import StudioError
-from ksh_studio.generation.encoding import caption_tokens, count, encode_captions, encode_prompts, split
-from ksh_studio.generation.prompt import parse
+from ksh_studio.generation.prompt.encoding import caption_tokens, count, encode_captions, encode_prompts, split
+from ksh_studio.generation.prompt.parse import parse
 from tests.tiny import pocket_clip_tokenizer
 
 CHUNKS = [

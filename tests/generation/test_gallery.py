@@ -9,13 +9,13 @@ import pytest
 
 from ksh_studio.disk import lock_file
 from ksh_studio.errors import StudioError
-from ksh_studio.generation.gallery import add_picture, pictures_of
+from ksh_studio.generation.pictures.gallery import add_picture, pictures_of
 
 ADD = """
 import sys
 from pathlib import Path
-from ksh_studio.generation.gallery import add_picture
-from ksh_studio.workspace import Workspace
+from ksh_studio.generation.pictures.gallery import add_picture
+from ksh_studio.project.workspace import Workspace
 project = Workspace(Path(sys.argv[1])).project(sys.argv[2])
 for seed in range(10):
     add_picture(project, b"png", seed)
@@ -58,7 +58,7 @@ def test_two_processes_and_many_threads_never_take_the_same_number(project):
 
 def test_a_folder_that_stays_locked_is_one_sentence(project, monkeypatch):
     path = add_picture(project, b"png", 1)
-    monkeypatch.setattr("ksh_studio.generation.gallery.NUMBERING_SECONDS", 0.1)
+    monkeypatch.setattr("ksh_studio.generation.pictures.gallery.NUMBERING_SECONDS", 0.1)
     with lock_file(path.parent / ".numbering.lock"), pytest.raises(StudioError) as error:
         add_picture(project, b"png", 2)
     assert error.value.key == "generate.numbering_busy"

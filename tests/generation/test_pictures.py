@@ -13,11 +13,11 @@ from ksh_studio import disk
 from ksh_studio.config import GenerateConfig
 from ksh_studio.disk import write_bytes
 from ksh_studio.events import Failed, Finished, Picture, Progress, Started, Stopped, Warned
-from ksh_studio.generation import pictures
-from ksh_studio.generation.gallery import pictures_of
+from ksh_studio.generation import stage as pictures
 from ksh_studio.generation.loaded import Loaded
-from ksh_studio.generation.pictures import generate
-from ksh_studio.generation.recipe import read_recipe
+from ksh_studio.generation.pictures.gallery import pictures_of
+from ksh_studio.generation.pictures.recipe import read_recipe
+from ksh_studio.generation.stage import generate
 from tests.tiny import tiny_lora_file
 
 REQUEST = GenerateConfig(prompt="a fox", num_inference_steps=2, seed=7)
@@ -210,7 +210,7 @@ def test_a_full_disk_keeps_what_was_saved_and_says_so(tiny_project, loaded, monk
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write_bytes(path, data)
 
-    monkeypatch.setattr("ksh_studio.generation.gallery.write_bytes", full)
+    monkeypatch.setattr("ksh_studio.generation.pictures.gallery.write_bytes", full)
     events = run(tiny_project, loaded, batch_size=2)
     assert isinstance(events[-1], Failed)
     assert events[-1].key == "disk.full"

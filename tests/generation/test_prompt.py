@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ksh_studio.generation.notes import SourceText
-from ksh_studio.generation.prompt import Fragment, is_korean, parse, render
-from ksh_studio.generation.tags import LoraTag
+from ksh_studio.generation.prompt.lora_tags import LoraTag
+from ksh_studio.generation.prompt.parse import Fragment, is_korean, parse, render
+from ksh_studio.generation.prompt.positions import SourceText
 from ksh_studio.locales import LANGUAGES
 
 BREAK = "BREAK"

@@ -10,7 +10,7 @@ from PIL import Image, PngImagePlugin
 from ksh_studio import __version__
 from ksh_studio.config import GenerateConfig
 from ksh_studio.errors import StudioError
-from ksh_studio.generation.recipe import (
+from ksh_studio.generation.pictures.recipe import (
     Facts,
     config_of,
     parameters_text,

@@ -10,9 +10,9 @@ import pytest
 from ksh_studio.config import GenerateConfig
 from ksh_studio.events import Failed, Final, Finished, Picture, Progress, Stopped, from_line
 from ksh_studio.generation import loaded as loaded_module
-from ksh_studio.generation.gallery import pictures_of
-from ksh_studio.generation.resident import serve
-from ksh_studio.worker import Worker
+from ksh_studio.generation.pictures.gallery import pictures_of
+from ksh_studio.generation.worker.handle import Worker
+from ksh_studio.generation.worker.process import serve
 
 
 class Lines:
@@ -126,7 +126,7 @@ def test_an_error_nobody_expected_fails_the_request_and_not_the_process(tiny_pro
         raise ZeroDivisionError("unexpected")
         yield
 
-    monkeypatch.setattr("ksh_studio.generation.resident.generate", broken)
+    monkeypatch.setattr("ksh_studio.generation.worker.process.generate", broken)
     heard = Heard()
     line = json.dumps(request(tiny_project)).encode() + b"\n"
     serve(io.BytesIO(line + line), heard, tiny_project.workspace)

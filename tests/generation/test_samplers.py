@@ -8,7 +8,7 @@ import torch
 from ksh_studio.config import Sampler, Schedule
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.sampler_menu import automatic_of, check_pair, schedules_of
-from ksh_studio.generation.samplers import make_scheduler
+from ksh_studio.generation.sampling.samplers import make_scheduler
 from tests.generation import reference_samplers as reference
 
 STEPS = 20
@@ -87,7 +87,7 @@ def test_pairs_that_make_no_sense_are_refused_with_the_schedules_there_are():
 def test_stock_dpm_plus_plus_2m_is_far_off_so_that_exact_mode_is_still_needed():
     from diffusers import DPMSolverMultistepScheduler
 
-    from ksh_studio.generation.samplers import COMMON
+    from ksh_studio.generation.sampling.samplers import COMMON
 
     scheduler = DPMSolverMultistepScheduler(**COMMON, timestep_spacing="linspace")
     scheduler.set_timesteps(STEPS)

@@ -5,9 +5,9 @@ import torch
 from diffusers import StableDiffusionPipeline
 from peft import LoraConfig, get_peft_model_state_dict
 
-from ksh_studio.lora.metadata import base_family, modelspec
-from ksh_studio.lora.names import TEXT_ENCODER_TARGETS, UNET_TARGETS
-from ksh_studio.lora.trained import LoraWeights
+from ksh_studio.lora.file.metadata import base_family, modelspec
+from ksh_studio.lora.file.names import TEXT_ENCODER_TARGETS, UNET_TARGETS
+from ksh_studio.lora.file.weights import LoraWeights
 from tests.tiny import tiny_base_folder
 
 RANK, ALPHA = 8, 4.0

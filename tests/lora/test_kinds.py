@@ -6,13 +6,13 @@ from safetensors.torch import load_file, save_file
 
 from ksh_studio.config import TrainConfig
 from ksh_studio.errors import StudioError
-from ksh_studio.lora import checking
-from ksh_studio.lora.attach import attach, detach, set_strength
-from ksh_studio.lora.delta import change
-from ksh_studio.lora.export import save_lora
-from ksh_studio.lora.header import read_header
-from ksh_studio.lora.kinds import by_module
-from ksh_studio.training.adapter import add_adapter, lora_weights
+from ksh_studio.lora import proof as checking
+from ksh_studio.lora.file.header import read_header
+from ksh_studio.lora.file.kinds import by_module
+from ksh_studio.lora.on_base.attach import attach, detach, set_strength
+from ksh_studio.lora.on_base.delta import change
+from ksh_studio.lora.save import save_lora
+from ksh_studio.training.step.adapter import add_adapter, lora_weights
 from tests.tiny import tiny_lora_file
 
 OTHERS = ["dora", "loha", "lokr"]

@@ -3,8 +3,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ksh_studio.errors import StudioError
-from ksh_studio.lora.attach import attach, check_fits, detach, set_strength
-from ksh_studio.lora.export import save_lora
+from ksh_studio.lora.on_base.attach import attach, check_fits, detach, set_strength
+from ksh_studio.lora.save import save_lora
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from ksh_studio.errors import StudioError
-from ksh_studio.lora import export
-from ksh_studio.lora.attach import base_shapes
-from ksh_studio.lora.export import kohya_tensors, save_lora
-from ksh_studio.lora.metadata import base_family
-from ksh_studio.lora.names import TEXT_ENCODER_TARGETS, UNET_TARGETS, kohya_name
-from ksh_studio.lora.trained import LoraWeights
+from ksh_studio.lora import save as export
+from ksh_studio.lora.file.metadata import base_family
+from ksh_studio.lora.file.names import TEXT_ENCODER_TARGETS, UNET_TARGETS, kohya_name
+from ksh_studio.lora.file.weights import LoraWeights
+from ksh_studio.lora.on_base.attach import base_shapes
+from ksh_studio.lora.save import kohya_tensors, save_lora
 
 RANK, ALPHA = 8, 4.0  # of the fixture `trained`
 

@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import save_file
 
 from ksh_studio.errors import StudioError
-from ksh_studio.lora.header import find_lora, list_loras, read_header, relative
+from ksh_studio.lora.file.header import read_header
+from ksh_studio.lora.shelf import find_lora, list_loras, relative
 
 GOOD = {"a.lora_down.weight": torch.ones(4, 8), "a.lora_up.weight": torch.ones(8, 4), "a.alpha": torch.tensor(4.0)}
 

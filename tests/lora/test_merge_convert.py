@@ -7,13 +7,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ksh_studio.errors import StudioError
-from ksh_studio.lora.attach import attach
 from ksh_studio.lora.convert import to_diffusers
-from ksh_studio.lora.delta import matrix
-from ksh_studio.lora.export import save_lora
-from ksh_studio.lora.header import read_header
-from ksh_studio.lora.kinds import by_module
+from ksh_studio.lora.file.header import read_header
+from ksh_studio.lora.file.kinds import by_module
 from ksh_studio.lora.merge import merge
+from ksh_studio.lora.on_base.attach import attach
+from ksh_studio.lora.on_base.delta import matrix
+from ksh_studio.lora.save import save_lora
 from tests.lora.test_kinds import distance, outputs, taught  # noqa: F401 - a fixture
 from tests.tiny import tiny_lora_file
 

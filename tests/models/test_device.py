@@ -16,8 +16,8 @@ DRAW = """
 import sys
 import torch
 from ksh_studio.config import GenerateConfig
-from ksh_studio.generation.pictures import draw
-from ksh_studio.lora.attach import attach
+from ksh_studio.generation.stage import draw
+from ksh_studio.lora.on_base.attach import attach
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
 base = load_base(base_entry(sys.argv[1]), torch.device("cpu"), "auto", sys.argv[2])

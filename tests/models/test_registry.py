@@ -9,7 +9,8 @@ import pytest
 
 from ksh_studio.config import TrainConfig
 from ksh_studio.errors import StudioError
-from ksh_studio.models import assets, registry
+from ksh_studio.models import registry
+from ksh_studio.models import shipped as assets
 from ksh_studio.models.registry import (
     base_entry,
     base_models,
@@ -124,8 +125,10 @@ def test_a_file_of_the_hubs_cache_is_not_read_for_its_hash(tmp_path):
 
 def test_the_registry_needs_no_torch():
     code = (
-        "import sys; from ksh_studio.models import registry, device, assets, files;"
-        "from ksh_studio.generation import prompt, gallery, recipe, sampler_menu, resolve, chosen;"
+        "import sys; from ksh_studio.models import registry, device, shipped, files;"
+        "from ksh_studio.generation import request, loras, sampler_menu;"
+        "from ksh_studio.generation.prompt import parse;"
+        "from ksh_studio.generation.pictures import gallery, recipe;"
         "registry.base_models(); sys.exit('torch' in sys.modules or 'diffusers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

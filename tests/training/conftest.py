@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ksh_studio.catalogue import Catalogue, NewDrawing
 from ksh_studio.config import TrainConfig
-from ksh_studio.job_process import run_job
-from ksh_studio.job_requests import forget_requests, stop_job
-from ksh_studio.job_status import job_events
-from ksh_studio.jobs import create_job
+from ksh_studio.jobs.process import run_job
+from ksh_studio.jobs.requests import forget_requests, stop_job
+from ksh_studio.jobs.start import create_job
+from ksh_studio.jobs.status import job_events
 from ksh_studio.models.registry import base_entry
-from ksh_studio.training.trainer import train
+from ksh_studio.project.catalogue import Catalogue, NewDrawing
+from ksh_studio.training.stage import train
 from tests.tiny import tiny_base_folder
 
 SIZES = [(96, 96), (96, 64), (64, 96), (96, 96), (80, 80)]
@@ -102,6 +102,6 @@ def lesson(project, drawings, settings):
 @pytest.fixture(autouse=True)
 def read_every_step(monkeypatch):
     """So that a stop at a step comes at that step; and previews of two denoising steps."""
-    monkeypatch.setattr("ksh_studio.training.readings.EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("ksh_studio.training.measures.step_log.EVERY_SECONDS", 0.0)
     quick = {"num_inference_steps": 2, "bucket_step": 16}
     monkeypatch.setattr("ksh_studio.training.run.base_entry", lambda name: replace(base_entry(name), **quick))

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ksh_studio.lora.header import read_header
-from ksh_studio.lora.kinds import by_module
+from ksh_studio.lora.file.header import read_header
+from ksh_studio.lora.file.kinds import by_module
 from tests.training.test_resume import assert_same, outcome
 
 KINDS = ["dora", "loha", "lokr"]

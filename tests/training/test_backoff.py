@@ -3,11 +3,13 @@
 import pytest
 import torch
 
-from ksh_studio.generation import drawing
-from ksh_studio.training import fitting, previews
+from ksh_studio.generation.sampling import denoising as drawing
+from ksh_studio.models.memory import is_out_of_memory
 from ksh_studio.training.checkpoint import load_newest
-from ksh_studio.training.errors import is_out_of_memory, out_of_memory
-from ksh_studio.training.step import Stepper
+from ksh_studio.training.measures import previews
+from ksh_studio.training.memory.out_of_memory import out_of_memory
+from ksh_studio.training.step import backoff as fitting
+from ksh_studio.training.step.step import Stepper
 from tests.training.test_step import stepper  # noqa: F401 - a fixture
 
 GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8 GiB")
@@ -85,7 +87,7 @@ def test_a_step_that_failed_half_way_moves_nothing_and_is_made_again_with_the_sa
     plain = lesson(**values)
     plain.run()
     device = Short(monkeypatch, most=1, since=10**9)
-    monkeypatch.setattr("ksh_studio.training.trainer.prepared", lambda run: iter(()))
+    monkeypatch.setattr("ksh_studio.training.stage.prepared", lambda run: iter(()))
     made = lesson(**values)
     device.since = 3
     said = made.run()

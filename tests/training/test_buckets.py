@@ -1,6 +1,6 @@
 import pytest
 
-from ksh_studio.training.buckets import buckets, fit
+from ksh_studio.training.data.buckets import buckets, fit
 
 
 def test_buckets_are_multiples_of_the_step_within_the_area():

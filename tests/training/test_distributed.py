@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file
 
 from ksh_studio.errors import StudioError
-from ksh_studio.job_requests import kill_job
-from ksh_studio.job_status import job_events, job_status
-from ksh_studio.jobs import begin_job
-from ksh_studio.training import launch as launching
-from ksh_studio.training.distributed import ALONE
-from ksh_studio.training.plan import per_step
+from ksh_studio.jobs.requests import kill_job
+from ksh_studio.jobs.start import begin_job
+from ksh_studio.jobs.status import job_events, job_status
+from ksh_studio.training.plan.settle import per_step
+from ksh_studio.training.processes import launch as launching
+from ksh_studio.training.processes.group import ALONE
 
 SECONDS = 200
 SETTINGS = {"learning_rate": 1e-3, "validation_steps": 1000, "checkpointing_steps": 1000}
@@ -98,7 +98,7 @@ def test_more_processes_than_gpus_name_the_command_for_several_machines(lesson, 
 TWO = """
 import torch
 from ksh_studio.errors import StudioError
-from ksh_studio.training.distributed import join
+from ksh_studio.training.processes.group import join
 
 group = join(2, torch.device("cpu"))
 rank = group.rank

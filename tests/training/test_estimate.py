@@ -2,13 +2,13 @@ import pytest
 
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Finished, Planned, Step
-from ksh_studio.jobs import create_job
-from ksh_studio.journal import Journal
+from ksh_studio.jobs.journal import Journal
+from ksh_studio.jobs.start import create_job
 from ksh_studio.models.registry import ANYTHING, base_entry
-from ksh_studio.training.estimate import estimate
-from ksh_studio.training.forecast import Remaining, needed_mb, remaining
-from ksh_studio.training.plan import resolve
-from ksh_studio.training.size import SD15_PER_RANK, lora_numbers
+from ksh_studio.training.plan.estimate import estimate
+from ksh_studio.training.plan.forecast import Remaining, needed_mb, remaining
+from ksh_studio.training.plan.lora_size import SD15_PER_RANK, lora_numbers
+from ksh_studio.training.plan.settle import resolve
 
 
 @pytest.fixture

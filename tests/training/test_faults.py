@@ -13,10 +13,12 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from ksh_studio.lora.header import read_header
-from ksh_studio.training import preflight, previews, saving
+from ksh_studio.lora.file.header import read_header
 from ksh_studio.training.checkpoint import clean, load_newest
-from ksh_studio.training.step import Stepper
+from ksh_studio.training.measures import previews
+from ksh_studio.training.preflight import check as preflight
+from ksh_studio.training.saving import saver as saving
+from ksh_studio.training.step.step import Stepper
 
 CALLS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "shutil.rmtree"}
 """Audit events of what changes a disk."""

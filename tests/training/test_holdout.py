@@ -1,6 +1,6 @@
-from ksh_studio.lora.header import read_header
+from ksh_studio.lora.file.header import read_header
 from ksh_studio.training.checkpoint import load_newest
-from ksh_studio.training.holdout import frozen, held_out, held_out_count
+from ksh_studio.training.data.holdout import frozen, held_out, held_out_count
 from tests.training.conftest import add_drawing
 
 

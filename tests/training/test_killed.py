@@ -9,17 +9,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ksh_studio.job_folder import job_at, jobs_of
-from ksh_studio.job_process import run_job
-from ksh_studio.job_requests import kill_job
-from ksh_studio.job_status import job_events, job_status
-from ksh_studio.jobs import begin_job
-from ksh_studio.spawning import COMPUTING, ROOT
+from ksh_studio import ROOT
+from ksh_studio.generation.worker.handle import Worker
+from ksh_studio.jobs.folder import job_at, jobs_of
+from ksh_studio.jobs.process import run_job
+from ksh_studio.jobs.requests import kill_job
+from ksh_studio.jobs.spawn import COMPUTING
+from ksh_studio.jobs.start import begin_job
+from ksh_studio.jobs.status import job_events, job_status
+from ksh_studio.models.device import DeviceInfo
 from ksh_studio.training.checkpoint import load_newest
-from ksh_studio.training.trainer import train
-from ksh_studio.ui import access, train_control
-from ksh_studio.ui.access import Studio, Visit
-from ksh_studio.worker import Worker
+from ksh_studio.training.stage import train
+from ksh_studio.ui.access.studio import Studio
+from ksh_studio.ui.access.visit import Visit
+from ksh_studio.ui.train import actions as train_control
 
 SECONDS = 120
 
@@ -67,7 +70,7 @@ def test_the_page_and_the_terminal_train_the_same_lora(project, drawings, settin
     monkeypatch.undo()  # the processes read the registry themselves
     for name in COMPUTING:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(access, "probe", lambda: access.DeviceInfo("cpu", "CPU", 0.0, False, "2", False))
+    monkeypatch.setattr("ksh_studio.ui.access.studio.probe", lambda: DeviceInfo("cpu", "CPU", 0.0, False, "2", False))
     values = settings(max_train_steps=12, validation_prompts=()).model_dump(exclude_none=True, exclude_defaults=True)
     project.change(base_model=values.pop("base_model"))
     visit = Visit(Studio(project.workspace, "local", Worker(project.workspace)), "owner", "en", project.workspace, "")

@@ -3,8 +3,8 @@ import torch
 from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 
-from ksh_studio.training.loss import alphas_cumprod, noisy, snr_weights, target, weighted_mse
-from ksh_studio.training.schedule import lr_factor
+from ksh_studio.training.step.learning_rate import lr_factor
+from ksh_studio.training.step.loss import alphas_cumprod, noisy, snr_weights, target, weighted_mse
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from safetensors.torch import load, save
 from ksh_studio.config import TrainConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.models.registry import base_entry
-from ksh_studio.training.adapter import notes_of
 from ksh_studio.training.checkpoint import Saved
-from ksh_studio.training.optimizers import Optimizer, schedule_of
-from ksh_studio.training.plan import resolve
-from ksh_studio.training.session import Session
+from ksh_studio.training.plan.settle import resolve
+from ksh_studio.training.step.adapter import notes_of
+from ksh_studio.training.step.optimizers import Optimizer, schedule_of
+from ksh_studio.training.step.state import Session
 
 PACKAGES = {"adamw8bit": "bitsandbytes", "prodigy": "prodigyopt", "schedule_free": "schedulefree"}
 KINDS = ["adamw", "adamw8bit", "prodigy", "schedule_free"]

@@ -5,7 +5,7 @@ from ksh_studio.errors import StudioError
 from ksh_studio.locales import translate
 from ksh_studio.models.registry import ANYTHING, BaseEntry
 from ksh_studio.presets import TRAIN_PRESETS
-from ksh_studio.training.plan import resolve, summary
+from ksh_studio.training.plan.settle import resolve, summary
 
 POCKET_LIKE = BaseEntry(
     "small", "Small", "/x", "folder", native_size=128, bucket_step=16, max_size=512,

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from ksh_studio.events import Planned
-from ksh_studio.jobs import create_job
+from ksh_studio.jobs.start import create_job
 from ksh_studio.models.loading import load_base
-from ksh_studio.training import preflight
-from ksh_studio.training.pace import Pace
-from ksh_studio.training.preflight import check
-from ksh_studio.training.rehearsal import Measured, largest_batch, undone
-from ksh_studio.training.trainer import train
+from ksh_studio.training.measures.slowdown import Pace
+from ksh_studio.training.preflight import check as preflight
+from ksh_studio.training.preflight.check import check
+from ksh_studio.training.preflight.rehearsal import Measured, largest_batch, undone
+from ksh_studio.training.stage import train
 from tests.training.test_resume import EVERYTHING, assert_same, outcome
 from tests.training.test_step import stepper  # noqa: F401 - a fixture
 
@@ -50,7 +50,7 @@ def test_a_run_is_the_same_with_and_without_dry_steps_also_when_it_goes_on(lesso
     made.run(stop_after=2)
     made.run()
     assert [event.steps for event in made.of("planned")] == [4, 4]  # one in each life
-    monkeypatch.setattr("ksh_studio.training.trainer.prepared", lambda run: iter(()))
+    monkeypatch.setattr("ksh_studio.training.stage.prepared", lambda run: iter(()))
     without = lesson(**EVERYTHING)
     without.run()
     assert without.of("planned") == []
@@ -111,7 +111,7 @@ def test_a_disk_that_is_too_full_is_refused_with_numbers_before_the_first_step(l
     assert said[-1].values["needed"] == f"{plan.disk_mb:.0f}" and plan.disk_free_mb == 0.1
     assert not [event for event in said if event.kind in ("step", "checkpoint", "preview")]
     monkeypatch.undo()
-    monkeypatch.setattr("ksh_studio.training.readings.EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("ksh_studio.training.measures.step_log.EVERY_SECONDS", 0.0)
     assert made.run()[-1].kind == "finished"
 
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from PIL import Image
 
-from ksh_studio.catalogue import Catalogue
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
-from ksh_studio.training import prepare as preparing
-from ksh_studio.training.cache import Cache
-from ksh_studio.training.dataset import digest_of, load_items
-from ksh_studio.training.plan import resolve
+from ksh_studio.project.catalogue import Catalogue
+from ksh_studio.training.data import encode as preparing
+from ksh_studio.training.data.cache import Cache
+from ksh_studio.training.data.items import digest_of, load_items
+from ksh_studio.training.plan.settle import resolve
 
 CPU = torch.device("cpu")
 

@@ -2,7 +2,7 @@ import pytest
 
 from ksh_studio.events import LoraSaved, Resumed, Scored, Validated
 from ksh_studio.locales import LANGUAGES, translate
-from ksh_studio.training.recommend import at, recommend, roughness, tolerance
+from ksh_studio.training.measures.recommend import at, recommend, roughness, tolerance
 
 
 def run(losses=None, scores=None, saved=None):

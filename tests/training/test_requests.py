@@ -6,12 +6,12 @@ import torch
 from PIL import Image
 
 from ksh_studio.errors import StudioError
-from ksh_studio.generation import drawing
-from ksh_studio.job_process import run_job
-from ksh_studio.job_requests import forget_requests, pause_job, request_preview, stop_job
-from ksh_studio.job_status import job_status
+from ksh_studio.generation.sampling import denoising as drawing
+from ksh_studio.jobs.process import run_job
+from ksh_studio.jobs.requests import forget_requests, pause_job, request_preview, stop_job
+from ksh_studio.jobs.status import job_status
 from ksh_studio.training.checkpoint import load_newest
-from ksh_studio.training.trainer import train
+from ksh_studio.training.stage import train
 
 
 def last(said):
@@ -122,7 +122,7 @@ def test_an_asked_preview_that_fails_is_a_warning(lesson, monkeypatch):
             raise StudioError("generate.not_finite", base="x")
         return original(base, request, *rest)
 
-    monkeypatch.setattr("ksh_studio.training.previews.draw", broken)
+    monkeypatch.setattr("ksh_studio.training.measures.previews.draw", broken)
     said = spoken(made, lambda event: request_preview(made.job, "a boy") if event.kind == "planned" else None)
     assert [event.key for event in said if event.kind == "warned"] == ["train.preview_failed"]
     assert said[-1].kind == "finished"

@@ -7,7 +7,7 @@ import shutil
 import torch
 from safetensors.torch import load_file
 
-from ksh_studio.catalogue import Catalogue
+from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.training.checkpoint import load_newest
 
 EVERYTHING = {

@@ -4,7 +4,8 @@ from itertools import islice
 
 import torch
 
-from ksh_studio.training.sampler import batches, generator
+from ksh_studio.training.data.batches import batches
+from ksh_studio.training.random_streams import generator
 
 CPU = torch.device("cpu")
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ksh_studio.job_requests import stop_job
-from ksh_studio.training import scoring as scoring_room
+from ksh_studio.jobs.requests import stop_job
+from ksh_studio.training.measures import style_score as scoring_room
 from ksh_studio.training.run import EarlyEnd, set_up
 from tests.training.conftest import Lesson, add_drawing
 
@@ -103,7 +103,7 @@ def test_a_job_that_goes_on_from_another_draws_the_base_itself(scored):
 
 @pytest.mark.parametrize("values", [{"validation_prompts": ("a girl",)}, {"drawings": 7}])
 def test_nothing_to_compare_is_no_score(scored, many, values):
-    from ksh_studio.catalogue import Catalogue
+    from ksh_studio.project.catalogue import Catalogue
 
     made = scored(max_train_steps=1, **{name: value for name, value in values.items() if name != "drawings"})
     if "drawings" in values:
@@ -143,7 +143,7 @@ def test_a_damaged_preview_is_a_warning(scored, monkeypatch):
 
 
 def test_a_base_that_already_draws_so_is_said_once(scored, monkeypatch):
-    monkeypatch.setattr("ksh_studio.likeness.LEAST_GAP", 1e9)
+    monkeypatch.setattr("ksh_studio.models.likeness.LEAST_GAP", 1e9)
     made = scored()
     said = made.run()
     assert said[-1].kind == "finished" and told(made) == {}

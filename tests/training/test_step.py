@@ -3,13 +3,13 @@ import torch
 
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
-from ksh_studio.training.adapter import add_adapter
-from ksh_studio.training.cache import Cache
-from ksh_studio.training.dataset import load_items
-from ksh_studio.training.plan import resolve
-from ksh_studio.training.prepare import prepare
-from ksh_studio.training.session import Session
-from ksh_studio.training.step import Stepper, clip
+from ksh_studio.training.data.cache import Cache
+from ksh_studio.training.data.encode import prepare
+from ksh_studio.training.data.items import load_items
+from ksh_studio.training.plan.settle import resolve
+from ksh_studio.training.step.adapter import add_adapter
+from ksh_studio.training.step.state import Session
+from ksh_studio.training.step.step import Stepper, clip
 
 CPU = torch.device("cpu")
 

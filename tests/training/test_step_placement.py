@@ -16,13 +16,13 @@ from torch.utils._pytree import tree_leaves
 from ksh_studio.config import TrainConfig
 from ksh_studio.models.loading import Base
 from ksh_studio.models.registry import BaseEntry
-from ksh_studio.training import step as stepping
-from ksh_studio.training.adapter import add_adapter
-from ksh_studio.training.buckets import Crop
-from ksh_studio.training.dataset import Item
-from ksh_studio.training.prepare import Prepared
-from ksh_studio.training.session import Session
-from ksh_studio.training.step import Stepper
+from ksh_studio.training.data.buckets import Crop
+from ksh_studio.training.data.encode import Prepared
+from ksh_studio.training.data.items import Item
+from ksh_studio.training.step import step as stepping
+from ksh_studio.training.step.adapter import add_adapter
+from ksh_studio.training.step.state import Session
+from ksh_studio.training.step.step import Stepper
 from tests.tiny import TEXT_WIDTH, tiny_clip_tokenizer, tiny_text_encoder, tiny_unet, tiny_vae
 
 CPU, META = torch.device("cpu"), torch.device("meta")

@@ -7,14 +7,14 @@ import pytest
 from safetensors.torch import load_file
 
 from ksh_studio.errors import StudioError
-from ksh_studio.generation import drawing
-from ksh_studio.holder import OWNER_FILE, take_ownership
-from ksh_studio.job_requests import pause_job, stop_job
-from ksh_studio.job_status import job_events, job_status
-from ksh_studio.jobs import begin_job
-from ksh_studio.training import previews
+from ksh_studio.generation.sampling import denoising as drawing
+from ksh_studio.jobs.owner import OWNER_FILE, take_ownership
+from ksh_studio.jobs.requests import pause_job, stop_job
+from ksh_studio.jobs.start import begin_job
+from ksh_studio.jobs.status import job_events, job_status
 from ksh_studio.training.checkpoint import load_newest
-from ksh_studio.training.trainer import train
+from ksh_studio.training.measures import previews
+from ksh_studio.training.stage import train
 from tests.faults.counting import wait_for
 
 SECONDS = 15.0

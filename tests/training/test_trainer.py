@@ -7,21 +7,21 @@ import pytest
 import torch
 from PIL import Image
 
-from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import GenerateConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.events import to_line
-from ksh_studio.generation.drawing import draw
-from ksh_studio.job_process import run_job
-from ksh_studio.job_requests import stop_job
-from ksh_studio.lora.attach import attach
-from ksh_studio.lora.header import list_loras
+from ksh_studio.generation.sampling.denoising import draw
+from ksh_studio.jobs.process import run_job
+from ksh_studio.jobs.requests import stop_job
+from ksh_studio.lora.on_base.attach import attach
+from ksh_studio.lora.shelf import list_loras
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
 from ksh_studio.presets import TRAIN_PRESETS
+from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.training.checkpoint import load_newest, save_checkpoint
-from ksh_studio.training.step import Stepper
-from ksh_studio.training.trainer import train
+from ksh_studio.training.stage import train
+from ksh_studio.training.step.step import Stepper
 
 
 def kinds(said):
@@ -171,7 +171,7 @@ def test_a_preview_that_fails_does_not_end_the_run(lesson, monkeypatch):
     def broken(*_):
         raise StudioError("generate.not_finite", base="x")
 
-    monkeypatch.setattr("ksh_studio.training.previews.draw", broken)
+    monkeypatch.setattr("ksh_studio.training.measures.previews.draw", broken)
     said = lesson(max_train_steps=2).run()
     assert said[-1].kind == "finished"
     assert {event.key for event in said if event.kind == "warned"} == {"train.preview_failed"}
@@ -185,7 +185,7 @@ def test_a_full_disk_ends_clearly_and_keeps_what_was_saved(lesson, monkeypatch):
             raise StudioError("disk.full", path=folder)
         return save_checkpoint(folder, step, tensors, state)
 
-    monkeypatch.setattr("ksh_studio.training.saving.save_checkpoint", full)
+    monkeypatch.setattr("ksh_studio.training.saving.saver.save_checkpoint", full)
     assert last(made.run()) == ("failed", "disk.full")
     monkeypatch.undo()
     assert [event.step for event in made.run() if event.kind == "resumed"] == [2]

@@ -1,8 +1,8 @@
 import torch
 
-from ksh_studio.catalogue import Catalogue
 from ksh_studio.config import Trigger
-from ksh_studio.training.variants import variants
+from ksh_studio.project.catalogue import Catalogue
+from ksh_studio.training.data.tag_orders import variants
 from tests.training.test_prepare import base, ready  # noqa: F401 - fixtures
 
 END, FRONT = Trigger(), Trigger(position="front")

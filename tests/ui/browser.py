@@ -14,10 +14,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from ksh_studio.catalogue import Catalogue
+from ksh_studio import ASSETS
 from ksh_studio.config import ProjectSettings
 from ksh_studio.drawings.importing import import_drawings
-from ksh_studio.workspace import ASSETS, Project, Workspace
+from ksh_studio.project.catalogue import Catalogue
+from ksh_studio.project.workspace import Project, Workspace
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Playwright waits five seconds: a busy machine needs more until the page has what it shows.

@@ -5,8 +5,10 @@ from typing import get_args
 import pytest
 
 from ksh_studio.errors import StudioError
-from ksh_studio.ui.access import ALLOWED, VISITOR_COOKIE, Action, Studio, visit_of
-from ksh_studio.worker import Worker
+from ksh_studio.generation.worker.handle import Worker
+from ksh_studio.ui.access.roles import ALLOWED, Action
+from ksh_studio.ui.access.studio import Studio
+from ksh_studio.ui.access.visit import VISITOR_COOKIE, visit_of
 
 FORBIDDEN_FROM_AFAR = {
     "train", "download_lora", "delete_project", "backup", "restore", "settings", "server_path", "model_id",

@@ -4,9 +4,11 @@ import pytest
 
 from ksh_studio.config import ProjectSettings
 from ksh_studio.errors import StudioError
-from ksh_studio.ui import caption_tab
-from ksh_studio.ui.access import Role, Studio, Visit, visitor_workspace
-from ksh_studio.worker import Worker
+from ksh_studio.generation.worker.handle import Worker
+from ksh_studio.ui.access.roles import Role
+from ksh_studio.ui.access.studio import Studio
+from ksh_studio.ui.access.visit import Visit, visitor_workspace
+from ksh_studio.ui.caption import tab as caption_tab
 
 
 @pytest.mark.parametrize(("role", "ends"), [("visitor", False), ("owner", True)])

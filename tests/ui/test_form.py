@@ -4,7 +4,7 @@ import pytest
 from ksh_studio.config import ALL_CONFIGS, GenerateConfig, TrainConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.presets import TRAIN_PRESETS
-from ksh_studio.ui.form import config_from, field, fields, form_values
+from ksh_studio.ui.parts.form import config_from, field, fields, form_values
 
 STAGES = [("caption", name) for name in ALL_CONFIGS["caption"].model_fields]
 STAGES += [("train", name) for name in ALL_CONFIGS["train"].model_fields]

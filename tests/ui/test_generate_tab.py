@@ -5,10 +5,11 @@ from PIL import Image
 
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.errors import StudioError
+from ksh_studio.generation.worker.handle import Worker
 from ksh_studio.ui import app
-from ksh_studio.ui.access import Studio, Visit
-from ksh_studio.ui.generate_tab import _wanted, ready_to_go
-from ksh_studio.worker import Worker
+from ksh_studio.ui.access.studio import Studio
+from ksh_studio.ui.access.visit import Visit
+from ksh_studio.ui.generate.tab import _wanted, ready_to_go
 from tests.tiny import tiny_lora_file
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from ksh_studio.config import setting_sentences
 from ksh_studio.locales import sentences
-from ksh_studio.ui.languages import frontend_module, json_texts, language_of, page_texts, t
+from ksh_studio.ui.parts.languages import frontend_module, json_texts, language_of, page_texts, t
 
 
 def request(cookie=None, accept=""):

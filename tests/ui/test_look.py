@@ -8,8 +8,8 @@ from contextlib import closing
 import pytest
 from playwright.sync_api import expect
 
-from ksh_studio.catalogue import Catalogue, NewDrawing
 from ksh_studio.config import ProjectSettings, Trigger
+from ksh_studio.project.catalogue import Catalogue, NewDrawing
 from tests.ui.browser import chromium, demo_of, open_studio, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]

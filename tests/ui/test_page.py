@@ -5,8 +5,8 @@ from collections import Counter
 import gradio as gr
 
 from ksh_studio.config import CaptionConfig, GenerateConfig, TrainConfig
-from ksh_studio.ui import train_form
 from ksh_studio.ui.app import build_app
+from ksh_studio.ui.train import settings as train_form
 
 PUBLIC = {"caption", "train", "generate"}
 
@@ -14,8 +14,8 @@ PUBLIC = {"caption", "train", "generate"}
 def test_the_page_is_built_without_torch_and_without_work():
     code = (
         "import sys, pathlib, tempfile\n"
-        "from ksh_studio.ui.access import Studio\nfrom ksh_studio.ui.app import build_app\n"
-        "from ksh_studio.worker import Worker\nfrom ksh_studio.workspace import Workspace\n"
+        "from ksh_studio.ui.access.visit import Studio\nfrom ksh_studio.ui.app import build_app\n"
+        "from ksh_studio.generation.worker.handle import Worker\nfrom ksh_studio.project.workspace import Workspace\n"
         "w = Workspace(pathlib.Path(tempfile.mkdtemp()))\nw.prepare()\n"
         "build_app(Studio(w, 'local', Worker(w)))\n"
         "print(sorted({'torch', 'diffusers', 'transformers', 'peft'} & set(sys.modules)))"

@@ -9,14 +9,13 @@ import pytest
 from ksh_studio.config import TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
-from ksh_studio.job_queue import dequeue, enqueue_job, queued_jobs
+from ksh_studio.generation.worker.handle import Worker
+from ksh_studio.jobs.queue import dequeue, enqueue_job, queued_jobs
 from ksh_studio.ui import serve as serving
-from ksh_studio.ui import starting
-from ksh_studio.ui.access import Studio
+from ksh_studio.ui.access.studio import Studio
+from ksh_studio.ui.access.visitors import clean_visitors, welcome
 from ksh_studio.ui.app import build_app
 from ksh_studio.ui.serve import keep_queue, launch, serve
-from ksh_studio.ui.starting import clean_visitors, welcome
-from ksh_studio.worker import Worker
 from tests.ui.browser import demo_of, free_port
 
 LINK = "https://0123456789.gradio.live"
@@ -126,7 +125,7 @@ def test_a_full_space_takes_no_new_visitor_but_keeps_the_old_ones(workspace, no_
     studio = Studio(workspace, "space", Worker(workspace))
     old, new = (type(workspace)(workspace.visitors / (name * 40)) for name in "ab")
     welcome(studio, old, "en")
-    monkeypatch.setattr(starting, "LEAST_FREE", 10**18)
+    monkeypatch.setattr("ksh_studio.ui.access.visitors.LEAST_FREE", 10**18)
     welcome(studio, old, "en")
     with pytest.raises(StudioError, match="no room"):
         welcome(studio, new, "en")

@@ -13,10 +13,11 @@ from ksh_studio.events import (
     Warned,
     to_line,
 )
-from ksh_studio.job_status import JobStatus
-from ksh_studio.jobs import create_job
-from ksh_studio.ui.story import Stories
-from ksh_studio.ui.train_view import duration, headline, roughly, size
+from ksh_studio.jobs.history import Stories
+from ksh_studio.jobs.start import create_job
+from ksh_studio.jobs.status import JobStatus
+from ksh_studio.ui.parts.figures import duration, roughly, size
+from ksh_studio.ui.train.status import headline
 
 
 def step(number, total=100, pace=0.5):

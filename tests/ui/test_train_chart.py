@@ -2,8 +2,9 @@ import re
 import time
 
 from ksh_studio.events import Scored, Validated
-from ksh_studio.ui.story import Stories
-from ksh_studio.ui.train_chart import HEIGHT, WIDTH, loss_chart, thinned
+from ksh_studio.jobs.history import Stories
+from ksh_studio.ui.parts.figures import thinned
+from ksh_studio.ui.train.chart import HEIGHT, WIDTH, loss_chart
 from tests.ui.test_story import job_with, step
 
 

@@ -1,5 +1,5 @@
 from ksh_studio.events import Preview
-from ksh_studio.ui.train_previews import SHOWN_STEPS, best_of, sheet
+from ksh_studio.ui.train.previews import SHOWN_STEPS, best_of, sheet
 
 TRIGGER = "drawn by me"
 

@@ -3,24 +3,24 @@
 import gradio as gr
 import pytest
 
-from ksh_studio.catalogue import Catalogue, NewDrawing
 from ksh_studio.config import TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Finished, LoraSaved, Paused, Planned, Stopped, Validated
-from ksh_studio.job_queue import queued_jobs
-from ksh_studio.jobs import create_job
-from ksh_studio.lora.header import read_header
+from ksh_studio.jobs.queue import queued_jobs
+from ksh_studio.jobs.start import create_job
+from ksh_studio.lora.file.header import read_header
 from ksh_studio.presets import TRAIN_PRESETS
-from ksh_studio.ui import train_push
-from ksh_studio.ui.access import Visit
-from ksh_studio.ui.train_control import lora_of, preview_now, rest
-from ksh_studio.ui.train_form import ADVANCED, FORM, GROUPS, TOUCHED, fill
-from ksh_studio.ui.train_merge import merge_picked
-from ksh_studio.ui.train_more import train_on
-from ksh_studio.ui.train_plan import measured, ready, show_plan, show_presets
-from ksh_studio.ui.train_queue import line_up, take_out
-from ksh_studio.ui.train_watch import PARTS, poll
+from ksh_studio.project.catalogue import Catalogue, NewDrawing
+from ksh_studio.ui.access.visit import Visit
+from ksh_studio.ui.train import publish as train_push
+from ksh_studio.ui.train.actions import lora_of, preview_now, rest
+from ksh_studio.ui.train.files import train_on
+from ksh_studio.ui.train.merge import merge_picked
+from ksh_studio.ui.train.plan import measured, ready, show_plan, show_presets
+from ksh_studio.ui.train.queue import line_up, take_out
+from ksh_studio.ui.train.settings import ADVANCED, FORM, GROUPS, TOUCHED, fill
+from ksh_studio.ui.train.watch import PARTS, poll
 from tests.tiny import tiny_lora_file
 from tests.ui.test_story import append, job_with, step
 

@@ -1,0 +1,1 @@
+"""A drawing gets its caption."""

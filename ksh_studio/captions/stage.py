@@ -1,0 +1,159 @@
+"""A captioner writes what is on each drawing; every caption is committed as it is made."""
+
+import gc
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+
+from ksh_studio.captions.captioners.blip2 import describe
+from ksh_studio.config import CaptionConfig
+from ksh_studio.errors import StudioError
+from ksh_studio.events import Captioned, Event, Finished, Progress, Started, Stopped, Warned, warned
+from ksh_studio.models.device import pick_device
+from ksh_studio.models.loading import Captioner, load_captioner
+from ksh_studio.models.registry import CaptionerEntry, captioner_entry, default_captioner
+from ksh_studio.project.catalogue import By, CaptionConflict, Catalogue, Drawing
+from ksh_studio.project.workspace import Project
+
+TOLD = (
+    "prompt", "max_new_tokens", "min_new_tokens", "num_beams", "do_sample", "temperature", "top_p",
+    "repetition_penalty", "no_repeat_ngram_size", "seed",
+)  # fmt: skip
+"""Settings that decide what is written: a caption made with the same ones is not made again."""
+
+
+def caption(config: CaptionConfig, project: Project, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    """Caption the drawings that `config.overwrite` names, a batch at a time.
+
+    Yields Started, one Captioned for each caption after its commit, warnings, and Finished or Stopped. Begun again
+    after a kill, it does only what is left. A caption that a person changes meanwhile is left to the person.
+    Raises StudioError when there are no drawings, the captioner cannot be loaded, or not one caption could be made.
+    """
+    device = pick_device()
+    name = config.captioner or project.settings().captioner or default_captioner(device.type)
+    entry = captioner_entry(name)
+    config = resolved(config, entry)
+    by = By("captioner", author_of(entry), config.model_dump(include=set(TOLD)))
+    with Catalogue(project) as catalogue:
+        todo = catalogue.pending(config.overwrite, by)
+        if not catalogue.counts()["all"]:
+            raise StudioError("captions.no_drawings")
+        if not todo:
+            yield Finished(key="captions.nothing_to_do")
+            return
+        yield Progress(phase="load", done=0, total=1)
+        captioner = load_captioner(entry, device)
+        yield Progress(phase="load", done=1, total=1)
+        precision = str(captioner.model.dtype).removeprefix("torch.")
+        yield Started(stage="caption", total=len(todo), device=f"{device.type}, {precision}")
+        yield from _Run(catalogue, captioner, config, by).events(todo, should_stop)
+
+
+def resolved(config: CaptionConfig, entry: CaptionerEntry) -> CaptionConfig:
+    """The settings with everything filled in: what was left at its default is as the captioner wants it."""
+    defaults = CaptionConfig()
+    wanted = {
+        name: value for name, value in entry.generation.items() if getattr(config, name) == getattr(defaults, name)
+    }
+    return CaptionConfig.model_validate(config.model_dump() | wanted | {"prompt": config.prompt or entry.prompt})
+
+
+def author_of(entry: CaptionerEntry) -> str:
+    """How the catalogue names the captioner: without the path of a folder, which is nobody else's business."""
+    is_path = entry.kind != "hub" and ("/" in entry.name or "\\" in entry.name)
+    return entry.label if is_path else entry.name
+
+
+@dataclass
+class _Run:
+    """One run over the drawings that are to be captioned."""
+
+    catalogue: Catalogue
+    captioner: Captioner
+    config: CaptionConfig
+    by: By
+    made: int = 0
+    failed: int = 0
+    done: int = 0
+
+    def events(self, todo: list[Drawing], should_stop: Callable[[], bool]) -> Iterator[Event]:
+        began, total = time.monotonic(), len(todo)
+        size = self.config.batch_size
+        while self.done < total:
+            if should_stop():
+                values = {"made": str(self.made), "left": str(total - self.done)}
+                yield Stopped(key="captions.stopped", values=values)
+                return
+            batch = todo[self.done : self.done + size]
+            captions = self._described(batch)
+            if captions is None:
+                if size == 1:
+                    raise StudioError("captions.no_memory", name=self.by.author)
+                size //= 2
+                _free_memory()
+                yield Warned(key="captions.less_memory", values={"size": str(size)})
+                continue
+            for drawing in batch:
+                self.done += 1
+                yield from self._keep(drawing, captions.get(drawing.id), total)
+        if self.failed == total:
+            raise StudioError("captions.none_made", count=total)
+        seconds = max(time.monotonic() - began, 1e-6)
+        figures = {"captions": self.made, "caption_seconds": seconds, "captions_per_second": self.made / seconds}
+        yield Finished(key="captions.finished", values={"made": str(self.made)}, figures=figures)
+
+    def _keep(self, drawing: Drawing, said: "str | StudioError | None", total: int) -> Iterator[Event]:
+        """Commit one caption, then tell it; or tell why there is none."""
+        if not said or isinstance(said, StudioError):
+            self.failed += 1
+            yield warned(said or StudioError("captions.empty", name=drawing.original_name))
+        else:
+            try:
+                after = self.catalogue.save_caption(drawing.id, said, self.by, expected=drawing.revision)
+            except CaptionConflict:
+                return  # a person changed it meanwhile: theirs stands
+            self.made += 1
+            yield Captioned(drawing=drawing.id, caption=after.caption, done=self.done, total=total)
+
+    def _described(self, batch: list[Drawing]) -> "dict[str, str | StudioError] | None":
+        """What is said of each drawing by id, or why nothing can be; None when the memory does not suffice."""
+        found: dict[str, str | StudioError] = {}
+        images: dict[str, Image.Image] = {}
+        for drawing in batch:
+            try:
+                with Image.open(drawing.path(self.catalogue.project), formats=("WEBP",)) as image:
+                    images[drawing.id] = image.convert("RGB")
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+                found[drawing.id] = StudioError("captions.unreadable", name=drawing.original_name)
+        try:
+            said = describe(self.captioner, list(images.values()), self.config) if images else []
+        except (RuntimeError, ValueError, MemoryError) as error:
+            if _is_out_of_memory(error):
+                return None
+            if len(images) > 1:  # one of them is to blame: each alone
+                return self._one_by_one(batch)
+            logging.getLogger(__name__).exception("captioning failed")
+            return found | {name: StudioError("captions.failed", name=batch[0].original_name) for name in images}
+        return found | dict(zip(images, said, strict=True))
+
+    def _one_by_one(self, batch: list[Drawing]) -> "dict[str, str | StudioError] | None":
+        alone = [self._described([drawing]) for drawing in batch]
+        if None in alone:
+            return None
+        return {name: said for part in alone for name, said in part.items()}
+
+
+def _free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "out of memory" in str(error) or "can't allocate memory" in str(error)

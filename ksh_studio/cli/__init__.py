@@ -1,0 +1,1 @@
+"""Everything for a terminal: commands, options, the printed events, the doctor."""

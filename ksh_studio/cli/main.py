@@ -1,0 +1,271 @@
+"""Every stage without a browser: studio · demo · import · caption · train · generate · export · doctor.
+
+What works in another process is steered from here too: stop · pause · resume · preview-now · queue.
+
+The command line prints the very events that a page reads. Exit codes: 0 done, 1 a sentence says why not, 2 wrong
+arguments, 130 interrupted.
+"""
+
+import argparse
+import locale
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ksh_studio.cli import job_actions, job_commands, lora_commands
+from ksh_studio.cli.options import settings_of, settings_options
+from ksh_studio.cli.settings_table import settings_table
+from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, TrainConfig, Trigger
+from ksh_studio.disk import is_locked
+from ksh_studio.errors import StudioError, validated
+from ksh_studio.events import Event, Failed, Warned
+from ksh_studio.jobs.describe import describe
+from ksh_studio.jobs.folder import Job, job_at
+from ksh_studio.jobs.process import run_job
+from ksh_studio.jobs.queue import start_next_job
+from ksh_studio.jobs.requests import forget_requests, request_stop
+from ksh_studio.jobs.spawn import set_computing_environment
+from ksh_studio.jobs.start import create_job_if_free, own_device
+from ksh_studio.locales import Language
+from ksh_studio.presets import CAPTION_PRESETS, TRAIN_PRESETS
+from ksh_studio.project.workspace import Project, Workspace, default_root
+from ksh_studio.stages import stage_of
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    set_computing_environment()
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="replace")
+    arguments = _parser().parse_args(argv)
+    language: Language = arguments.language
+    try:
+        return arguments.run(arguments)
+    except StudioError as error:
+        print(error.text(language), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="studio.py", description="Drawings in, a model that draws like them out.")
+    parser.set_defaults(run=_studio, workspace=default_root(), language=_spoken())
+    _common(parser)
+    _studio_options(parser)
+    commands = parser.add_subparsers(title="commands", metavar="")
+    add = _Adder(commands)
+    _studio_options(add("studio", _studio, "open the page (the default)"))
+    demo = add("demo", _demo, "import, caption, train and generate on the demo drawings")
+    demo.add_argument("--seed", type=int, default=0, help="same seed on the same machine, same result")
+    demo.add_argument("--max-train-steps", type=int, help="fewer steps for a first look; the whole run by default")
+    importing = add("import", _import, "bring drawings into a project", project=True)
+    importing.add_argument("source", type=Path, nargs="+", help="a folder, a zip, or pictures")
+    importing.add_argument("--trigger", help="words that call the style")
+    caption = add("caption", _caption, "write captions", project=True)
+    settings_options(caption, CaptionConfig, CAPTION_PRESETS)
+    train = add("train", _train, "train a LoRA", project=True)
+    how = train.add_mutually_exclusive_group()
+    how.add_argument("--resume", metavar="JOB", help="go on with this job of the project, in this terminal")
+    how.add_argument(
+        "--queue", action="store_true", help="wait for the trainings before it, and work in the background"
+    )
+    how.add_argument("--check", action="store_true", help="only measure what it will take: time, memory, disk")
+    settings_options(train, TrainConfig, TRAIN_PRESETS)
+    job_commands.add_commands(add, _project)
+    generate = add("generate", _generate, "draw pictures", project=True)
+    settings_options(generate, GenerateConfig, {})
+    export = add("export", _export, "write the drawings and captions for other programs", project=True)
+    export.add_argument("target", type=Path, help="a folder that does not exist yet, or a .zip")
+    export.add_argument("--format", default="imagefolder", choices=("imagefolder", "info.csv", "txt", "kohya"))
+    lora_commands.add_commands(add("lora", None, "convert, merge or publish LoRA files"), _common)
+    add("doctor", _doctor, "what this machine has, and what is missing")
+    add("settings", _settings_table, "every setting of training as a Markdown table")
+    add("job", _job, None).add_argument("folder", type=Path)
+    add("worker", _worker, None).add_argument("root", type=Path)
+    return parser
+
+
+class _Adder:
+    """Adds subcommands that share the common options."""
+
+    def __init__(self, commands: Any) -> None:
+        self.commands = commands
+
+    def __call__(self, name: str, run: Any, text: str | None, project: bool = False) -> argparse.ArgumentParser:
+        shown = {"help": text} if text else {}
+        parser = self.commands.add_parser(name, **shown)
+        parser.set_defaults(run=run)
+        _common(parser)
+        if project:
+            parser.add_argument("--project", required=True, help="name of the project; import makes it when it is new")
+        return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    # SUPPRESS: a subcommand that is not given an option must not overwrite what stood before the subcommand.
+    silent = {"default": argparse.SUPPRESS}
+    parser.add_argument("--workspace", type=Path, help="where everything is kept", **silent)
+    parser.add_argument("--language", choices=("en", "ko"), help="of what is printed", **silent)
+
+
+def _spoken() -> Language:
+    return "ko" if (locale.getlocale()[0] or "").startswith(("ko", "Korean")) else "en"
+
+
+def _studio_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--share", action="store_true", help="also open a temporary public link")
+    parser.add_argument("--password", help="for visitors of the link; made up and printed when not given")
+    parser.add_argument("--port", type=port_number, help="of the page; the first free one from 7860 when not given")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the web browser")
+
+
+def port_number(text: str) -> int:
+    """A port of this machine. Raises ValueError, of which argparse makes its message."""
+    number = int(text)
+    if not 0 < number < 65_536:
+        raise ValueError(text)
+    return number
+
+
+def _project(arguments: argparse.Namespace, make: bool = False) -> Project:
+    workspace = Workspace(arguments.workspace)
+    workspace.prepare()
+    named = [project for project in workspace.projects() if _is_called(project, arguments.project)]
+    if named:
+        return named[0]
+    if make:
+        return workspace.create_project(validated(ProjectSettings, {"name": arguments.project}))
+    raise StudioError("project.unknown", name=arguments.project)
+
+
+def _is_called(project: Project, name: str) -> bool:
+    if project.slug == name:
+        return True
+    try:
+        return project.settings().name == name
+    except StudioError:
+        return False  # its file is damaged: no reason to refuse the other projects
+
+
+def _studio(arguments: argparse.Namespace) -> int:
+    from ksh_studio.ui.serve import serve
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service that is stopped closes its tunnel too
+    for line in serve(arguments):
+        print(line, flush=True)
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from ksh_studio.demo import demo
+
+    train = validated(TrainConfig, {"seed": arguments.seed, "max_train_steps": arguments.max_train_steps})
+    return _show(demo(arguments.workspace, train), arguments.language)
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from ksh_studio.drawings.importing import import_drawings
+
+    project = _project(arguments, make=True)
+    if arguments.trigger is not None:
+        project.change(trigger=validated(Trigger, {"text": arguments.trigger}))
+    source = arguments.source[0] if len(arguments.source) == 1 else arguments.source
+    return _show(import_drawings(source, project), arguments.language)
+
+
+def _caption(arguments: argparse.Namespace) -> int:
+    config = settings_of(arguments, CaptionConfig, CAPTION_PRESETS)
+    return _work(create_job_if_free(_project(arguments), "caption", config), arguments.language)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    project = _project(arguments)
+    if arguments.resume:
+        job = job_at(project.jobs / Path(arguments.resume).name, project)
+        if not is_locked(job.lock):  # else somebody works on it, and what was asked is meant for them
+            forget_requests(job)
+    else:
+        from ksh_studio.models.device import pick_device
+        from ksh_studio.training.plan.settle import settled
+
+        config = settled(settings_of(arguments, TrainConfig, TRAIN_PRESETS), project, pick_device().type)
+        if arguments.queue:
+            print(job_actions.line_up(project, config, arguments.language))
+            return 0
+        job = create_job_if_free(project, "check" if arguments.check else "train", config)
+    signal.signal(signal.SIGINT, lambda *_: request_stop(job))  # Ctrl+C keeps everything, as Stop on the page does
+    return _work(job, arguments.language)
+
+
+def _work(job: Job, language: Language) -> int:
+    """Work on the job in this terminal, then let the next one of the queue begin in the background."""
+    code = _show(run_job(job, stage_of), language)
+    start_next_job(job.project.workspace)
+    return code
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    from ksh_studio.generation.stage import generate
+
+    project = _project(arguments)
+    config = settings_of(arguments, GenerateConfig, {})
+    with own_device(project.workspace):
+        return _show(generate(config, project, lambda: False), arguments.language)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from ksh_studio.drawings.exporting import export
+
+    return _show(export(_project(arguments), arguments.target, arguments.format), arguments.language)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from ksh_studio.cli.doctor import findings
+
+    for finding in findings(Workspace(arguments.workspace)):
+        print(finding.text(arguments.language))
+    return 0
+
+
+def _settings_table(arguments: argparse.Namespace) -> int:
+    print(settings_table())
+    return 0
+
+
+def _job(arguments: argparse.Namespace) -> int:
+    """The child process of one job: what `begin_job` starts."""
+    folder = arguments.folder.resolve()
+    project = Project(folder.parent.parent, Workspace(folder.parent.parent.parent.parent))
+    job = job_at(folder, project)
+    *_, last = run_job(job, stage_of)
+    start_next_job(project.workspace)
+    return 1 if isinstance(last, Failed) else 0
+
+
+def _worker(arguments: argparse.Namespace) -> int:
+    from ksh_studio.generation.worker.process import serve
+
+    lines_out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    sys.stdout = sys.stderr  # only events may go to the page: what a library prints goes to the log
+    serve(sys.stdin.buffer, lines_out, Workspace(arguments.root))
+    return 0
+
+
+def _show(events: Iterator[Event], language: Language) -> int:
+    """Print events as they come; the exit code is 1 when the last one is a failure."""
+    last: Event | None = None
+    for last in events:
+        text = describe(last, language)
+        if text is not None:
+            print(text, flush=True, file=sys.stderr if isinstance(last, Failed | Warned) else sys.stdout)
+    return 1 if isinstance(last, Failed) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What other programs keep beside drawings: caption files, tables."""

@@ -1,0 +1,1 @@
+"""Generated pictures on disk, with their recipes."""

@@ -1,0 +1,69 @@
+"""The pictures of a project, from its folder: `pictures/<date>/<n>-<seed>.png`. No torch; survives any reload."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from filelock import Timeout
+
+from ksh_studio.disk import disk_errors, lock_file, write_bytes
+from ksh_studio.errors import StudioError
+from ksh_studio.project.workspace import Project
+
+FILE_NAME = re.compile(r"(\d{1,9})-(\d{1,10})\.png")
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+NUMBERING_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A generated picture on disk."""
+
+    path: Path
+    date: str
+    number: int
+    """Counts up within a date."""
+    seed: int
+
+
+def pictures_of(project: Project, limit: int | None = None) -> list[PictureFile]:
+    """The project's pictures, newest first, at most `limit`."""
+    found: list[PictureFile] = []
+    for folder in sorted(_date_folders(project), key=lambda folder: folder.name, reverse=True):
+        found += sorted(_in_folder(folder), key=lambda picture: picture.number, reverse=True)
+        if limit is not None and len(found) >= limit:
+            return found[:limit]
+    return found
+
+
+def add_picture(project: Project, png: bytes, seed: int) -> Path:
+    """Put a picture into today's folder under the next number; two processes never take the same one.
+
+    Raises StudioError when the disk is full or may not be written.
+    """
+    folder = project.pictures / f"{datetime.now():%Y-%m-%d}"
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = lock_file(folder / ".numbering.lock")
+    try:
+        with disk_errors(folder), lock.acquire(timeout=NUMBERING_SECONDS):
+            number = max((picture.number for picture in _in_folder(folder)), default=0) + 1
+            path = folder / f"{number:05d}-{seed}.png"
+            write_bytes(path, png)
+    except Timeout as error:
+        raise StudioError("generate.numbering_busy", path=folder) from error
+    return path
+
+
+def _date_folders(project: Project) -> Iterator[Path]:
+    if project.pictures.is_dir():
+        yield from (path for path in project.pictures.iterdir() if DATE.fullmatch(path.name) and path.is_dir())
+
+
+def _in_folder(folder: Path) -> Iterator[PictureFile]:
+    for path in folder.iterdir():
+        match = FILE_NAME.fullmatch(path.name)
+        if match:
+            yield PictureFile(path, folder.name, int(match.group(1)), int(match.group(2)))

@@ -1,0 +1,1 @@
+"""A prompt as artists write it: parsed, weighted, encoded."""

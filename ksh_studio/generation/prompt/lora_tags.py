@@ -1,0 +1,74 @@
+"""LoRA tags in a prompt: `<lora:name:te:unet:dyn>`, also `<lora:name:te=0.4:unet=1>`."""
+
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ksh_studio.generation.prompt.notes import Notes
+from ksh_studio.generation.prompt.positions import SourceText
+
+OPENING = "<lora:"
+TAG = re.compile(r"<lora:([^<>]*+)>")
+NUMBER = re.compile(r"\s*+[+-]?(?:\d++(?:\.\d*+)?+|\.\d++)\s*+")
+ORDER = ("te", "unet", "dyn")
+
+
+@dataclass(frozen=True)
+class LoraTag:
+    """A LoRA called in the prompt; strengths for the text encoder and the UNet."""
+
+    name: str
+    te: float = 1.0
+    unet: float = 1.0
+    dyn: float | None = None
+    """Kept as written; rank on the fly is not supported."""
+
+    def text(self) -> str:
+        """The tag as written in a prompt."""
+        if self.dyn is not None:
+            return f"<lora:{self.name}:{_plain(self.te)}:{_plain(self.unet)}:{_plain(self.dyn)}>"
+        if self.te == self.unet:
+            return f"<lora:{self.name}:{_plain(self.te)}>"
+        return f"<lora:{self.name}:{_plain(self.te)}:{_plain(self.unet)}>"
+
+
+def take_tags(source: SourceText, notes: Notes, negative: bool) -> tuple[SourceText, list[LoraTag]]:
+    """The text without its tags, and the tags. Tags of a negative prompt, unclosed and unreadable ones stay text."""
+    spans, tags = [], []
+    closed = 0
+    for match in TAG.finditer(source.text):
+        closed += 1
+        position = source.position(match.start())
+        tag = _tag(match.group(1))
+        if negative:
+            notes.add("prompt.lora_in_negative", position)
+        elif tag is None:
+            notes.add("prompt.lora_unreadable", position, text=match.group()[:60])
+        else:
+            spans.append(match.span())
+            tags.append(tag)
+    if source.text.count(OPENING) > closed:
+        last = source.text.rfind(OPENING)
+        notes.add("prompt.lora_unclosed", source.position(last))
+    return source.cut(spans), tags
+
+
+def _tag(content: str) -> LoraTag | None:
+    name, *arguments = content.split(":")
+    if not name.strip() or len(arguments) > len(ORDER):
+        return None
+    values: dict[str, float] = {}
+    for place, argument in zip(ORDER, arguments, strict=False):
+        key, equals, number = argument.partition("=")
+        key, number = (key.strip(), number) if equals else (place, argument)
+        if key not in ORDER or not NUMBER.fullmatch(number) or not math.isfinite(float(number)):
+            return None
+        values[key] = float(number)
+    te = values.get("te", 1.0)
+    return LoraTag(name.strip(), te, values.get("unet", te), values.get("dyn"))
+
+
+def _plain(number: float) -> str:
+    """Without exponent, which the syntax does not know."""
+    return format(Decimal(repr(number)), "f")

@@ -1,0 +1,124 @@
+"""A prompt as artists write it, in the syntax of A1111 from 1.6 on: weights, escapes, BREAK, LoRA tags, comments.
+
+Parsing takes time linear in the length, never raises and drops no text silently: what is not understood stays text
+and gets a warning with its position. No torch, no tokenizer.
+"""
+
+import re
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from ksh_studio.generation.prompt import weights
+from ksh_studio.generation.prompt.lora_tags import LoraTag, take_tags
+from ksh_studio.generation.prompt.notes import Note, Notes
+from ksh_studio.generation.prompt.positions import SourceText
+
+HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
+COMMENT = re.compile(r"#[^\n]*+\n?+")
+BARE_WEIGHT = re.compile(r":\s*+[+-]?\d++(?:\.\d*+)?+\s*+$")
+AND = re.compile(r"\bAND\b")
+SQUARE = re.compile(r"\[([^\[\]]*+)\]")
+SWITCH = re.compile(r":\s*+(?:\d++(?:\.\d*+)?+|\.\d++)\s*+$")
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A run of text with one weight, or a BREAK (which closes a chunk; its text is empty)."""
+
+    text: str
+    weight: float = 1.0
+    is_break: bool = False
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a prompt means. Two are equal when they give the same picture: notes do not count."""
+
+    fragments: tuple[Fragment, ...]
+    loras: tuple[LoraTag, ...] = ()
+    notes: tuple[Note, ...] = field(default=(), compare=False)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether any text has a weight other than 1."""
+        return any(fragment.weight != 1.0 for fragment in self.fragments)
+
+
+def parse(text: str, negative: bool = False, comments: bool = True) -> Parsed:
+    """The prompt's fragments, LoRA tags and notes.
+
+    negative: LoRA tags are plain text there, with a note.
+    comments: `#` to the end of the line is left out.
+    """
+    source, notes = SourceText(text), Notes()
+    if comments:
+        source = source.without(COMMENT, "\n")
+    source, loras = take_tags(source, notes, negative)
+    _hints(source, notes)
+    fragments = _merged(weights.weighted_runs(source, notes))
+    return Parsed(tuple(fragments) or (Fragment(""),), tuple(loras), notes.kept())
+
+
+def render(parsed: Parsed) -> str:
+    """A prompt that parses to the same fragments and tags."""
+    parts = [" BREAK " if part.is_break else _rendered(part) for part in parsed.fragments]
+    return "".join(parts) + "".join(tag.text() for tag in parsed.loras)
+
+
+def is_korean(text: str) -> bool:
+    """Whether there is Hangul in the prompt: Stable Diffusion 1.5 reads English."""
+    return HANGUL.search(text) is not None
+
+
+def _rendered(fragment: Fragment) -> str:
+    text = re.sub(r"[()\[\]\\]", r"\\\g<0>", fragment.text)
+    text = text.replace("BREAK", "BREA\\K").replace("<lora:", "<\\lora:")
+    if fragment.weight == 1.0:
+        return text
+    return f"({text}:{Decimal(repr(fragment.weight)):f})"
+
+
+def _merged(runs: list[weights.Run]) -> list[Fragment]:
+    """Neighbours of equal weight become one; blanks round a BREAK go; blank text has weight 1."""
+    found: list[Fragment] = []
+    texts: list[str] = []  # of the last fragment, joined when it is complete
+
+    def close() -> None:
+        if texts:
+            found[-1] = replace(found[-1], text="".join(texts))
+            texts.clear()
+
+    for run in runs:
+        if run.is_break:
+            close()
+            while found and not found[-1].is_break and not found[-1].text.strip():
+                found.pop()
+            if found and not found[-1].is_break:
+                found[-1] = replace(found[-1], text=found[-1].text.rstrip())
+            found.append(Fragment("", 1.0, True))
+            continue
+        text = run.text if texts or not found or not found[-1].is_break else run.text.lstrip()
+        if not text:
+            continue
+        weight = run.weight if text.strip() else 1.0
+        if texts and found[-1].weight == weight:
+            texts.append(text)
+        else:
+            close()
+            found.append(Fragment("", weight))
+            texts.append(text)
+    close()
+    return found
+
+
+def _hints(source: SourceText, notes: Notes) -> None:
+    """What others would read differently, or what is not supported: it stays text, and that is said."""
+    text = source.text
+    bare = BARE_WEIGHT.search(text[-40:].rstrip())
+    if bare and ")" not in text[-40:]:
+        notes.add("prompt.bare_weight", source.position(max(len(text) - 40, 0) + bare.start()))
+    for match in AND.finditer(text):
+        notes.add("prompt.and_is_text", source.position(match.start()))
+    for match in SQUARE.finditer(text):
+        if "|" in match.group(1) or SWITCH.search(match.group(1)[-30:]):
+            notes.add("prompt.schedule_is_text", source.position(match.start()), text=match.group()[:60])

@@ -1,0 +1,47 @@
+"""Text of which parts were taken out, that still knows where its characters stood."""
+
+import re
+
+
+class SourceText:
+    """Text of which parts were taken out, that still knows where its characters stood."""
+
+    def __init__(self, text: str, cuts: tuple[tuple[int, int], ...] = ()) -> None:
+        self.text = text
+        self._cuts = cuts
+        """(position here, characters left out before it), rising."""
+
+    def position(self, index: int) -> int:
+        """Where the character `index` stood in what was typed."""
+        low, high = 0, len(self._cuts)
+        while low < high:  # the last cut at or before index
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if self._cuts[middle][0] <= index else (low, middle)
+        return index + (self._cuts[low - 1][1] if low else 0)
+
+    def without(self, pattern: re.Pattern[str], instead: str) -> "SourceText":
+        """The text with each match replaced by `instead`."""
+        return self.cut([match.span() for match in pattern.finditer(self.text)], instead)
+
+    def cut(self, spans: list[tuple[int, int]], instead: str = "") -> "SourceText":
+        """The text with these spans, rising and apart, replaced by `instead`."""
+        parts, cuts, at, length = [], [], 0, 0
+        for start, end in spans:
+            parts += [self.text[at:start], instead]
+            length += start - at + len(instead)
+            cuts.append((length, self.position(end) - length))
+            at = end
+        merged = sorted([*cuts, *self._moved(spans, cuts)]) if self._cuts else cuts
+        return SourceText("".join(parts) + self.text[at:], tuple(merged))
+
+    def _moved(self, spans: list[tuple[int, int]], cuts: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Earlier cuts at their place in the shorter text; those inside a span are covered by its own cut."""
+        found, number = [], 0
+        for place, left_out in self._cuts:
+            while number < len(spans) and spans[number][1] <= place:
+                number += 1
+            if number < len(spans) and spans[number][0] < place:
+                continue
+            shift = spans[number - 1][1] - cuts[number - 1][0] if number else 0
+            found.append((place - shift, left_out + shift))
+        return found

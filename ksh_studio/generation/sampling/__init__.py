@@ -1,0 +1,1 @@
+"""From noise to latents: samplers, noise levels, the denoising loop."""

@@ -1,0 +1,106 @@
+"""Samplers of the menu as diffusers schedulers that give the pictures A1111 and k-diffusion give.
+
+diffusers rounds timesteps and builds its own noise levels, which costs up to a tenth of the picture; here each
+scheduler gets k-diffusion's levels and the matching unrounded timesteps instead ("exact mode"). Everything else is
+diffusers' own code.
+"""
+
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import torch
+from diffusers.schedulers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    UniPCMultistepScheduler,
+)
+
+from ksh_studio.config import Sampler, Schedule
+from ksh_studio.generation.sampler_menu import automatic_of, check_pair
+from ksh_studio.generation.sampling.sigmas import BETA_END, BETA_START, SPACINGS, TRAIN_STEPS, timestep_of
+
+if TYPE_CHECKING:
+    from diffusers import SchedulerMixin
+
+COMMON: dict[str, Any] = {
+    "num_train_timesteps": TRAIN_STEPS,
+    "beta_start": BETA_START,
+    "beta_end": BETA_END,
+    "beta_schedule": "scaled_linear",
+}
+
+
+def make_scheduler(sampler: Sampler, schedule: Schedule, prediction_type: str = "epsilon") -> "SchedulerMixin":
+    """A fresh scheduler; nothing is inherited from the checkpoint's own scheduler config.
+
+    Call `set_timesteps(n)`, start from noise times `init_noise_sigma`, and step in fp32.
+    Raises StudioError for a pair that makes no sense.
+    """
+    check_pair(sampler, schedule)
+    made = _CLASSES[sampler](**COMMON, **_ARGUMENTS.get(sampler, {}), prediction_type=prediction_type)
+    made.exact_schedule = automatic_of(sampler) if schedule == "Automatic" else schedule
+    return made
+
+
+class _Levels:
+    """Replaces the noise levels of a k-diffusion sampler after diffusers has set its own."""
+
+    exact_schedule: str
+    final_level = True
+    """Whether the levels end in 0 after the last of the schedule; else the schedule's own last is the end."""
+
+    def set_timesteps(self, num_inference_steps: int, device: torch.device | None = None, **_: Any) -> None:
+        """Prepare `num_inference_steps` model calls."""
+        super().set_timesteps(num_inference_steps)
+        spacing = SPACINGS[self.exact_schedule]
+        levels = np.append(spacing(num_inference_steps), 0.0) if self.final_level else spacing(num_inference_steps + 1)
+        self.sigmas = torch.from_numpy(levels.astype(np.float32))
+        self.timesteps = torch.from_numpy(timestep_of(levels[:-1]).astype(np.float32)).to(device)
+        self.num_inference_steps = num_inference_steps
+
+
+class _ExactEuler(_Levels, EulerDiscreteScheduler):
+    pass
+
+
+class _ExactEulerAncestral(_Levels, EulerAncestralDiscreteScheduler):
+    pass
+
+
+class _ExactDpmPlusPlus2M(_Levels, DPMSolverMultistepScheduler):
+    """Starts at noise · s / sqrt(1 + s²), s the first level: k-diffusion's noise · s in this class's scale."""
+
+    def set_timesteps(self, num_inference_steps: int, device: torch.device | None = None, **_: Any) -> None:
+        super().set_timesteps(num_inference_steps, device)
+        first = float(self.sigmas[0])
+        self.init_noise_sigma = first / (1 + first**2) ** 0.5
+
+
+class _ExactUniPC(_Levels, UniPCMultistepScheduler):
+    """Ends at the smallest training level, as A1111's: with 0 the last step of "bh1" divides zero by zero."""
+
+    final_level = False
+
+
+_CLASSES = {
+    "Euler a": _ExactEulerAncestral,
+    "Euler": _ExactEuler,
+    "DPM++ 2M": _ExactDpmPlusPlus2M,
+    "DDIM": DDIMScheduler,
+    "UniPC": _ExactUniPC,
+}
+_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "Euler a": {"timestep_spacing": "linspace"},
+    "Euler": {"timestep_spacing": "linspace"},
+    "DPM++ 2M": {"timestep_spacing": "linspace", "algorithm_type": "dpmsolver++", "solver_order": 2},
+    "DDIM": {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1, "timestep_spacing": "leading"},
+    "UniPC": {
+        "timestep_spacing": "linspace",
+        "solver_type": "bh1",
+        "solver_order": 3,
+        "final_sigmas_type": "sigma_min",
+    },
+}
+assert set(_CLASSES) == set(get_args(Sampler))

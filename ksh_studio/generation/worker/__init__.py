@@ -1,0 +1,1 @@
+"""The resident process that draws for the page: the page's handle and the process itself."""

@@ -1,0 +1,1 @@
+"""Work that lives in its own process: start, status, requests, queue, owner, journal, history."""

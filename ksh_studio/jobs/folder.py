@@ -1,0 +1,155 @@
+"""One job's folder: the paths in it, its settings, and what is asked of it while it works."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from ksh_studio.config import ALL_CONFIGS, MAX_PROMPT_CHARACTERS, Config, Trigger
+from ksh_studio.disk import is_locked
+from ksh_studio.errors import StudioError, validated
+from ksh_studio.project.workspace import Project, Workspace
+
+Stage = Literal["caption", "check", "train"]
+log = logging.getLogger(__name__)
+
+
+class JobFile(Config):
+    """`job.json`: a job's complete settings; written once, never changed."""
+
+    stage: Stage
+    settings: dict[str, Any]
+    """Of the stage's config class, valid."""
+    trigger: Trigger
+    """As it was when the job began."""
+    parent: str | None = None
+    """Id of the training job that this one goes on from."""
+    created: float
+
+    def config(self) -> Config:
+        """The settings as the stage's config."""
+        return validated(ALL_CONFIGS["train" if self.stage == "check" else self.stage], self.settings)
+
+
+class Asked(Config):
+    """A preview that somebody asked for while the job works; bounds as of `GenerateConfig`."""
+
+    prompt: str = Field(max_length=MAX_PROMPT_CHARACTERS)
+    seed: int | None = Field(None, ge=0, le=2**32 - 1)
+    """None: the job's own."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job's folder and the paths in it."""
+
+    folder: Path
+    project: Project
+
+    @property
+    def id(self) -> str:
+        """Folder name, sorts by time."""
+        return self.folder.name
+
+    @property
+    def lock(self) -> Path:
+        """Held while the job lives."""
+        return self.folder / "lock"
+
+    @property
+    def events_file(self) -> Path:
+        """One event a line, appended."""
+        return self.folder / "events.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """What the process printed."""
+        return self.folder / "log.txt"
+
+    @property
+    def previews(self) -> Path:
+        """Pictures drawn while training."""
+        return self.folder / "previews"
+
+    @property
+    def checkpoints(self) -> Path:
+        """States from which training resumes."""
+        return self.folder / "checkpoints"
+
+    @property
+    def loras(self) -> Path:
+        """LoRA files."""
+        return self.folder / "loras"
+
+    @property
+    def control(self) -> Path:
+        """The words spoken to a running job."""
+        return self.folder / "control"
+
+    @property
+    def queue_mark(self) -> Path:
+        """There while the job waits for its turn; holds its place. Written by `job_queue`."""
+        return self.folder / "queued"
+
+    @property
+    def file(self) -> JobFile:
+        """`job.json`. Raises StudioError when it cannot be read."""
+        try:
+            return JobFile.model_validate_json((self.folder / "job.json").read_bytes())
+        except (OSError, ValueError) as error:
+            raise StudioError("job.unreadable", path=self.folder) from error
+
+    def stop_requested(self) -> bool:
+        """Whether the artist asked this job to stop."""
+        return (self.control / "stop").exists()
+
+    def pause_requested(self) -> bool:
+        """Whether the artist asked this job to free the device for a while."""
+        return (self.control / "pause").exists()
+
+    def asked_previews(self) -> list[Asked]:
+        """The previews asked for since the last call, in order; each is given once."""
+        found: list[Asked] = []
+        for path in self.asked_files():
+            try:
+                found.append(Asked.model_validate_json(path.read_bytes()))
+            except (OSError, ValidationError) as error:
+                log.warning("%s: %s", path, error)
+            path.unlink(missing_ok=True)
+        return found
+
+    def asked_files(self) -> list[Path]:
+        """Where the previews asked for wait, in order."""
+        return sorted(self.control.glob("preview-now-*.json"))
+
+
+def job_at(folder: Path, project: Project) -> Job:
+    """The job in this folder. Raises StudioError when there is none."""
+    job = Job(folder, project)
+    _ = job.file
+    return job
+
+
+def jobs_of(project: Project, stage: Stage | None = None) -> list[Job]:
+    """The project's jobs, newest first, but for those whose `job.json` is damaged."""
+    found: list[tuple[float, str, Job]] = []
+    for job in (Job(path.parent, project) for path in project.jobs.glob("*/job.json")):
+        try:
+            file = job.file
+        except StudioError as error:  # one damaged file must not hide the other jobs
+            log.info("%s", error)
+            continue
+        if stage is None or file.stage == stage:
+            found.append((file.created, job.id, job))
+    return [job for _, _, job in sorted(found, key=lambda one: one[:2], reverse=True)]
+
+
+def running_job(workspace: Workspace) -> Job | None:
+    """The job that works right now, of whatever project."""
+    for project in workspace.projects():
+        for lock in project.jobs.glob("*/lock"):
+            if is_locked(lock):
+                return Job(lock.parent, project)
+    return None

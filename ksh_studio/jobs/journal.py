@@ -1,0 +1,109 @@
+"""`events.jsonl`: one writer appends, any number of readers follow."""
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ksh_studio.disk import disk_errors
+from ksh_studio.errors import StudioError
+from ksh_studio.events import Event, Final, Heartbeat, from_line, to_line
+from ksh_studio.jobs.owner import boot_id
+
+HEARTBEAT_SECONDS = 5.0
+READ_BYTES = 4_000_000
+"""So much is read at a time: a page that follows a huge file stays quick, and catches up look by look."""
+
+
+@dataclass
+class Journal:
+    """Appends events to `events.jsonl`, one write a line, and a heartbeat every few seconds, until closed."""
+
+    path: Path
+    check: Callable[[], None] = lambda: None
+    """Called before every line; raises StudioError where this process may no longer write."""
+    _writing: threading.Lock = field(default_factory=threading.Lock)
+    _closed: threading.Event = field(default_factory=threading.Event)
+    _torn: bool = False
+    """Whether the last line is only half on the disk."""
+
+    def __enter__(self) -> "Journal":
+        """Start the heartbeat; a torn last line that a crash left is ended by what is written next."""
+        self._torn = tail(self.path, 1) not in (b"", b"\n")
+        threading.Thread(target=self._beat, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop the heartbeat."""
+        self._closed.set()
+
+    def append(self, event: Event) -> None:
+        """Put one event at the end of the file. Raises StudioError when the disk is full, and what `check` raises."""
+        self._write(to_line(event), durable=isinstance(event, Final))
+
+    def _write(self, data: bytes, durable: bool = False) -> None:
+        self.check()
+        with self._writing, disk_errors(self.path), self.path.open("ab", buffering=0) as file:
+            whole = (b"\n" if self._torn else b"") + data
+            written = file.write(whole)
+            if written:
+                self._torn = whole[written - 1] != ord("\n")
+            if written < len(whole):  # how a disk that becomes full shows itself first
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if durable:
+                os.fsync(file.fileno())
+
+    def _beat(self) -> None:
+        while not self._closed.wait(HEARTBEAT_SECONDS):
+            try:
+                self.append(Heartbeat(uptime=time.monotonic(), boot=boot_id()))
+            except (OSError, StudioError):
+                continue  # the disk may have room again by the next beat; the work itself reports a full disk
+
+
+class EventReader:
+    """Reads an `events.jsonl` as it grows: `new()` gives what has come since the last call."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.offset = 0
+
+    def new(self) -> list[Event]:
+        """Events of the next whole lines, of about `READ_BYTES`; from the beginning when the file was replaced."""
+        try:
+            size = self.path.stat().st_size
+            if size < self.offset:
+                self.offset = 0
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                data = file.read(READ_BYTES)
+        except FileNotFoundError:
+            return []
+        end = data.rfind(b"\n") + 1
+        if not end and len(data) == READ_BYTES:
+            end = len(data)  # no event is that long: a block of rubbish, left behind piece by piece
+        self.offset += end
+        read = (from_line(line) for line in data[:end].splitlines())
+        return [event for event in read if event is not None]
+
+    def rest(self) -> list[Event]:
+        """Events of all whole lines not read yet."""
+        found: list[Event] = []
+        before = -1
+        while self.offset != before:
+            before = self.offset
+            found += self.new()
+        return found
+
+
+def tail(path: Path, size: int) -> bytes:
+    """The last `size` bytes of a file; empty when there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - size))
+            return file.read()
+    except FileNotFoundError:
+        return b""

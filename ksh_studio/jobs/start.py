@@ -1,0 +1,114 @@
+"""Start, stop and watch work that lives in its own process. The disk is the only thing page and job share.
+
+A job runs while its lock is held; what it did is `events.jsonl`; what is asked of it is a file in `control/`. So a
+reloaded page, a second browser and a restarted studio all see the same, and a killed process cannot lie.
+"""
+
+import logging
+import shutil
+import subprocess
+import threading
+import time
+from contextlib import AbstractContextManager
+from datetime import datetime
+
+from ksh_studio.config import Config
+from ksh_studio.disk import disk_errors, is_locked, locked, write_text
+from ksh_studio.errors import StudioError
+from ksh_studio.jobs.folder import Job, JobFile, Stage, jobs_of, running_job
+from ksh_studio.jobs.owner import release_ownership, take_ownership
+from ksh_studio.jobs.requests import forget_requests
+from ksh_studio.jobs.spawn import spawn
+from ksh_studio.jobs.status import START_SECONDS, is_starting
+from ksh_studio.project.workspace import Project, Workspace
+
+log = logging.getLogger(__name__)
+
+
+def create_job_if_free(project: Project, stage: Stage, config: Config) -> Job:
+    """As `create_job`, for a job that is run in this process. Raises StudioError when the device is already in use."""
+    if is_locked(project.workspace.device_lock):
+        raise StudioError("device.busy")
+    return create_job(project, stage, config)
+
+
+def create_job(project: Project, stage: Stage, config: Config, parent: str | None = None) -> Job:
+    """A new job folder with its complete settings; nothing runs yet."""
+    stamp, number = f"{datetime.now():%Y%m%d-%H%M%S}-{stage}", 1
+    folder = project.jobs / stamp
+    with disk_errors(project.jobs):
+        project.jobs.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                folder.mkdir()
+                break
+            except FileExistsError:
+                number += 1
+                folder = project.jobs / f"{stamp}-{number}"
+    trigger = project.settings().trigger
+    settings = config.model_dump(mode="json")
+    # newer than every other, also after the clock was set back
+    created = max([time.time(), *(job.file.created + 0.001 for job in jobs_of(project)[:1])])
+    content = JobFile(stage=stage, settings=settings, trigger=trigger, parent=parent, created=created)
+    write_text(folder / "job.json", content.model_dump_json(indent=2))
+    return Job(folder, project)
+
+
+def start_job(project: Project, stage: Stage, config: Config, parent: str | None = None) -> Job:
+    """A new job, begun. Raises StudioError as `begin_job` does; nothing of the new job is then left on the disk."""
+    job = create_job(project, stage, config, parent)
+    try:
+        begin_job(job)
+    except StudioError:
+        shutil.rmtree(job.folder)
+        raise
+    return job
+
+
+def begin_job(job: Job) -> None:
+    """Start the job, new or ended, in its own process; returns when it holds its lock or has ended.
+
+    Raises StudioError when another job works: two clicks, browsers or studios start exactly one.
+    """
+    with locked(job.project.workspace.start_lock, "job.starting"):
+        begin_locked(job)
+
+
+def begin_locked(job: Job) -> None:
+    """As `begin_job`, for a caller that holds the workspace's start lock."""
+    other = running_job(job.project.workspace)
+    if other is not None:
+        raise StudioError("job.busy", name=other.project.settings().name)
+    if is_starting(job):
+        raise StudioError("job.starting")
+    forget_requests(job)
+    take_ownership(job.folder, starting=True)
+    try:
+        child = _spawn(job)
+    except BaseException:
+        release_ownership(job.folder)
+        raise
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and child.poll() is None and is_starting(job):
+        time.sleep(0.05)
+    reaper = threading.Thread(target=_reap, args=(child, job), daemon=True)
+    reaper.start()
+    if child.poll() is not None:
+        reaper.join()
+
+
+def _spawn(job: Job) -> subprocess.Popen:
+    with disk_errors(job.log), job.log.open("ab") as log:
+        return spawn(["job", str(job.folder)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def _reap(child: subprocess.Popen, job: Job) -> None:
+    """Wait for the child, so that it never stays as a zombie; one that ended before it held its job starts no more."""
+    child.wait()
+    if is_starting(job):
+        release_ownership(job.folder)
+
+
+def own_device(workspace: Workspace) -> AbstractContextManager[None]:
+    """Own the GPU or CPU of this workspace for the block; raises StudioError when somebody else does."""
+    return locked(workspace.device_lock, "device.busy")

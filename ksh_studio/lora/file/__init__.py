@@ -1,0 +1,1 @@
+"""A LoRA file as bytes and names; no torch model."""

@@ -1,0 +1,1 @@
+"""A LoRA file on a base model: attached, folded in, compared."""

@@ -1,0 +1,1 @@
+"""What one artist owns on disk: workspace, catalogue, backup."""

@@ -1,0 +1,1 @@
+"""Captioned drawings as tensors: crops, latents, embeddings, batches."""

@@ -1,0 +1,1 @@
+"""What is measured along the way: previews, style score, held-out loss, speed."""

@@ -1,0 +1,155 @@
+"""Pictures along the way, drawn by the very function that the Generate tab calls, at the same seeds every time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+from ksh_studio.config import GenerateConfig, TrainConfig, Trigger
+from ksh_studio.disk import write_bytes
+from ksh_studio.errors import StudioError
+from ksh_studio.events import Event, Preview, Warned
+from ksh_studio.generation.pictures.recipe import Facts, model_name, shareable, to_png
+from ksh_studio.generation.request import resolve
+from ksh_studio.generation.sampling.denoising import Interrupted, draw
+from ksh_studio.jobs.folder import Job
+from ksh_studio.jobs.requests import request_preview
+from ksh_studio.models.loading import Base
+from ksh_studio.models.memory import is_out_of_memory, let_go
+from ksh_studio.project.workspace import Project
+from ksh_studio.training.data.items import Item
+from ksh_studio.training.memory.offload import awake
+from ksh_studio.training.step.state import Session
+
+FROM_CAPTIONS = 3
+"""How many of the project's own captions are drawn when the artist names no prompts."""
+
+
+def preview_prompts(config: TrainConfig, project: Project, trigger: Trigger, items: list[Item]) -> tuple[str, ...]:
+    """What is drawn: the job's prompts, else the project's, else captions of the drawings, spread evenly.
+
+    Prompts made of captions end with one without the trigger, which shows how far the style has leaked into
+    everything. Prompts that a person wrote are drawn as they are.
+    """
+    written = config.validation_prompts or project.settings().preview_prompts
+    if written:
+        return written
+    captions = list(dict.fromkeys(item.caption for item in items))
+    chosen = captions[:: max(1, len(captions) // FROM_CAPTIONS)][:FROM_CAPTIONS]
+    bare = trigger.strip(chosen[0])
+    return (*chosen, bare) if bare and bare != chosen[0] else tuple(chosen)
+
+
+class Previews:
+    """Draws the preview prompts of one job, each once a step, and what the artist asks for in between."""
+
+    def __init__(self, base: Base, job: Job, config: TrainConfig, prompts: tuple[str, ...]) -> None:
+        self.base, self.job, self.prompts, self.seed = base, job, prompts, config.seed
+        self.clip_skip = config.clip_skip
+        self.told: set[str] = set()
+        """Paths, relative to the project, of the pictures drawn, in earlier lives too where their steps still hold."""
+
+    def path(self, step: int, index: int) -> Path:
+        """Where the picture of one prompt lies."""
+        return self.job.previews / f"{step:06d}-{index + 1}.png"
+
+    def draw(self, session: Session) -> Iterator[Event]:
+        """Draw what was not yet drawn for this step, with the weights that would be saved.
+
+        A picture of a step that was lost is drawn again: what was said of it is void, and so is what it shows.
+
+        A preview never ends a run: what goes wrong is a warning. Ends early when the artist asks to stop or pause.
+        """
+        for index, prompt in enumerate(self.prompts):
+            path = self.path(session.step, index)
+            if path.exists() and self.job.project.relative(path) in self.told:
+                continue
+            try:
+                drawn = self._drawn(session, path, prompt, self.seed)
+                self.told.add(drawn.path)
+                yield drawn
+            except Interrupted:
+                return
+            except StudioError as error:
+                yield _failed(session, error)
+                return
+
+    def draw_asked(self, session: Session) -> Iterator[Event]:
+        """Draw what somebody asked for just now; what a stop or pause cuts short is asked again for the next life."""
+        for asked in () if end_requested(self.job) else self.job.asked_previews():
+            try:
+                if end_requested(self.job):
+                    raise Interrupted
+                seed = self.seed if asked.seed is None else asked.seed
+                yield self._drawn(session, self._free_name(session.step), asked.prompt, seed)
+            except Interrupted:
+                with suppress(StudioError):  # so many have been asked for meanwhile that there is no place
+                    request_preview(self.job, asked.prompt, asked.seed)
+            except StudioError as error:
+                yield _failed(session, error)
+
+    def _free_name(self, step: int) -> Path:
+        names = (self.job.previews / f"now-{step:06d}-{number}.png" for number in count(1))
+        return next(path for path in names if not path.exists())
+
+    def newest(self, step: int) -> Path | None:
+        """The newest picture of the first prompt up to this step: later ones may be left of steps that were lost."""
+        found = (path for path in self.job.previews.glob("[0-9]*-1.png") if int(path.name.split("-")[0]) <= step)
+        return max(found, default=None)
+
+    def request(self, prompt: str, seed: int | None = None) -> GenerateConfig:
+        """What is drawn for a prompt, complete. Raises StudioError for what the base model cannot draw."""
+        chosen = self.seed if seed is None else seed
+        return resolve(GenerateConfig(prompt=prompt, seed=chosen, clip_skip=self.clip_skip), self.base.entry)
+
+    def picture(self, request: GenerateConfig) -> bytes:
+        """The picture as a PNG file with its recipe, of the base as it is now. Raises Interrupted when asked to end."""
+        (picture,) = draw(self.base, request, [request.seed], lambda _: not end_requested(self.job))
+        entry = self.base.entry
+        facts = Facts(model=model_name(entry), model_hash=self.base.sha256, loras={})
+        return to_png(picture, shareable(request, entry), request.seed, facts)
+
+    def _drawn(self, session: Session, path: Path, prompt: str, seed: int) -> Preview:
+        """Draw and save one picture, with less memory at the second try.
+
+        Raises StudioError with what went wrong, Interrupted when asked to stop.
+        """
+        for thrifty in (False, True):
+            try:
+                with session.showing_result(), awake(self.base), _tiled(self.base, thrifty):
+                    data = self.picture(self.request(prompt, seed))
+                write_bytes(path, data)
+                where, asked = self.job.project.relative(path), path.name.startswith("now")
+                return Preview(step=session.step, prompt=prompt, seed=seed, path=where, asked=asked)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            except OSError as error:
+                raise StudioError("preflight.preview_disk", why=error.strerror or error) from error
+            let_go(self.base.device)
+        raise StudioError("preflight.preview_memory")
+
+
+def end_requested(job: Job) -> bool:
+    """Whether the artist asked the job to end, for good or for a while."""
+    return job.stop_requested() or job.pause_requested()
+
+
+def _failed(session: Session, error: StudioError) -> Warned:
+    return Warned(key="train.preview_failed", values={"step": str(session.step), "why": str(error)})
+
+
+@contextmanager
+def _tiled(base: Base, wanted: bool) -> Iterator[None]:
+    """The VAE decodes a quarter of the picture at a time while the block runs, if wanted."""
+    vae = base.vae
+    if not wanted:
+        yield
+        return
+    before = (vae.use_tiling, vae.tile_sample_min_size, vae.tile_latent_min_size)
+    half = vae.tile_sample_min_size // 2, vae.tile_latent_min_size // 2
+    vae.use_tiling, vae.tile_sample_min_size, vae.tile_latent_min_size = True, *half
+    try:
+        yield
+    finally:
+        vae.use_tiling, vae.tile_sample_min_size, vae.tile_latent_min_size = before

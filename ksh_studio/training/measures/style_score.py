@@ -1,0 +1,153 @@
+"""The style score along the way: how close each step's previews are to the drawings, against the base model's own."""
+
+import random
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
+from PIL import Image
+from torch import Tensor
+
+from ksh_studio.disk import write_bytes
+from ksh_studio.errors import StudioError
+from ksh_studio.events import Event, Progress, Scored, Warned
+from ksh_studio.generation.sampling.denoising import Interrupted, decode
+from ksh_studio.jobs.status import job_events
+from ksh_studio.models.likeness import LEAST_DRAWINGS, VERSION, Likeness, describe, levels_of
+from ksh_studio.models.loading import Base
+from ksh_studio.models.memory import is_out_of_memory, let_go
+from ksh_studio.training.data.cache import Cache, fingerprint, key_of
+from ksh_studio.training.data.encode import Prepared
+from ksh_studio.training.measures.previews import Previews, end_requested
+from ksh_studio.training.memory.offload import awake
+from ksh_studio.training.step.state import Session
+
+DRAWINGS = 48
+"""At most this many drawings, chosen by the seed, stand for all."""
+
+
+class _Ended(Exception):  # noqa: N818 - no error
+    """The artist asked to stop or pause; the step is scored when the job goes on."""
+
+
+class Scoring:
+    """Scores the previews of one job, each step once. What goes wrong is a warning and never ends the run."""
+
+    def __init__(self, data: Prepared, previews: Previews, session: Session) -> None:
+        self.data, self.previews, self.job, self.base = data, previews, previews.job, previews.base
+        self.from_file = bool(session.config.init_lora)
+        self.seed = session.config.seed
+        scored = (event.step for event in job_events(self.job) if isinstance(event, Scored))
+        self.told = {step for step in scored if step <= session.step}
+        trigger = self.job.file.trigger.text.lower()
+        self.asked = [n for n, prompt in enumerate(previews.prompts) if trigger in prompt.lower()]
+        """Prompts that call the style; the others show leakage, and a style that stays away from them is no fault."""
+        entry = self.base.entry
+        self.side = min(session.config.resolution or entry.native_size, entry.native_size)
+        self.multiple = 2 ** (len(self.base.vae.config.block_out_channels) - 1)
+        enough = len(data.items) >= max(LEAST_DRAWINGS, len(self.asked) + 2)
+        self.possible = bool(self.asked) and enough
+        self.likeness: Likeness | None = None
+
+    def measure(self, session: Session) -> Iterator[Event]:
+        """One Scored for this step, once all its previews are there; none where there is nothing to compare."""
+        pictures = [self.previews.path(session.step, n) for n in self.asked]
+        drawn = self.possible and all(path.exists() for path in pictures)
+        if not drawn or session.step in self.told:
+            return
+        try:
+            score = yield from self._score(pictures, session)
+        except (_Ended, Interrupted):
+            return
+        except (StudioError, OSError, RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                let_go(self.base.device)
+            elif isinstance(error, RuntimeError):  # a defect: `Failed` shows it
+                raise
+            yield Warned(key="recommend.score_failed", values={"step": str(session.step), "why": str(error)[:300]})
+            return
+        if score is not None:
+            self.told.add(session.step)
+            yield Scored(step=session.step, score=score)
+
+    def _score(self, pictures: list[Path], session: Session) -> Generator[Event, None, float | None]:
+        with awake(self.base):
+            if self.likeness is None:
+                drawings = yield from self._drawings()
+                self.likeness = Likeness(drawings, self._described(self._of_base(session)))
+                if not self.likeness.tells:
+                    self.possible = False
+                    yield Warned(key="recommend.already_alike", values={})
+                    return None
+            return self.likeness.score(self._described(pictures))
+
+    def _drawings(self) -> Generator[Event, None, Tensor]:
+        """Descriptions [N, F] of the drawings as the autoencoder gives them back, which is the best a LoRA can do.
+
+        Else the autoencoder's own blur, which is on every preview, would be taken for style. From the cache where it
+        has them.
+        """
+        cache = Cache(self.job.project.workspace.cache / "training")
+        items, made_by = self.data.items, fingerprint(self.base.vae)
+        count = min(DRAWINGS, len(items))
+        found = []
+        for done, n in enumerate(sorted(random.Random(f"{self.seed}/likeness").sample(range(len(items)), count))):
+            yield Progress(phase="measure", done=done, total=count)
+            item = items[n]
+            key = key_of("likeness", VERSION, item.digest, item.crop, self.side, self.multiple, made_by)
+            value = cache.get(key)
+            if value is None:
+                self._go_on()
+                bucket, row = self.data.place[n]
+                value = self._description(decode(self.base, self.data.latents[bucket][row, :1]))
+                cache.put(key, value)
+            found.append(value)
+        yield Progress(phase="measure", done=count, total=count)
+        return torch.stack(found)
+
+    def _of_base(self, session: Session) -> list[Path]:
+        """Pictures of the base model alone: those of step 0, or drawn now where step 0 was another job's or no base."""
+        first = [self.previews.path(0, n) for n in self.asked]
+        if not self.from_file and all(path.exists() for path in first):
+            return first
+        own = [self.job.folder / "base" / f"{n + 1}.png" for n in self.asked]
+        for path, n in zip(own, self.asked, strict=True):
+            if not path.exists():
+                with _without_lora(self.base):
+                    data = self.previews.picture(self.previews.request(self.previews.prompts[n]))
+                write_bytes(path, data)
+        return own
+
+    def _described(self, paths: list[Path]) -> Tensor:
+        found = []
+        for path in paths:
+            self._go_on()
+            with Image.open(path, formats=("PNG",)) as picture:
+                found.append(self._description(picture))
+        return torch.stack(found)
+
+    def _description(self, picture: Image.Image) -> Tensor:
+        return describe(self.base.vae, levels_of(picture, self.side, self.multiple))
+
+    def _go_on(self) -> None:
+        if end_requested(self.job):
+            raise _Ended
+
+
+@contextmanager
+def _without_lora(base: Base) -> Iterator[None]:
+    """The base draws by itself while the block runs; what is trained stays trainable."""
+    layers = [layer for model in (base.unet, base.text_encoder) for layer in model.modules()
+              if isinstance(layer, BaseTunerLayer)]  # fmt: skip
+    trainable = [p for layer in layers for p in layer.parameters() if p.requires_grad]
+    try:
+        for layer in layers:
+            layer.enable_adapters(False)
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
+        for parameter in trainable:
+            parameter.requires_grad_(True)

@@ -1,0 +1,42 @@
+"""The loss on drawings never trained on, at noise and timesteps that are the same at every measurement."""
+
+from collections.abc import Iterator
+
+import torch
+
+from ksh_studio.events import Validated
+from ksh_studio.training.random_streams import generator
+from ksh_studio.training.step.state import Session
+from ksh_studio.training.step.step import Stepper
+
+LEVELS = (125, 375, 625, 875)
+"""Timesteps: the middles of four equal parts of the noise schedule."""
+
+
+class Validation:
+    """Plain mean squared error over the held-out items, unweighted."""
+
+    def __init__(self, stepper: Stepper, items: list[int], told: set[int]) -> None:
+        """Told: the steps that an earlier life of the job has measured."""
+        self.stepper, self.items, self.told = stepper, items, told
+
+    def measure(self, session: Session) -> Iterator[Validated]:
+        """One event, with the weights that would be saved; none when no drawing is held out."""
+        if not self.items or session.step in self.told:
+            return
+        self.told.add(session.step)
+        with torch.no_grad(), session.showing_result():
+            losses = [self._loss(item, level, session.config.seed) for item in self.items for level in LEVELS]
+        yield Validated(step=session.step, loss=torch.stack(losses).mean().item())
+
+    def _loss(self, item: int, level: int, seed: int) -> torch.Tensor:
+        stepper = self.stepper
+        bucket, row = stepper.data.place[item]
+        device = stepper.base.device
+        latents = stepper.data.latents[bucket][row, :1]  # [1, C, h, w], not mirrored
+        # by the drawing, not by its place: those added or taken away later must not change it
+        index = int(stepper.data.items[item].digest[:12], 16) * 1000 + level
+        random = generator(seed, "validation", index, device)
+        noise = torch.randn(latents.shape, generator=random, device=device)
+        timestep, caption = torch.tensor([level], device=device), torch.tensor([item], device=device)
+        return stepper.compare(latents, noise, timestep, caption, torch.ones(1, device=device))

@@ -1,0 +1,1 @@
+"""What a training will be before anything is loaded: settings filled in, estimated."""

@@ -1,0 +1,134 @@
+"""Fills in what the artist left open: by the base model, by the number of drawings, by arithmetic (no torch).
+
+Values: the table of LoRA settings for styles that the community's presets agree on, interpolated. They are habits, not
+experiments; what was measured for a base model stands in its registry entry and comes first.
+"""
+
+import math
+from typing import Any
+
+from ksh_studio.config import TrainConfig
+from ksh_studio.errors import StudioError
+from ksh_studio.models.registry import BaseEntry, base_entry, default_base
+from ksh_studio.project.catalogue import Catalogue
+from ksh_studio.project.workspace import Project
+from ksh_studio.training.data.holdout import held_out_count
+from ksh_studio.training.plan.from_lora import taken_over
+
+_STEPS = ((20, 1000), (50, 2000), (200, 3500), (500, 4500), (1000, 6000), (5000, 12_000))
+"""(drawings, steps at batch 4)."""
+_EFFORTS = {"quick": 0.4, "balanced": 1.0, "thorough": 2.0}
+"""Times the usual number of steps."""
+_OPEN = ("base_model", "resolution", "train_batch_size", "target_modules", "rank", "learning_rate", "caption_dropout",
+         "clip_skip", "validation_share")  # fmt: skip
+
+
+def settled(config: TrainConfig, project: Project, device_kind: str) -> TrainConfig:
+    """The settings as `job.json` keeps them: nothing left open, so that a resumed job is the job that was begun.
+
+    device_kind: "cuda", "mps" or "cpu"; decides the base model where neither settings nor project name one.
+    Raises StudioError as `resolve` does.
+    """
+    entry = base_entry(config.base_model or project.settings().base_model or default_base(device_kind))
+    config = taken_over(config, project.workspace)
+    with Catalogue(project) as catalogue:
+        return resolve(config, entry, len(catalogue.drawings()))
+
+
+def resolve(config: TrainConfig, entry: BaseEntry, drawings: int) -> TrainConfig:
+    """The settings with every open one filled: the artist's, else the base model's, else by the number of drawings.
+
+    `snr_gamma` None stays: it means plain mean squared error. Filled settings come out unchanged.
+    Raises StudioError when there is no drawing or the size does not fit the base model.
+    """
+    if drawings < 1:
+        raise StudioError("train.no_drawings")
+    own = _by_drawings(entry, drawings) | dict(entry.training)
+    if config.optimizer == "prodigy":  # it finds the pace itself and multiplies it with this
+        own["learning_rate"] = 1.0
+    filled: dict[str, Any] = {name: own[name] for name in _OPEN if getattr(config, name) in (None, "", "auto")}
+    if config.mixed_precision == "auto":  # stays so unless the entry knows better: loading decides by size and device
+        filled["mixed_precision"] = own.get("mixed_precision", "auto")
+    config = config.model_copy(update=filled)
+    if config.lora_alpha is None:
+        alpha = entry.training.get("lora_alpha") if config.rank == entry.training.get("rank") else None
+        config = config.model_copy(update={"lora_alpha": float(alpha or config.rank / 2)})
+    _check_size(config, entry)
+    return _with_amounts(config, entry, drawings)
+
+
+def summary(config: TrainConfig, drawings: int) -> tuple[str, dict[str, str]]:
+    """Key and values of the sentence that says what a resolved config will do."""
+    seen = config.max_train_steps * per_step(config)
+    return "train.summary", {
+        "drawings": str(drawings),
+        "steps": str(config.max_train_steps),
+        "batch": str(per_step(config)),
+        "epochs": f"{seen / trained_on(config, drawings):.0f}",
+        "rank": str(config.rank),
+        "rate": f"{config.learning_rate:.2g}",
+        "size": str(config.resolution),
+    }
+
+
+def per_step(config: TrainConfig) -> int:
+    """Drawings seen in one step, on all devices."""
+    return config.train_batch_size * config.gradient_accumulation_steps * config.num_processes
+
+
+def trained_on(config: TrainConfig, drawings: int) -> int:
+    """How many of the drawings are not held out."""
+    return drawings - held_out_count(drawings, config.validation_share)
+
+
+def _by_drawings(entry: BaseEntry, drawings: int) -> dict[str, Any]:
+    return {
+        "base_model": entry.name,
+        "resolution": entry.native_size,
+        "train_batch_size": 4,
+        "target_modules": "transformer",
+        "rank": 16 if drawings < 50 else 32,
+        "learning_rate": 3e-4 if drawings < 50 else 2e-4 if drawings <= 500 else 1e-4,
+        "caption_dropout": 0.0 if drawings < 30 else 0.05 if drawings <= 100 else 0.1,
+        "clip_skip": entry.clip_skip,
+        "validation_share": 0.0 if drawings < 20 else 0.1,
+    }
+
+
+def _with_amounts(config: TrainConfig, entry: BaseEntry, drawings: int) -> TrainConfig:
+    """Steps from the epochs, the base model or the drawings; then what is a share of the steps."""
+    seen, trained = per_step(config), trained_on(config, drawings)
+    steps = config.max_train_steps
+    if steps is None and config.num_train_epochs is not None:
+        steps = config.num_train_epochs * math.ceil(trained / seen)
+    if steps is None:
+        usual = entry.training.get("max_train_steps") or _table(drawings) * 4 / seen
+        steps = max(100, round(usual * _EFFORTS[config.effort]))
+    tenth = max(1, round(steps / 10))
+    warmup = 0 if config.lr_scheduler == "constant" else round(steps / 20)
+    shares = {
+        "num_train_epochs": max(1, min(10_000, round(steps * seen / trained))),
+        "checkpointing_steps": entry.training.get("checkpointing_steps", tenth),
+        "validation_steps": entry.training.get("validation_steps", tenth),
+        "lr_warmup_steps": warmup,
+    }
+    update = {name: value for name, value in shares.items() if getattr(config, name) is None}
+    return config.model_copy(update={"max_train_steps": steps} | update)
+
+
+def _table(drawings: int) -> float:
+    """Steps at batch 4 for this many drawings, straight between the table's points."""
+    if drawings <= _STEPS[0][0]:
+        return _STEPS[0][1]
+    for (low, few), (high, many) in zip(_STEPS, _STEPS[1:], strict=False):
+        if drawings <= high:
+            return few + (many - few) * (drawings - low) / (high - low)
+    return _STEPS[-1][1]
+
+
+def _check_size(config: TrainConfig, entry: BaseEntry) -> None:
+    size, step = config.resolution, entry.bucket_step
+    if not entry.min_size <= size <= entry.max_size:
+        raise StudioError("train.size", size=size, smallest=entry.min_size, largest=entry.max_size, base=entry.label)
+    if size % step:
+        raise StudioError("train.size_step", size=size, step=step, below=size - size % step, base=entry.label)

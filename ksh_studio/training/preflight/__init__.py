@@ -1,0 +1,1 @@
+"""Before the first step: two steps are measured and taken back."""

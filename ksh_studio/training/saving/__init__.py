@@ -1,0 +1,1 @@
+"""What a training leaves on disk: LoRA files with their metadata, checkpoints."""

@@ -1,0 +1,155 @@
+"""What a trained LoRA says of itself, as kohya's readers expect it: every value a string, no paths."""
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from ksh_studio.config import TrainConfig, Trigger
+from ksh_studio.lora.file.metadata import base_family, modelspec, safe_stem
+from ksh_studio.training.data.items import Item
+from ksh_studio.training.plan.settle import per_step
+from ksh_studio.training.step.optimizers import schedule_of
+
+if TYPE_CHECKING:
+    from ksh_studio.models.loading import Base
+
+
+MOST_TAGS = 200
+_OPTIMIZERS = {
+    "adamw": "torch.optim.AdamW",
+    "adamw8bit": "bitsandbytes.optim.AdamW8bit",
+    "prodigy": "prodigyopt.Prodigy",
+    "schedule_free": "schedulefree.AdamWScheduleFree",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was trained on, when."""
+
+    name: str
+    trigger: str
+    items: list[Item]
+    started: float
+    """Unix seconds."""
+    finished: float
+
+
+def training_metadata(config: TrainConfig, base: "Base", facts: Facts, step: int) -> dict[str, str]:
+    """All `ss_` and `modelspec.` keys of a LoRA saved after `step` steps; hashes are added when it is written."""
+    unet = base.unet.config
+    base_name = safe_stem(PurePath(base.entry.name.replace("\\", "/")).name.removesuffix(".safetensors"))
+    found = base_family(unet.cross_attention_dim, tuple(unet.block_out_channels), base_name)
+    found |= modelspec(facts.name, facts.trigger, config.resolution, base.prediction_type)
+    values = _run(config, step) | _data(config, facts, step)
+    values |= {
+        "sd_model_name": base_name,
+        "sd_model_hash": _short_hash(base.weights),
+        "new_sd_model_hash": base.sha256,
+        "vae_name": None,
+        "mixed_precision": _precision(base),
+    }
+    found |= {f"ss_{name}": str(value) for name, value in values.items()}
+    return found | {"modelspec.encoder_layer": str(config.clip_skip)}
+
+
+def _run(config: TrainConfig, step: int) -> dict[str, object]:
+    """How it was trained."""
+    return {
+        "network_module": "networks.lora" if config.adapter == "lora" else "lycoris.kohya",
+        "network_dim": config.rank,
+        "network_alpha": float(config.lora_alpha),
+        "network_args": json.dumps(_network_args(config)),
+        "clip_skip": config.clip_skip,
+        "resolution": f"({config.resolution}, {config.resolution})",
+        "seed": config.seed,
+        "max_token_length": None,
+        "training_comment": "KSH Studio",
+        "learning_rate": config.learning_rate,
+        "unet_lr": config.learning_rate,
+        "text_encoder_lr": _text_rate(config),
+        "lr_scheduler": schedule_of(config),
+        "lr_warmup_steps": config.lr_warmup_steps,
+        "optimizer": f"{_OPTIMIZERS[config.optimizer]}(betas=({config.adam_beta1}, {config.adam_beta2}))",
+        "max_grad_norm": config.max_grad_norm,
+        "steps": step,
+        "max_train_steps": config.max_train_steps,
+        "batch_size_per_device": config.train_batch_size,
+        "total_batch_size": per_step(config),
+        "gradient_accumulation_steps": config.gradient_accumulation_steps,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "min_snr_gamma": config.snr_gamma,
+        "noise_offset": config.noise_offset or None,
+        "caption_dropout_rate": config.caption_dropout,
+        "shuffle_caption": config.shuffle_tags,
+        "keep_tokens": config.keep_tags if config.shuffle_tags else 0,
+    }
+
+
+def _text_rate(config: TrainConfig) -> float | None:
+    """Prodigy has one rate for everything."""
+    if not config.train_text_encoder:
+        return None
+    return config.learning_rate if config.optimizer == "prodigy" else config.text_encoder_lr
+
+
+def _network_args(config: TrainConfig) -> dict[str, str]:
+    """What the kind of LoRA and its reach are called by the program that kohya's scripts load for it."""
+    convolutions = {"conv_dim": str(config.rank), "conv_alpha": str(config.lora_alpha)}
+    found = convolutions if config.target_modules == "all" else {}
+    if config.adapter != "lora":
+        found = {"algo": "locon" if config.adapter == "dora" else config.adapter} | found
+    return found | ({"dora_wd": "True", "wd_on_output": "True"} if config.adapter == "dora" else {})
+
+
+def _data(config: TrainConfig, facts: Facts, step: int) -> dict[str, object]:
+    """What it was trained on."""
+    count = len(facts.items)
+    seen = per_step(config)
+    sizes = sorted({item.crop.size for item in facts.items})
+    buckets = {
+        str(n): {"resolution": list(size), "count": sum(item.crop.size == size for item in facts.items)}
+        for n, size in enumerate(sizes)
+    }
+    return {
+        "epoch": step * seen // count,
+        "num_epochs": config.num_train_epochs,
+        "num_train_images": count,
+        "num_batches_per_epoch": -(-count // seen),
+        "flip_aug": config.random_flip,
+        "enable_bucket": config.crop == "bucket",
+        "min_bucket_reso": min(min(size) for size in sizes),
+        "max_bucket_reso": max(max(size) for size in sizes),
+        "cache_latents": True,
+        "training_started_at": facts.started,
+        "training_finished_at": facts.finished,
+        "tag_frequency": json.dumps({facts.name: _tags(facts)}, ensure_ascii=False),
+        "dataset_dirs": json.dumps({facts.name: {"n_repeats": 1, "img_count": count}}),
+        "bucket_info": json.dumps({"buckets": buckets, "mean_img_ar_error": 0.0}),
+    }
+
+
+def _tags(facts: Facts) -> dict[str, int]:
+    """The trigger, then what stands between the commas of the captions, by how many drawings have it."""
+    trigger = Trigger(text=facts.trigger)
+    found = Counter(piece for item in facts.items for piece in dict.fromkeys(_pieces(trigger.strip(item.caption))))
+    own = {facts.trigger: len(facts.items)} if facts.trigger else {}
+    return own | dict(found.most_common(MOST_TAGS))
+
+
+def _pieces(caption: str) -> list[str]:
+    return [piece for part in caption.split(",") if (piece := part.strip())]
+
+
+def _short_hash(weights: Path) -> str:
+    """A1111's old model hash: 8 hex digits of the SHA-256 of 64 KiB from offset 1 MiB."""
+    with weights.open("rb") as file:
+        file.seek(0x100000)
+        return hashlib.sha256(file.read(0x10000)).hexdigest()[:8]
+
+
+def _precision(base: "Base") -> str:
+    return {"torch.bfloat16": "bf16", "torch.float16": "fp16"}.get(str(base.dtype), "no")

@@ -1,0 +1,58 @@
+"""What a training leaves on disk along the way: checkpoints to go on from, LoRA files to use."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ksh_studio.events import Checkpoint, Event, LoraSaved
+from ksh_studio.jobs.folder import Job
+from ksh_studio.jobs.process import require_ours
+from ksh_studio.lora.save import save_lora
+from ksh_studio.models.loading import Base
+from ksh_studio.training.checkpoint import save_checkpoint
+from ksh_studio.training.data.items import Item, digest_of
+from ksh_studio.training.measures.previews import Previews
+from ksh_studio.training.saving.metadata import Facts, training_metadata
+from ksh_studio.training.step.adapter import lora_weights
+from ksh_studio.training.step.state import Session
+
+
+class Saver:
+    """Saves one job's state and result, each step once."""
+
+    def __init__(self, base: Base, job: Job, session: Session, items: list[Item], name: str) -> None:
+        self.base, self.job, self.session, self.name = base, job, session, name
+        self.items = items
+        """Drawings that the LoRA file says it was trained on."""
+        self.digest = digest_of(items)
+        self.checkpointed = self.exported = -1
+        self.also: Callable[[], dict[str, Any]] = dict
+        """What else a checkpoint's state keeps."""
+
+    def save(self, previews: Previews, seconds: float) -> Iterator[Event]:
+        """A checkpoint, then the LoRA of this moment; nothing that was already saved at this step.
+
+        The checkpoint comes first: when the disk fills up between the two, nothing is lost. Raises StudioError when
+        another process has gone on with the job: what it saves must not be overwritten.
+        """
+        step = self.session.step
+        if self.checkpointed != step:
+            state = self.session.state() | self.also() | {"data": self.digest, "seconds": seconds}
+            require_ours(self.job)
+            path = save_checkpoint(self.job.checkpoints, step, self.session.tensors(), state)
+            self.checkpointed = step
+            yield Checkpoint(step=step, path=self.job.project.relative(path))
+        if self.exported != step:
+            require_ours(self.job)
+            yield self._export(previews)
+
+    def _export(self, previews: Previews) -> LoraSaved:
+        config, step = self.session.config, self.session.step
+        file = self.job.file
+        facts = Facts(self.name, file.trigger.text, self.items, file.created, time.time())
+        path = self.job.loras / f"{self.name}-{step:06d}.safetensors"
+        weights = lora_weights(self.session.result(), config)
+        metadata = training_metadata(config, self.base, facts, step)
+        save_lora(path, self.base, weights, metadata, previews.newest(step))
+        self.exported = step
+        return LoraSaved(step=step, path=self.job.project.relative(path))

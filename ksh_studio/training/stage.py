@@ -1,0 +1,140 @@
+"""The training itself: a generator of events that ends in a LoRA file, or in a state from which it goes on."""
+
+import time
+from collections.abc import Generator, Iterator
+from typing import TypeVar
+
+from ksh_studio.config import TrainConfig
+from ksh_studio.errors import StudioError
+from ksh_studio.events import Event, Finished, Paused, Stopped
+from ksh_studio.jobs.folder import Job
+from ksh_studio.project.workspace import Project
+from ksh_studio.training.measures.previews import end_requested
+from ksh_studio.training.measures.slowdown import Pace
+from ksh_studio.training.measures.trackers import tracking
+from ksh_studio.training.memory.out_of_memory import memory_errors
+from ksh_studio.training.plan.settle import per_step
+from ksh_studio.training.preflight.check import prepared
+from ksh_studio.training.processes.launch import launch, launched
+from ksh_studio.training.run import EarlyEnd, Run, ended_early, set_up
+
+T = TypeVar("T")
+
+
+def train(config: TrainConfig, project: Project, job: Job) -> Iterator[Event]:
+    """Train a LoRA on the project's drawings, or go on with the job where its newest checkpoint left it.
+
+    Ends with Finished, or with Stopped or Paused when the artist asked; all leave a checkpoint and a LoRA file.
+    Raises StudioError for everything the artist can mend; what was saved before stays. On several devices the work is
+    done by a process for each, which this one starts and hears.
+    """
+    if config.num_processes > 1 and not launched():
+        yield from launch(job, config.num_processes)
+        return
+    began = time.monotonic()
+    with tracking(config.report_to, job.folder, job.id) as report:
+        try:
+            run = yield from set_up(config, project, job, began)
+            if run.session.step < run.config.max_train_steps:
+                yield from prepared(run)
+        except EarlyEnd:
+            yield ended_early(job)
+            return
+        with memory_errors(run.config, run.base.device):
+            for event in _loop(run):
+                report(event)
+                yield event
+
+
+def follow(config: TrainConfig, project: Project, job: Job) -> None:
+    """What the other processes of a training do: every step along with the main one, until that ends."""
+    try:
+        run = _quietly(set_up(config, project, job, time.monotonic()))
+        if run.session.step < run.config.max_train_steps:
+            _quietly(prepared(run))
+    except EarlyEnd:
+        return
+    while run.session.step < run.config.max_train_steps and not run.group.agree(0):
+        _quietly(run.fitting.step())
+
+
+def _quietly(work: Generator[Event, None, T]) -> T:
+    """What the work returns; the main process says its events."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
+def _loop(run: Run) -> Iterator[Event]:
+    config, session = run.config, run.session
+    if session.step % config.validation_steps == 0:  # step 0: what the base draws by itself
+        yield from _look(run)
+    first, pace = session.step, Pace()
+    while session.step < config.max_train_steps and (yield from turn(run, pace)):
+        last = session.step == config.max_train_steps
+        if last or session.step % config.validation_steps == 0:
+            yield from _look(run)
+        if not last and session.step % config.checkpointing_steps == 0:
+            yield from run.saver.save(run.previews, run.seconds)
+    yield from _read(run, now=True)
+    yield from run.previews.draw_asked(session)
+    if session.step:
+        yield from run.saver.save(run.previews, run.seconds)
+    yield _ending(run, session.step - first, pace)
+
+
+def turn(run: Run, pace: Pace) -> Generator[Event, None, bool]:
+    """One step with what belongs to every step: what was asked meanwhile, the step, its losses when they are due.
+
+    Returns False, without a step, when the artist asked to end.
+    """
+    config, session = run.config, run.session
+    yield from run.previews.draw_asked(session)
+    if run.group.agree(end_requested(run.job)):
+        return False
+    start = time.monotonic()
+    value = yield from run.fitting.step()
+    run.readings.add(session, value, time.monotonic() - run.began)
+    stops = (config.max_train_steps, config.validation_steps, config.checkpointing_steps)
+    yield from _read(run, now=any(session.step % steps == 0 for steps in stops))
+    yield from pace.add(time.monotonic() - start)
+    return True
+
+
+def _look(run: Run) -> Iterator[Event]:
+    """Previews, their style score and validation loss of this step; what a stop leaves out is done when it goes on."""
+    if not end_requested(run.job):
+        yield from run.previews.draw(run.session)
+        yield from run.scoring.measure(run.session)
+    if not end_requested(run.job):
+        yield from run.validation.measure(run.session)
+
+
+def _read(run: Run, now: bool) -> Iterator[Event]:
+    """The steps made since the last reading; a run that has diverged is saved as it last was good."""
+    try:
+        yield from run.readings.due(run.session, now)
+    except StudioError:
+        yield from run.saver.save(run.previews, run.seconds)
+        raise
+
+
+def _ending(run: Run, steps: int, pace: Pace) -> Event:
+    """The last event, with what was measured."""
+    session, config = run.session, run.config
+    if session.step < config.max_train_steps:
+        values = {"step": str(session.step), "total": str(config.max_train_steps)}
+        if run.job.stop_requested():
+            return Stopped(key="train.stopped", values=values)
+        return Paused(key="train.paused", values=values)
+    figures = {
+        "seconds": round(run.seconds, 1),
+        "steps": float(session.step),
+        "images_seen": float(session.step * per_step(config)),
+        "steps_per_second": round(steps / pace.seconds, 3) if pace.seconds else 0.0,
+        "final_loss": round(session.loss_ema or 0.0, 5),
+    }
+    values = {"name": f"{run.saver.name}-{session.step:06d}.safetensors", "steps": str(session.step)}
+    return Finished(key="train.finished", values=values, figures=figures)

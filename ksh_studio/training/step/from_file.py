@@ -1,0 +1,73 @@
+"""Going on from a LoRA file: its weights are where the training begins."""
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ksh_studio.config import TrainConfig
+from ksh_studio.errors import StudioError
+from ksh_studio.lora.file.header import LoraInfo, read_header
+from ksh_studio.lora.file.kinds import by_module
+from ksh_studio.lora.file.names import Part, kohya_name, role_of
+from ksh_studio.lora.file.weights import path_of
+from ksh_studio.lora.shelf import find_lora
+from ksh_studio.project.workspace import Workspace
+
+_SCALED = ("lora_up", "hada_w2_b", "lokr_w1", "lokr_w1_a")
+"""Of each kind the one factor that takes up a difference of scale; each appears once in its product."""
+
+
+@torch.no_grad()
+def begin_from_file(parameters: dict[str, nn.Parameter], config: TrainConfig, workspace: Workspace) -> None:
+    """Give a fresh LoRA's parameters, by the names of `add_adapter`, the values of the file `init_lora` names.
+
+    Kohya's and peft's spelling are read. The file's own alpha is taken up by the weights: at the first step the LoRA
+    draws as the file does. Nothing happens where no file is named.
+    Raises StudioError naming both sides when it is of another kind, rank or reach, or not finite.
+    """
+    if not config.init_lora:
+        return
+    info = read_header(find_lora(workspace, config.init_lora))
+    wanted: dict[str, dict[str, nn.Parameter]] = {}
+    for key, parameter in parameters.items():
+        part: Part = "unet" if key.startswith("unet.") else "text_encoder"
+        module = kohya_name(part, path_of(key).removeprefix(f"{part}."))
+        wanted.setdefault(module, {})[role_of(key)] = parameter
+    _check(info, config, wanted)
+    modules = by_module(safetensors.torch.load_file(info.path))
+    for module, own in wanted.items():
+        roles = modules[module]
+        # peft multiplies the product with alpha / rank, whatever the kind
+        scale = _scale(roles, info.measured[module].rank) / (config.lora_alpha / config.rank)
+        for role, parameter in own.items():
+            value = roles[role].float() * (scale if role in _SCALED else 1.0)
+            if not bool(torch.isfinite(value).all()):
+                raise StudioError("lora.not_finite", name=info.path.name)
+            parameter.copy_(value.reshape(parameter.shape))
+
+
+def _check(info: LoraInfo, config: TrainConfig, wanted: dict[str, dict[str, nn.Parameter]]) -> None:
+    """Raise StudioError unless the file has exactly the modules, of the kind and the sizes that are to be trained."""
+    shapes = {
+        module: {role: shape for role, shape in roles.items() if role != "alpha"}
+        for module, roles in by_module(info.shapes).items()
+    }
+    same = shapes.keys() == wanted.keys() and all(
+        shapes[module].keys() == own.keys()
+        and all(_holds(shapes[module][role], parameter) for role, parameter in own.items())
+        for module, own in wanted.items()
+    )
+    if not same:
+        theirs = {"kind": info.kind, "rank": info.rank, "modules": info.modules}
+        ours = {"own_kind": config.adapter, "own_rank": config.rank, "own_modules": len(wanted)}
+        raise StudioError("adapter.init_other", name=info.path.name, **theirs, **ours)
+
+
+def _holds(shape: tuple[int, ...], parameter: nn.Parameter) -> bool:
+    """Whether a tensor of that shape holds this parameter's values; sides of length 1 are written or left out."""
+    return [side for side in shape if side != 1] == [side for side in parameter.shape if side != 1]
+
+
+def _scale(roles: dict[str, Tensor], rank: int | None) -> float:
+    """What the file's product is multiplied with."""
+    return float(roles["alpha"]) / rank if "alpha" in roles and rank is not None else 1.0

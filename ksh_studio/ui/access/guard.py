@@ -1,0 +1,99 @@
+"""The one wrapper around every handler: who asks, may they, and what an error looks like to them."""
+
+import html
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gradio as gr
+from starlette.requests import Request
+
+from ksh_studio.errors import StudioError
+from ksh_studio.events import Event
+from ksh_studio.locales import Language, translate
+from ksh_studio.ui.access.roles import Action
+from ksh_studio.ui.access.studio import Studio
+from ksh_studio.ui.access.visit import Visit, visit_of
+from ksh_studio.ui.parts.languages import language_of
+from ksh_studio.ui.parts.markup import note
+
+Handler = Callable[..., Any]
+log = logging.getLogger(__name__)
+
+
+def guarded(studio: Studio, action: Action, handler: Handler) -> Handler:
+    """`handler(visit, *values)` as gradio calls it: `(request, *values)`.
+
+    Nothing of the handler runs for somebody who may not; a StudioError becomes one sentence in the visitor's language,
+    any other error a sentence that names the log.
+    """
+
+    def values_of(request: gr.Request, *values: Any, **named: Any) -> Any:
+        with _sentences(request):
+            return handler(_admitted(studio, action, request), *values, **named)
+
+    def stream_of(request: gr.Request, *values: Any, **named: Any) -> Iterator[Any]:
+        with _sentences(request):
+            yield from handler(_admitted(studio, action, request), *values, **named)
+
+    return _signed(stream_of if inspect.isgeneratorfunction(handler) else values_of, handler, action)
+
+
+def guarded_call(studio: Studio, action: Action, handler: Handler) -> Handler:
+    """`handler(visit, asked)` as a script of ours on the page calls it; answers `{ok, ...}` or `{ok, message}`."""
+
+    def answer(asked: Any, request: gr.Request) -> dict[str, Any]:
+        request = request.request if isinstance(request, gr.Request) and request.request else request
+        try:
+            return {"ok": True} | handler(_admitted(studio, action, request), asked)
+        except StudioError as error:
+            return {"ok": False, "message": error.text(language_of(request))}
+        except Exception:  # noqa: BLE001 - the page must hear that its call failed; the log has the rest
+            log.exception("a call from the page failed")
+            return {"ok": False, "message": translate("ui.unexpected", language_of(request))}
+
+    answer.__name__, answer.action = handler.__name__, action
+    return answer
+
+
+def shown_before_raised(events: Iterator[Event], language: Language) -> Iterator[Event | str]:
+    """The stage's events; its StudioError first as HTML for where its progress stood, then raised."""
+    try:
+        yield from events
+    except StudioError as error:
+        yield note(error.text(language), "bad")
+        raise
+
+
+def _admitted(studio: Studio, action: Action, request: gr.Request | Request) -> Visit:
+    visit = visit_of(studio, request)
+    visit.need(action)
+    return visit
+
+
+@contextmanager
+def _sentences(request: gr.Request) -> Iterator[None]:
+    try:
+        yield
+    except StudioError as error:
+        text = html.escape(error.text(language_of(request)), quote=False)
+        raise gr.Error(text, title=translate("ui.error", language_of(request)), print_exception=False) from error
+    except (gr.Error, GeneratorExit):
+        raise
+    except Exception as error:
+        log.exception("a handler failed")
+        text = translate("ui.unexpected", language_of(request))
+        raise gr.Error(text, title=translate("ui.error", language_of(request)), print_exception=False) from error
+
+
+def _signed(run: Handler, handler: Handler, action: Action) -> Handler:
+    """Give the wrapper the handler's own parameters, by which gradio checks inputs and names the API's arguments."""
+    own = inspect.signature(handler).parameters.values()
+    first = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=gr.Request)
+    run.__signature__ = inspect.Signature([first, *list(own)[1:]])
+    special = {name: hint for name, hint in handler.__annotations__.items() if hint is gr.EventData}
+    run.__annotations__ = {"request": gr.Request} | special
+    run.__name__, run.__doc__, run.action = handler.__name__, handler.__doc__, action
+    return run

@@ -1,0 +1,80 @@
+"""What the Caption tab says: counts, trigger, the captioning job, reports. Pure functions to HTML."""
+
+from pathlib import Path
+
+from ksh_studio.events import Event, Failed, Imported, Warned
+from ksh_studio.jobs.folder import Job
+from ksh_studio.jobs.status import job_status
+from ksh_studio.locales import Language, translate
+from ksh_studio.project.catalogue.counting import drawings_of
+from ksh_studio.project.workspace import Project
+from ksh_studio.ui.access.visit import Visit
+from ksh_studio.ui.parts.markup import bar, chip, details, esc, link, note, notes
+from ksh_studio.ui.server.files import url
+
+
+def summary(project: Project, language: Language) -> str:
+    """How many drawings and captions there are, and the trigger as a fixed chip."""
+    count = drawings_of(project)
+    if not count.total:
+        return note(translate("caption_tab.empty", language))
+    text = translate("caption_tab.count", language, total=count.total, captioned=count.captioned)
+    trigger = project.settings().trigger
+    where = translate(f"caption_tab.trigger_{trigger.position}", language)
+    shown = chip(trigger.text, where) if trigger.text else ""
+    return f'<p class="ksh-about"><span>{esc(text)}</span> <span>{esc(where)} {shown}</span></p>'
+
+
+def job_line(visit: Visit, job: Job) -> str:
+    """The newest captioning job: its progress, its end, or why nobody hears from it."""
+    story, status, language = visit.studio.stories.of(job), job_status(job), visit.language
+    parts = [note(warning.text(language), "warn") for warning in story.warnings]
+    if status.state == "ended unexpectedly":
+        parts.insert(0, note(translate("caption_tab.ended_unexpectedly", language), "bad"))
+        if visit.may("read_log") and status.log_tail:
+            parts.append(details(translate("ui.last_lines", language), status.log_tail))
+    elif status.state == "not answering":
+        parts.insert(0, note(translate("train_tab.not_answering", language), "warn"))
+    elif story.final is not None and not status.alive:
+        kind = {"finished": "good", "failed": "bad"}.get(story.final.kind, "plain")
+        parts.insert(0, note(story.final.text(language), kind))
+    elif story.progress is not None:
+        phase = translate(f"ui.phase_{story.progress.phase}", language)
+        parts.insert(0, bar(story.progress.done, story.progress.total, phase))
+    elif story.captioned is not None:
+        done = story.captioned
+        text = translate("caption_tab.running", language, done=done.done, total=done.total)
+        parts.insert(0, bar(done.done, done.total, f"{text} · {done.caption}"))
+    else:
+        parts.insert(0, bar(0, 0, translate("ui.starting", language)))
+    return notes(parts)
+
+
+def report(event: Event, language: Language) -> str:
+    """What an import did, file by file where something is to be said; empty for other events."""
+    if isinstance(event, Imported):
+        return _imported(event, language)
+    if isinstance(event, Warned):
+        return note(event.text(language), "warn")
+    return note(event.text(language), "bad") if isinstance(event, Failed) else ""
+
+
+def _imported(event: Imported, language: Language) -> str:
+    values = {"added": event.added, "known": event.known, "captions": event.captions}
+    parts = [note(translate("caption_tab.imported", language, **values), "good")]
+    left_out = [(name, translate("caption_tab.same_as", language, name=kept)) for name, kept in event.duplicates]
+    left_out += [(name, translate(key, language)) for name, key in event.unreadable]
+    left_out += [(name, translate("caption_tab.gone", language)) for name in event.gone]
+    if left_out:
+        title = translate("caption_tab.left_out", language, count=len(left_out))
+        parts.append(details(title, "\n".join(f"{name}: {why}" for name, why in left_out)))
+    return notes(parts)
+
+
+def exported(project: Project, target: Path, said: list[Event], language: Language) -> str:
+    """The link to an export, with its warnings; or why there is none."""
+    parts = [note(event.text(language), "bad" if isinstance(event, Failed) else "warn")
+             for event in said if isinstance(event, Failed | Warned)]  # fmt: skip
+    if target.is_file():
+        parts.append(link(url(project, "export", target.name), translate("ui.download", language), target.name))
+    return notes(parts)

@@ -1,0 +1,76 @@
+"""Pictures and prompts as the Generate tab shows them: pure functions to HTML and menus."""
+
+from ksh_studio.errors import StudioError
+from ksh_studio.generation.pictures.gallery import PictureFile, pictures_of
+from ksh_studio.generation.prompt.parse import Parsed, is_korean, parse
+from ksh_studio.locales import Language, translate
+from ksh_studio.lora.file.header import LoraInfo
+from ksh_studio.lora.shelf import list_loras, relative
+from ksh_studio.project.workspace import Project
+from ksh_studio.ui.parts.markup import esc, note, notes
+from ksh_studio.ui.server.files import url
+
+SHOWN_PICTURES = 120
+SHOWN_FRAGMENTS = 60
+
+
+def gallery(project: Project, language: Language) -> str:
+    """The project's newest pictures, from the disk."""
+    found = [_name(project, picture) for picture in pictures_of(project)]
+    if not found:
+        return note(translate("generate_tab.empty", language))
+    cells = [
+        f'<button type="button" class="ksh-picture" data-pick="{esc(name)}" title="{esc(name)}">'
+        f'<img src="{esc(url(project, "picture", name))}" alt="{esc(name)}" loading="lazy"></button>'
+        for name in found[:SHOWN_PICTURES]
+    ]
+    more = len(found) - len(cells)
+    rest = note(translate("generate_tab.more", language, count=more)) if more > 0 else ""
+    return f'<div class="ksh-gallery">{"".join(cells)}</div>{rest}'
+
+
+def _name(project: Project, picture: PictureFile) -> str:
+    return picture.path.relative_to(project.pictures).as_posix()
+
+
+def lora_choices(project: Project, language: Language) -> list[tuple[str, str]]:
+    """The LoRA files that the project can use, newest first, as (label, path in the workspace)."""
+    found = list_loras(project.workspace, project)
+    return [(translate("generate_tab.no_lora", language), "")] + [
+        (_label(info), relative(project.workspace, info)) for info in found
+    ]
+
+
+def _label(info: LoraInfo) -> str:
+    about = [f"{info.step}" if info.step is not None else "", info.base]
+    return " · ".join([info.label, *(part for part in about if part)])
+
+
+def understood(prompt: str, negative: str, language: Language) -> str:
+    """The prompt as fragments with their weights, with every note and hint about it."""
+    parsed = parse(prompt)
+    said = [_fragments(parsed)] if parsed.weighted or parsed.loras else []
+    if is_korean(prompt) or is_korean(negative):
+        said.append(note(translate("prompt.korean", language), "warn"))
+    for read in (parsed, parse(negative, negative=True)):
+        said += [note(found.text(language), "warn") for found in read.notes]
+    return notes(said)
+
+
+def _fragments(parsed: Parsed) -> str:
+    chips = []
+    for part in parsed.fragments[:SHOWN_FRAGMENTS]:
+        if part.is_break:
+            chips.append('<span class="ksh-chip">BREAK</span>')
+        elif part.text.strip(" ,"):
+            strong = "" if part.weight == 1.0 else f" <b>{part.weight:g}</b>"
+            chips.append(f'<span class="ksh-chip">{esc(part.text.strip(" ,")[:120])}{strong}</span>')
+    chips += [f'<span class="ksh-chip ksh-lora">{esc(tag.name)} <b>{tag.unet:g}</b></span>' for tag in parsed.loras]
+    return f'<div class="ksh-chips">{"".join(chips)}</div>'
+
+
+def picture_or_error(project: Project, name: str) -> str:
+    """The name of a picture of this project. Raises StudioError when there is no such picture."""
+    if name not in {_name(project, picture) for picture in pictures_of(project)}:
+        raise StudioError("generate_tab.no_picture", name=str(name)[:100])
+    return name

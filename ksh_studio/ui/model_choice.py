@@ -1,0 +1,44 @@
+"""Which base model and captioner a visitor may choose, and which one is used."""
+
+import gradio as gr
+
+from ksh_studio.models.registry import (
+    base_models,
+    captioners,
+    default_base,
+    default_captioner,
+)
+from ksh_studio.project.workspace import Project
+from ksh_studio.ui.access.visit import Visit
+from ksh_studio.ui.parts.languages import t
+
+
+def field_with_choices(stage: str, name: str, choices: list[tuple[str, str]]) -> gr.Dropdown:
+    """A menu of the registry's models in which the owner may also type a hub id or a path."""
+    key = f"settings.{stage}.{name}"
+    machine = (t("ui.machine_default"), "")
+    return gr.Dropdown(
+        choices=[machine, *choices],
+        value="",
+        allow_custom_value=True,
+        label=t(key),
+        info=t(f"{key}.info"),
+        elem_id=f"{stage}-{name.replace('_', '-')}",
+    )
+
+
+def base_of(visit: Visit, project: Project, chosen: str = "") -> str:
+    """Name of the base model that will be used: as chosen, else the project's, else the machine's default."""
+    return chosen or project.settings().base_model or default_base(visit.studio.device().kind)
+
+
+def captioner_of(visit: Visit, project: Project, chosen: str = "") -> str:
+    """Name of the captioner that will be used: as chosen, else the project's, else the machine's default."""
+    return chosen or project.settings().captioner or default_captioner(visit.studio.device().kind)
+
+
+def known_models_only(visit: Visit, *names: str) -> None:
+    """Raises StudioError when somebody who may not name models names one that is not in the registry."""
+    registered = {model.name for model in base_models()} | {captioner.name for captioner in captioners()}
+    if any(name and name not in registered for name in names):
+        visit.need("model_id")

@@ -1,0 +1,1 @@
+"""What all tabs are made of: form fields, HTML building blocks, theme, languages, figures."""

@@ -1,0 +1,1 @@
+"""The server: headers and limits, our own file routes, start-up."""

@@ -1,0 +1,25 @@
+"""A call of an event that the page does not have: a sentence and 404, not a traceback and 500."""
+
+import traceback
+
+from gradio.route_utils import FnIndexInferError
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from ksh_studio.locales import translate
+from ksh_studio.ui.parts.languages import language_of
+
+LOOKED_UP_IN = "get_fn"
+"""gradio's own function that finds an event by its number: only its KeyError means that there is none."""
+
+
+async def no_such_event(request: Request, error: Exception) -> Response:
+    """The answer to a call of an unknown event; any other error is raised on."""
+    where = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, KeyError) and (not where or where[-1].name != LOOKED_UP_IN):
+        raise error
+    return PlainTextResponse(translate("access.no_event", language_of(request)), 404)
+
+
+HANDLERS = {KeyError: no_such_event, FnIndexInferError: no_such_event}
+"""For the server's `exception_handlers`."""
