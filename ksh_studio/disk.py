@@ -25,6 +25,10 @@ SHARING_VIOLATIONS = (5, 32)
 """Windows' numbers for a file that somebody has open."""
 
 
+class Busy(StudioError):
+    """Somebody else is at it just now; asking again later is all that is needed."""
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn what the system says of a full or locked disk into a sentence that names `path`."""
@@ -115,12 +119,12 @@ def open_folder(path: Path) -> None:
 
 @contextmanager
 def locked(path: Path, key: str, **values: object) -> Iterator[None]:
-    """Hold the lock file `path` for the block; raises StudioError `key` when somebody else works under it."""
+    """Hold the lock file `path` for the block; raises Busy, saying `key`, when somebody else works under it."""
     lock = lock_file(path)
     try:
         lock.acquire(timeout=LOOK_SECONDS, poll_interval=0.01)
     except Timeout as error:
-        raise StudioError(key, **values) from error
+        raise Busy(key, **values) from error
     try:
         yield
     finally:

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ksh_studio.config import ALL_CONFIGS, C
-from ksh_studio.locales import Language, translate
+from ksh_studio.locales import Language, sentence
 
 
 class StudioError(Exception):
@@ -15,13 +15,12 @@ class StudioError(Exception):
     """
 
     def __init__(self, key: str, **values: object) -> None:
-        self.key = key
-        self.values = {name: str(value) for name, value in values.items()}
-        super().__init__(translate(key, "en", **self.values))
+        self.sentence = sentence(key, **values)
+        super().__init__(self.sentence.text())
 
     def text(self, language: Language) -> str:
         """The sentence in `language`."""
-        return translate(self.key, language, **self.values)
+        return self.sentence.text(language)
 
 
 # pydantic's kinds of error, by the sentence that says them; the others say which kind of value is asked for.

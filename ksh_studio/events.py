@@ -6,12 +6,11 @@ that file. A path is always relative to the job's project folder, POSIX style, s
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ksh_studio.errors import StudioError
-from ksh_studio.locales import Language, translate
+from ksh_studio.locales import Sentence, sentence
 
 
 class _Event(BaseModel):
@@ -21,15 +20,18 @@ class _Event(BaseModel):
     """Unix seconds at which it was said."""
 
 
-class _Said(_Event):
-    """An event that is a sentence for the artist, by its key in the locales."""
+class _Said(_Event, Sentence):
+    """An event that is a sentence for the artist."""
 
-    key: str
-    values: dict[str, str] = {}
+    @classmethod
+    def of(cls, sentence: Sentence) -> Self:
+        """The event that says this sentence."""
+        return cls(key=sentence.key, values=sentence.values)
 
-    def text(self, language: Language = "en") -> str:
-        """The sentence in `language`."""
-        return translate(self.key, language, **self.values)
+    @classmethod
+    def saying(cls, key: str, **values: object) -> Self:
+        """The event that says the sentence `key` with these values."""
+        return cls.of(sentence(key, **values))
 
 
 class Started(_Event):
@@ -264,16 +266,6 @@ def from_line(line: bytes) -> Event | None:
         return _ADAPTER.validate_json(line)
     except ValidationError:
         return None
-
-
-def failed(error: StudioError) -> Failed:
-    """The error as the job's last event."""
-    return Failed(key=error.key, values=error.values)
-
-
-def warned(error: StudioError) -> Warned:
-    """The error as a warning: the work goes on without the thing it names."""
-    return Warned(key=error.key, values=error.values)
 
 
 def living(events: Iterable[Event]) -> Iterator[Event]:

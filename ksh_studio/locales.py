@@ -8,6 +8,8 @@ import json
 from functools import cache
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict
+
 from ksh_studio import ASSETS
 from ksh_studio.config import setting_sentences
 
@@ -40,6 +42,24 @@ def translate(key: str, language: Language = "en", **values: object) -> str:
     if not values:
         return text
     return text.format(**{name: _spoken(value, language) for name, value in values.items()})
+
+
+class Sentence(BaseModel):
+    """A sentence of the locales with the values of its placeholders: what errors, warnings, notes and events say."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    values: dict[str, str] = {}
+
+    def text(self, language: Language = "en") -> str:
+        """The sentence in `language`."""
+        return translate(self.key, language, **self.values)
+
+
+def sentence(key: str, **values: object) -> Sentence:
+    """The sentence `key` with these values, each as text."""
+    return Sentence(key=key, values={name: str(value) for name, value in values.items()})
 
 
 def _spoken(value: object, language: Language) -> object:

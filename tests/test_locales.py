@@ -9,6 +9,7 @@ from ksh_studio.config import setting_sentences
 from ksh_studio.errors import StudioError
 from ksh_studio.locales import FOLDER, sentences, translate
 
+SPEAKING = {"StudioError", "Busy", "LoginRequired", "NothingToTrain", "translate", "sentence", "saying", "note"}
 PACKAGE = Path(__file__).resolve().parent.parent / "ksh_studio"
 
 
@@ -36,7 +37,7 @@ def test_rooms_are_flat_files_without_twice_said_names():
 
 
 def keys_in_code() -> list[tuple[str, str]]:
-    """Every literal key given to StudioError, translate, or as key= of an event."""
+    """Every literal key given to an error, a sentence, an event or `translate`."""
     found = []
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -44,7 +45,7 @@ def keys_in_code() -> list[tuple[str, str]]:
                 continue
             name = ast.unparse(node.func).split(".")[-1]
             given = [word.value for word in node.keywords if word.arg == "key"]
-            if name in ("StudioError", "translate") and node.args:
+            if name in SPEAKING and node.args:
                 given.append(node.args[0])
             found += [
                 (f"{path.name}:{node.lineno}", value.value)

@@ -12,7 +12,8 @@ from PIL import Image
 from ksh_studio.captions.captioners.blip2 import describe
 from ksh_studio.config import CaptionConfig
 from ksh_studio.errors import StudioError
-from ksh_studio.events import Captioned, Event, Finished, Progress, Started, Stopped, Warned, warned
+from ksh_studio.events import Captioned, Event, Finished, Progress, Started, Stopped, Warned
+from ksh_studio.locales import Sentence, sentence
 from ksh_studio.models.device import pick_device
 from ksh_studio.models.loading import Captioner, load_captioner
 from ksh_studio.models.registry import CaptionerEntry, captioner_entry, default_captioner
@@ -43,7 +44,7 @@ def caption(config: CaptionConfig, project: Project, should_stop: Callable[[], b
         if not catalogue.counts()["all"]:
             raise StudioError("captions.no_drawings")
         if not todo:
-            yield Finished(key="captions.nothing_to_do")
+            yield Finished.saying("captions.nothing_to_do")
             return
         yield Progress(phase="load", done=0, total=1)
         captioner = load_captioner(entry, device)
@@ -86,7 +87,7 @@ class _Run:
         while self.done < total:
             if should_stop():
                 values = {"made": str(self.made), "left": str(total - self.done)}
-                yield Stopped(key="captions.stopped", values=values)
+                yield Stopped.saying("captions.stopped", **values)
                 return
             batch = todo[self.done : self.done + size]
             captions = self._described(batch)
@@ -95,7 +96,7 @@ class _Run:
                     raise StudioError("captions.no_memory", name=self.by.author)
                 size //= 2
                 _free_memory()
-                yield Warned(key="captions.less_memory", values={"size": str(size)})
+                yield Warned.saying("captions.less_memory", size=size)
                 continue
             for drawing in batch:
                 self.done += 1
@@ -106,11 +107,11 @@ class _Run:
         figures = {"captions": self.made, "caption_seconds": seconds, "captions_per_second": self.made / seconds}
         yield Finished(key="captions.finished", values={"made": str(self.made)}, figures=figures)
 
-    def _keep(self, drawing: Drawing, said: "str | StudioError | None", total: int) -> Iterator[Event]:
+    def _keep(self, drawing: Drawing, said: "str | Sentence | None", total: int) -> Iterator[Event]:
         """Commit one caption, then tell it; or tell why there is none."""
-        if not said or isinstance(said, StudioError):
+        if not said or isinstance(said, Sentence):
             self.failed += 1
-            yield warned(said or StudioError("captions.empty", name=drawing.original_name))
+            yield Warned.of(said or sentence("captions.empty", name=drawing.original_name))
         else:
             try:
                 after = self.catalogue.save_caption(drawing.id, said, self.by, expected=drawing.revision)
@@ -119,16 +120,16 @@ class _Run:
             self.made += 1
             yield Captioned(drawing=drawing.id, caption=after.caption, done=self.done, total=total)
 
-    def _described(self, batch: list[Drawing]) -> "dict[str, str | StudioError] | None":
+    def _described(self, batch: list[Drawing]) -> "dict[str, str | Sentence] | None":
         """What is said of each drawing by id, or why nothing can be; None when the memory does not suffice."""
-        found: dict[str, str | StudioError] = {}
+        found: dict[str, str | Sentence] = {}
         images: dict[str, Image.Image] = {}
         for drawing in batch:
             try:
                 with Image.open(drawing.path(self.catalogue.project), formats=("WEBP",)) as image:
                     images[drawing.id] = image.convert("RGB")
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-                found[drawing.id] = StudioError("captions.unreadable", name=drawing.original_name)
+                found[drawing.id] = sentence("captions.unreadable", name=drawing.original_name)
         try:
             said = describe(self.captioner, list(images.values()), self.config) if images else []
         except (RuntimeError, ValueError, MemoryError) as error:
@@ -137,10 +138,10 @@ class _Run:
             if len(images) > 1:  # one of them is to blame: each alone
                 return self._one_by_one(batch)
             logging.getLogger(__name__).exception("captioning failed")
-            return found | {name: StudioError("captions.failed", name=batch[0].original_name) for name in images}
+            return found | {name: sentence("captions.failed", name=batch[0].original_name) for name in images}
         return found | dict(zip(images, said, strict=True))
 
-    def _one_by_one(self, batch: list[Drawing]) -> "dict[str, str | StudioError] | None":
+    def _one_by_one(self, batch: list[Drawing]) -> "dict[str, str | Sentence] | None":
         alone = [self._described([drawing]) for drawing in batch]
         if None in alone:
             return None

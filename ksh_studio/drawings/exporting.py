@@ -44,12 +44,12 @@ def export(project: Project, target: Path, kind: Kind) -> Iterator[Event]:
         raise StudioError("export.nothing")
     rows, lost = _rows(project, drawings)
     if lost:
-        yield Warned(key="export.lost", values=_counted([drawing.original_name for drawing in lost]))
+        yield Warned.saying("export.lost", **_counted([drawing.original_name for drawing in lost]))
     if kind == "info.csv":
         yield from _formula_warning(rows)
     with _staged(target) as package:
         yield from _write(package, rows, kind)
-    yield Finished(key="export.finished", values={"count": str(len(rows)), "name": target.name})
+    yield Finished.saying("export.finished", count=len(rows), name=target.name)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _formula_warning(rows: list[_Row]) -> Iterator[Event]:
     """Excel would calculate such a cell; it is written as it is, so that nothing is lost, and named."""
     run = [row.drawing.original_name for row in rows if row.text.startswith(_FORMULA_BEGINS)]
     if run:
-        yield Warned(key="export.formula", values=_counted(run))
+        yield Warned.saying("export.formula", **_counted(run))
 
 
 def _counted(names: list[str]) -> dict[str, str]:

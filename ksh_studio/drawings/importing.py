@@ -13,23 +13,10 @@ from ksh_studio.drawings.pixels import Prepared, Unreadable
 from ksh_studio.drawings.sources import Item, Source, open_sources, read_all
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Imported, Progress, Warned
-from ksh_studio.locales import Language, translate
 from ksh_studio.project.catalogue import CaptionConflict, Catalogue, Drawing, NewDrawing, Seen
 from ksh_studio.project.workspace import Project
 
 SHOWN_NAMES = 5
-
-
-class NoneReadable(StudioError):
-    """Not one file is a drawing; says why of the first, in the reader's language."""
-
-    def __init__(self, count: int, name: str, reason: str) -> None:
-        super().__init__("import.none_readable", count=count, name=name, why=translate(reason))
-        self.reason = reason
-
-    def text(self, language: Language) -> str:
-        """The sentence in `language`, the reason too."""
-        return translate(self.key, language, **(self.values | {"why": translate(self.reason, language)}))
 
 
 def import_drawings(
@@ -52,7 +39,7 @@ def import_drawings(
         files = [(found, item) for found in sources for item in found.pictures]
         _refuse_nothing(sources, len(files))
         if not catalogue.wal:
-            yield Warned(key="captions.no_wal")
+            yield Warned.saying("captions.no_wal")
         yield from _Import(project, catalogue, sources).events(files)
 
 
@@ -194,13 +181,14 @@ class _Import:
             gone += [file.path for file in missing]
             self.catalogue.remember(source.root, [*seen, *missing])
         if changed:
-            yield Warned(key="import.changed", values=_counted(changed))
+            yield Warned.saying("import.changed", **_counted(changed))
         return tuple(gone)
 
     def _end(self, files: int) -> Event:
         """Finished; raises StudioError when not one file could be read."""
         if len(self.unreadable) == files:
-            raise NoneReadable(files, *self.unreadable[0])
+            name, reason = self.unreadable[0]
+            raise StudioError("import.none_readable", count=files, name=name, why=f"@{reason}")
         seconds = time.monotonic() - self.began
         total = self.catalogue.counts()["all"]
         values = {"total": str(total), "seconds": f"{seconds:.1f}"}

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ksh_studio.config import GenerateConfig
-from ksh_studio.errors import StudioError
 from ksh_studio.generation.prompt.lora_tags import LoraTag
 from ksh_studio.generation.prompt.parse import Parsed
+from ksh_studio.locales import Sentence, sentence
 from ksh_studio.lora.file.header import LoraInfo, read_header
 from ksh_studio.lora.shelf import find_lora, list_loras
 from ksh_studio.project.workspace import Project
@@ -39,7 +39,7 @@ class Chosen:
         return LoraTag(self.name, self.by_setting, self.by_setting).text() if self.by_setting else ""
 
 
-def chosen_loras(config: GenerateConfig, parsed: Parsed, project: Project) -> tuple[list[Chosen], list[StudioError]]:
+def chosen_loras(config: GenerateConfig, parsed: Parsed, project: Project) -> tuple[list[Chosen], list[Sentence]]:
     """The LoRA files to wear, each once, and a warning for every tag that names none.
 
     A tag names a file of the project or of the workspace without its ending; the newest, where two have that name. The
@@ -51,13 +51,13 @@ def chosen_loras(config: GenerateConfig, parsed: Parsed, project: Project) -> tu
         path = find_lora(project.workspace, config.lora)
         read_header(path)
         _wear(found, Chosen(path, config.lora_scale, config.lora_scale, by_setting=config.lora_scale))
-    warnings: list[StudioError] = []
+    warnings: list[Sentence] = []
     known = {info.label: info for info in reversed(_shelf(parsed, project))}
     for tag in parsed.loras:
         if tag.name in known:
             _wear(found, Chosen(known[tag.name].path, tag.te, tag.unet))
         else:
-            warnings.append(StudioError("generate.no_such_lora", name=tag.name[:100]))
+            warnings.append(sentence("generate.no_such_lora", name=tag.name[:100]))
     return list(found.values()), warnings
 
 

@@ -8,7 +8,7 @@ import torch
 
 from ksh_studio.config import GenerateConfig
 from ksh_studio.errors import StudioError
-from ksh_studio.events import Event, Finished, Picture, Progress, Started, Stopped, Warned, failed, warned
+from ksh_studio.events import Event, Failed, Finished, Picture, Progress, Started, Stopped, Warned
 from ksh_studio.generation.loaded import Loaded
 from ksh_studio.generation.loras import Chosen, chosen_loras
 from ksh_studio.generation.pictures.gallery import add_picture
@@ -35,9 +35,9 @@ def generate(
     try:
         yield from _generate(config, project, should_stop, loaded or Loaded())
     except StudioError as error:
-        yield failed(error)
+        yield Failed.of(error.sentence)
     except (torch.OutOfMemoryError, MemoryError):
-        yield failed(StudioError("generate.no_memory", count=config.batch_size))
+        yield Failed.of(StudioError("generate.no_memory", count=config.batch_size).sentence)
 
 
 def _generate(
@@ -49,10 +49,10 @@ def _generate(
     yield Started(stage="generate", total=config.batch_size, device=loaded.device.type)
     yield from _notes(prompt, negative)
     loras, missing = chosen_loras(config, prompt, project)
-    yield from map(warned, missing)
+    yield from map(Warned.of, missing)
     yield Progress(phase="load", done=0, total=1)
     if needs_download(base_entry(name)):
-        yield Warned(key="models.downloading", values={"name": name})
+        yield Warned.saying("models.downloading", name=name)
     base = loaded.base(name, config.attention)
     request = resolve(config.model_copy(update={"base_model": name}), base.entry)
     loaded.wear(loras)
@@ -62,9 +62,9 @@ def _generate(
 
 def _notes(prompt: Parsed, negative: Parsed) -> Iterator[Warned]:
     if any(is_korean(fragment.text) for fragment in (*prompt.fragments, *negative.fragments)):
-        yield Warned(key="prompt.korean")
+        yield Warned.saying("prompt.korean")
     for note in (*prompt.notes, *negative.notes):
-        yield Warned(key=note.key, values=note.spoken)
+        yield Warned.of(note.sentence)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class _Run:
         for step in denoise(self.base, self.request, encoded, seeds):
             yield Progress(phase="denoise", done=step.done, total=step.total)
             if should_stop():
-                yield Stopped(key="generate.stopped", values={"done": str(step.done), "total": str(step.total)})
+                yield Stopped.saying("generate.stopped", done=step.done, total=step.total)
                 return
         denoised = time.monotonic()
         facts, told = self._facts(encoded.padded), shareable(self.request, self.base.entry)

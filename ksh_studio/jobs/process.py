@@ -15,7 +15,6 @@ from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import Any
 
-from ksh_studio import events as said
 from ksh_studio.disk import is_locked, locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed
@@ -80,11 +79,11 @@ def _ending(stage: Iterator[Event], job: Job, journal: Journal) -> Iterator[Even
         yield from stage
         return
     except StudioError as error:
-        failure = said.failed(error)
+        failure = Failed.of(error.sentence)
     except Exception:  # noqa: BLE001 - the last line of defence: told to the artist, kept in the log, never swallowed
         with suppress(OSError), job.log.open("a", encoding="utf-8") as file:
             file.write(traceback.format_exc())
-        failure = Failed(key="job.crashed", values={"log": str(job.log)})
+        failure = Failed.saying("job.crashed", log=job.log)
     try:
         journal.append(failure)
     except (OSError, StudioError) as error:  # no room even for this line, or the job is no longer ours

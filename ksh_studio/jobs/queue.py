@@ -9,9 +9,9 @@ import logging
 import shutil
 
 from ksh_studio.config import Config
-from ksh_studio.disk import disk_errors, is_locked, locked, write_text
+from ksh_studio.disk import Busy, disk_errors, is_locked, locked, write_text
 from ksh_studio.errors import StudioError
-from ksh_studio.events import Failed, failed
+from ksh_studio.events import Failed
 from ksh_studio.jobs.folder import Job, Stage, running_job
 from ksh_studio.jobs.journal import Journal
 from ksh_studio.jobs.start import begin_locked, create_job
@@ -50,7 +50,7 @@ def dequeue(job: Job) -> None:
     """
     with locked(job.project.workspace.start_lock, "job.starting"):
         if is_starting(job):
-            raise StudioError("job.starting")
+            raise Busy("job.starting")
         if not job.queue_mark.exists() or is_locked(job.lock):
             raise StudioError("job.not_queued", name=job.id)
         with disk_errors(job.folder):
@@ -101,13 +101,13 @@ def _begun(job: Job) -> bool:
     """Start the job; when it does not come to hold its lock, it has had its turn."""
     try:
         begin_locked(job)
-        failure = Failed(key="job.not_started", values={"log": str(job.log)})
+        failure = Failed.saying("job.not_started", log=job.log)
+    except Busy:  # something else was begun meanwhile: the job keeps its place
+        raise
     except StudioError as error:
-        if error.key in ("job.busy", "job.starting"):  # begun by somebody else meanwhile: it keeps its place
-            raise
-        failure = failed(error)
+        failure = Failed.of(error.sentence)
     except OSError as error:
-        failure = Failed(key="job.not_begun", values={"why": error.strerror or str(error)})
+        failure = Failed.saying("job.not_begun", why=error.strerror or str(error))
     if not job.queue_mark.exists() or is_starting(job):  # a slow one takes its mark away later
         return True
     job.queue_mark.unlink(missing_ok=True)

@@ -32,7 +32,7 @@ def stop_job(job: Job) -> None:
     found = job_status(job)
     if isinstance(found.last, Paused) and found.state == "paused":
         with locked(job.lock, "job.running", name=job.id), Journal(job.events_file) as journal:
-            journal.append(Stopped(key="train.stopped", values=found.last.values))
+            journal.append(Stopped.saying("train.stopped", **(found.last.values)))
 
 
 def pause_job(job: Job) -> None:

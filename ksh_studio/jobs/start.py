@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 
 from ksh_studio.config import Config
-from ksh_studio.disk import disk_errors, is_locked, locked, write_text
+from ksh_studio.disk import Busy, disk_errors, is_locked, locked, write_text
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.folder import Job, JobFile, Stage, jobs_of, running_job
 from ksh_studio.jobs.owner import release_ownership, take_ownership
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 def create_job_if_free(project: Project, stage: Stage, config: Config) -> Job:
     """As `create_job`, for a job that is run in this process. Raises StudioError when the device is already in use."""
     if is_locked(project.workspace.device_lock):
-        raise StudioError("device.busy")
+        raise Busy("device.busy")
     return create_job(project, stage, config)
 
 
@@ -78,9 +78,9 @@ def begin_locked(job: Job) -> None:
     """As `begin_job`, for a caller that holds the workspace's start lock."""
     other = running_job(job.project.workspace)
     if other is not None:
-        raise StudioError("job.busy", name=other.project.settings().name)
+        raise Busy("job.busy", name=other.project.settings().name)
     if is_starting(job):
-        raise StudioError("job.starting")
+        raise Busy("job.starting")
     forget_requests(job)
     take_ownership(job.folder, starting=True)
     try:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
-from ksh_studio.events import Event, Failed, failed, to_line
+from ksh_studio.events import Event, Failed, to_line
 from ksh_studio.jobs.describe import describe
 from ksh_studio.jobs.folder import Job, job_at
 from ksh_studio.jobs.process import run_job
@@ -71,7 +71,7 @@ def _speak(job: Job, out: BinaryIO) -> int:
                 out.write(to_line(last))
                 out.flush()
         except StudioError as error:
-            last = failed(error)
+            last = Failed.of(error.sentence)
             out.write(to_line(last))
             out.flush()
     return 1 if isinstance(last, Failed) else 0

@@ -21,7 +21,6 @@ from ksh_studio.events import (
     Stopped,
     Validated,
     Warned,
-    warned,
 )
 from ksh_studio.jobs.folder import Job
 from ksh_studio.jobs.status import job_events
@@ -101,7 +100,7 @@ def set_up(config: TrainConfig, project: Project, job: Job, began: float) -> Gen
     stage = "check" if job.file.stage == "check" else "train"
     yield Started(stage=stage, total=config.max_train_steps, device=f"{device.type}, {_spoken(base.dtype)}")
     for warning in [*warnings, *notes_of(config)]:
-        yield warned(warning)
+        yield Warned.of(warning)
     with memory_errors(config, device), group.main_first():
         data = yield from _stoppable(job, prepare(base, items, config, Cache(project.workspace.cache / "training")))
     if not data.items:
@@ -124,8 +123,8 @@ def set_up(config: TrainConfig, project: Project, job: Job, began: float) -> Gen
 def ended_early(job: Job) -> Stopped | Paused:
     """The last event of a job that was asked to end before its first step."""
     if job.stop_requested():
-        return Stopped(key="train.stopped_early")
-    return Paused(key="train.paused_early")
+        return Stopped.saying("train.stopped_early")
+    return Paused.saying("train.paused_early")
 
 
 def _stoppable(job: Job, work: Generator[Event, None, Prepared]) -> Generator[Event, None, Prepared]:
@@ -183,16 +182,16 @@ def _resume(session: Session, job: Job, digest: str, saved: Saved | None) -> Gen
         if any(isinstance(event, Step) for event in job_events(job)):
             yield Resumed(step=0)
         if has_checkpoint(job.checkpoints):
-            yield Warned(key="preflight.none_whole", values={"folder": str(job.checkpoints)})
+            yield Warned.saying("preflight.none_whole", folder=job.checkpoints)
         return {}
     for damaged in saved.damaged:
-        yield Warned(key="train.checkpoint_damaged", values={"name": damaged, "used": saved.path.name})
+        yield Warned.saying("train.checkpoint_damaged", name=damaged, used=saved.path.name)
     session.restore(saved)
     if session.step >= session.config.max_train_steps and saved.path.parent != job.checkpoints:
         raise StudioError("train.parent_longer", step=session.step, total=session.config.max_train_steps)
     yield Resumed(step=session.step)
     if saved.state["data"] != digest:
-        yield Warned(key="train.data_changed", values={})
+        yield Warned.saying("train.data_changed")
     return saved.state
 
 

@@ -127,8 +127,8 @@ def _ending(run: Run, steps: int, pace: Pace) -> Event:
     if session.step < config.max_train_steps:
         values = {"step": str(session.step), "total": str(config.max_train_steps)}
         if run.job.stop_requested():
-            return Stopped(key="train.stopped", values=values)
-        return Paused(key="train.paused", values=values)
+            return Stopped.saying("train.stopped", **values)
+        return Paused.saying("train.paused", **values)
     figures = {
         "seconds": round(run.seconds, 1),
         "steps": float(session.step),

@@ -12,7 +12,7 @@ from ksh_studio.ui.access.roles import ALLOWED
 from ksh_studio.ui.access.visit import visitor_workspace
 from ksh_studio.ui.server.shield import VISITOR_COOKIE
 from tests.attacks.server import ask, call, served, snapshot, visitor
-from tests.ui.browser import demo_of
+from tests.journeys.browser import demo_of
 
 REFUSED = ("share link", "shared Space")
 pytestmark = pytest.mark.timeout(180)

@@ -6,7 +6,7 @@ import pytest
 from ksh_studio.ui.server import shield
 from ksh_studio.ui.server.shield import HOUR, LOGIN_TRIES, Allowance, Throttle
 from tests.attacks.server import PUBLIC_HOST, served, visitor
-from tests.ui.browser import demo_of
+from tests.journeys.browser import demo_of
 
 pytestmark = pytest.mark.timeout(120)
 EVIL = [

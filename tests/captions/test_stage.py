@@ -182,7 +182,7 @@ def test_too_little_memory_for_one_drawing_is_a_sentence(drawn, folders, monkeyp
     monkeypatch.setattr(captioning, "describe", greedy)
     with pytest.raises(StudioError) as error:
         list(caption(settings(folders, batch_size=4), drawn, never))
-    assert error.value.key == "captions.no_memory"
+    assert error.value.sentence.key == "captions.no_memory"
 
 
 def test_bad_drawings_are_named_and_do_not_stop_the_run(drawn, folders, monkeypatch):
@@ -215,7 +215,7 @@ def test_no_drawings_and_no_captions_are_sentences(project, drawn, folders, work
     for where, key in ((empty, "captions.no_drawings"), (drawn, "captions.none_made")):
         with pytest.raises(StudioError) as error:
             list(caption(settings(folders), where, never))
-        assert error.value.key == key
+        assert error.value.sentence.key == key
 
 
 def test_the_captioner_fills_what_was_left_at_its_default():

@@ -130,7 +130,7 @@ def test_what_is_in_the_way_is_never_overwritten(captioned, tmp_path):
     for target in (tmp_path / "out", tmp_path / "out.zip"):
         with pytest.raises(StudioError) as error:
             list(export(captioned, target, "txt"))
-        assert error.value.key == "export.in_the_way"
+        assert error.value.sentence.key == "export.in_the_way"
     (tmp_path / "empty").mkdir()
     assert list(export(captioned, tmp_path / "empty", "txt"))[-1].kind == "finished"
 
@@ -139,7 +139,7 @@ def test_nothing_to_export_and_unknown_formats_are_sentences(project, tmp_path):
     for kind, key in (("txt", "export.nothing"), ("parquet", "export.unknown_kind")):
         with pytest.raises(StudioError) as error:
             list(export(project, tmp_path / "out", kind))
-        assert error.value.key == key
+        assert error.value.sentence.key == key
 
 
 @pytest.mark.parametrize("name", ["out", "out.zip"])
@@ -151,7 +151,7 @@ def test_a_full_disk_leaves_no_half_export(captioned, tmp_path, monkeypatch, nam
     monkeypatch.setattr(zipfile.ZipFile, "write", full)
     with pytest.raises(StudioError) as error:
         list(export(captioned, tmp_path / name, "txt"))
-    assert error.value.key == "disk.full"
+    assert error.value.sentence.key == "disk.full"
     assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == []
 
 

@@ -103,7 +103,7 @@ def test_a_folder_without_drawings_is_one_sentence(project, folder, make, key):
     make(folder)
     with pytest.raises(StudioError) as error:
         list(import_drawings(folder, project))
-    assert error.value.key == key
+    assert error.value.sentence.key == key
     assert "\n" not in error.value.text("ko")
     assert "the file" not in error.value.text("ko")
 
@@ -111,10 +111,10 @@ def test_a_folder_without_drawings_is_one_sentence(project, folder, make, key):
 def test_a_path_that_is_not_there_is_one_sentence(project, folder):
     with pytest.raises(StudioError) as error:
         list(import_drawings(folder / "없음", project))
-    assert error.value.key == "import.not_there"
+    assert error.value.sentence.key == "import.not_there"
     with pytest.raises(StudioError) as error:
         list(import_drawings([], project))
-    assert error.value.key == "import.nothing_chosen"
+    assert error.value.sentence.key == "import.nothing_chosen"
 
 
 def test_unreadable_files_are_listed_and_the_rest_comes_in(project, folder):
@@ -151,7 +151,7 @@ def test_a_full_disk_keeps_what_was_made_and_the_import_goes_on_later(project, f
     monkeypatch.setattr(disk, "sync", sync)
     with pytest.raises(StudioError) as error:
         list(import_drawings(folder, project))
-    assert error.value.key == "disk.full"
+    assert error.value.sentence.key == "disk.full"
     with Catalogue(project) as catalogue:
         assert len(catalogue.drawings()) == 3
     assert list(project.root.rglob("*.tmp")) == []

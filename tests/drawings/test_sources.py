@@ -30,7 +30,7 @@ def refusal(path, project):
     with pytest.raises(StudioError) as error:
         list(import_drawings(path, project))
     assert "\n" not in error.value.text("en")
-    return error.value.key
+    return error.value.sentence.key
 
 
 def test_a_zip_comes_in_like_its_folder(project, tmp_path):

@@ -38,7 +38,7 @@ def click():
             job = start_next_job(workspace)
         say("started " + job.id if job else "refused next")
     except StudioError as error:
-        say("refused " + error.key)
+        say("refused " + error.sentence.key)
 
 clicks = [threading.Thread(target=click) for _ in range(2)]
 for one in clicks:

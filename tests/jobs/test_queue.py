@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from ksh_studio.config import CaptionConfig, ProjectSettings, TrainConfig
-from ksh_studio.disk import locked
+from ksh_studio.disk import Busy, locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Finished, Paused
 from ksh_studio.jobs.folder import jobs_of
@@ -154,7 +154,7 @@ def test_a_job_begun_from_a_terminal_meanwhile_does_not_cost_the_next_one_its_pl
     waiting = enqueue()
 
     def busy(job):
-        raise StudioError("job.busy", name="x")
+        raise Busy("job.busy", name="x")
 
     monkeypatch.setattr("ksh_studio.jobs.queue.begin_locked", busy)
     assert start_next_job(workspace) is None

@@ -129,7 +129,7 @@ def test_two_clicks_start_one_job(project, monkeypatch):
         try:
             begin_job(job)
         except StudioError as error:
-            refused.append(error.key)
+            refused.append(error.sentence.key)
 
     both = [create_job(project, "train", TrainConfig()) for _ in range(2)]
     clicks = [threading.Thread(target=click, args=(job,)) for job in both]

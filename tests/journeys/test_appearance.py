@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from ksh_studio.config import ProjectSettings, Trigger
 from ksh_studio.project.catalogue import Catalogue, NewDrawing
-from tests.ui.browser import chromium, demo_of, open_studio, visit
+from tests.journeys.browser import chromium, demo_of, open_studio, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 SCRIPT = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>'

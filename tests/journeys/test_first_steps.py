@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from ksh_studio.generation.pictures.gallery import pictures_of
 from ksh_studio.generation.pictures.recipe import read_recipe
 from ksh_studio.project.catalogue import Catalogue
-from tests.ui.browser import chromium, demo_of, open_studio, visit
+from tests.journeys.browser import chromium, demo_of, open_studio, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(240)]
 WORK = 120_000

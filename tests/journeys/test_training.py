@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from ksh_studio.events import Preview, Step
 from ksh_studio.jobs.folder import jobs_of
 from ksh_studio.jobs.status import job_events, job_status
-from tests.ui.browser import chromium, demo_of, open_studio, visit
+from tests.journeys.browser import chromium, demo_of, open_studio, visit
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(600)]
 WORK = 120_000

@@ -14,7 +14,7 @@ from ksh_studio.lora.merge import merge
 from ksh_studio.lora.on_base.attach import attach
 from ksh_studio.lora.on_base.delta import matrix
 from ksh_studio.lora.save import save_lora
-from tests.lora.test_kinds import distance, outputs, taught  # noqa: F401 - a fixture
+from tests.lora.file.test_kinds import distance, outputs, taught  # noqa: F401 - a fixture
 from tests.tiny import tiny_lora_file
 
 

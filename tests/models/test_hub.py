@@ -29,7 +29,7 @@ for name in sys.argv[1:]:
     try:
         sys.stdout.write(f"{files.base_folder(entry).name} ")
     except StudioError as error:
-        sys.stdout.write(f"{error.key} ")
+        sys.stdout.write(f"{error.sentence.key} ")
 """
 
 

@@ -57,7 +57,7 @@ def test_a_pickle_is_refused_and_never_opened(tmp_path, name, monkeypatch):
     path.write_bytes(_bomb(tmp_path / "marker"))
     with pytest.raises(StudioError) as error:
         base_entry(name)
-    assert error.value.key == "models.pickle"
+    assert error.value.sentence.key == "models.pickle"
     assert not (tmp_path / "marker").exists()
 
 
@@ -66,7 +66,7 @@ def test_a_pickle_renamed_to_safetensors_is_refused(tmp_path):
     path.write_bytes(_bomb(tmp_path / "marker"))
     with pytest.raises(StudioError) as error:
         load_base(base_entry(str(path)), CPU)
-    assert error.value.key == "models.not_safetensors"
+    assert error.value.sentence.key == "models.not_safetensors"
     assert not (tmp_path / "marker").exists()
 
 
@@ -76,7 +76,7 @@ def test_a_folder_with_pickles_only_is_refused(base_folder, tmp_path):
     weights.rename(weights.with_suffix(".bin"))
     with pytest.raises(StudioError) as error:
         load_base(base_entry(str(folder)), CPU)
-    assert error.value.key == "models.only_pickles"
+    assert error.value.sentence.key == "models.only_pickles"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_folder_with_pickles_only_is_refused(base_folder, tmp_path):
 def test_a_base_model_that_is_not_there_is_one_sentence(name):
     with pytest.raises(StudioError) as error:
         load_base(base_entry(name), CPU)
-    assert error.value.key == "models.not_there"
+    assert error.value.sentence.key == "models.not_there"
     assert "\n" not in str(error.value)
 
 
@@ -93,22 +93,22 @@ def test_a_folder_that_is_no_model_and_a_damaged_one_are_one_sentence_each(tmp_p
     (tmp_path / "empty").mkdir()
     with pytest.raises(StudioError) as error:
         load_base(base_entry(str(tmp_path / "empty")), CPU)
-    assert error.value.key == "models.not_a_base"
+    assert error.value.sentence.key == "models.not_a_base"
     folder = tiny_base_folder(tmp_path / "cut")
     weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(StudioError) as error:
         load_base(base_entry(str(folder)), CPU)
-    assert error.value.key == "models.unreadable"
+    assert error.value.sentence.key == "models.unreadable"
 
 
 def test_a_base_is_no_captioner_and_the_other_way_round(base_folder, tmp_path):
     with pytest.raises(StudioError) as error:
         load_captioner(captioner_entry(str(base_folder)), CPU)
-    assert error.value.key == "models.not_a_captioner"
+    assert error.value.sentence.key == "models.not_a_captioner"
     with pytest.raises(StudioError) as error:
         load_base(base_entry(str(tiny_captioner_folder(tmp_path))), CPU)
-    assert error.value.key == "models.not_a_base"
+    assert error.value.sentence.key == "models.not_a_base"
 
 
 class _Touch:

@@ -71,7 +71,7 @@ def test_pockets_constants_come_from_its_own_file(tmp_path, monkeypatch):
     (tmp_path / "registry.json").write_text("{")
     with pytest.raises(StudioError) as error:
         base_entry("pocket")
-    assert error.value.key == "models.damaged_asset"
+    assert error.value.sentence.key == "models.damaged_asset"
 
 
 @pytest.fixture
@@ -106,7 +106,9 @@ def test_a_damaged_shipped_model_is_one_sentence_that_names_the_file(shipped, da
         (shipped / "manifest.json").unlink()
     with pytest.raises(StudioError) as error:
         assets.check_shipped(shipped / "base")
-    assert error.value.key == ("models.missing_asset" if damage in ("gone", "manifest") else "models.damaged_asset")
+    assert error.value.sentence.key == (
+        "models.missing_asset" if damage in ("gone", "manifest") else "models.damaged_asset"
+    )
     assert ("manifest.json" if damage == "manifest" else "weights.safetensors") in str(error.value)
 
 

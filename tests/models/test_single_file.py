@@ -93,7 +93,7 @@ def test_a_file_of_another_kind_is_one_sentence(small, tmp_path, monkeypatch, ki
     save_file(tensors, path)
     with pytest.raises(StudioError) as error:
         load_base(base_entry(str(path)), CPU)
-    assert error.value.key == ("models.unreadable" if kind == "another width" else "models.not_sd1_file")
+    assert error.value.sentence.key == ("models.unreadable" if kind == "another width" else "models.not_sd1_file")
 
 
 def test_the_bundled_configurations_are_sd15s():

@@ -153,7 +153,7 @@ def test_what_is_no_backup_of_ours_is_one_sentence_and_changes_nothing(full, wor
     before = sorted(path.name for path in workspace.projects_folder.iterdir())
     with pytest.raises(StudioError) as error:
         restore(bad, workspace)
-    assert error.value.key == key
+    assert error.value.sentence.key == key
     assert sorted(path.name for path in workspace.projects_folder.iterdir()) == before
     assert not list(tmp_path.rglob("evil*"))
 
@@ -169,7 +169,7 @@ def test_captions_with_a_layout_of_their_own_are_refused(full, workspace, tmp_pa
     bad = rewritten(back_up(full, tmp_path / "b.zip"), tmp_path / "c.zip", lambda e: e.update({"captions.db": data}))
     with pytest.raises(StudioError) as error:
         restore(bad, workspace)
-    assert error.value.key == "captions.damaged"
+    assert error.value.sentence.key == "captions.damaged"
 
 
 def test_a_file_that_is_no_zip_and_a_damaged_zip_are_sentences(full, workspace, tmp_path):
@@ -185,7 +185,7 @@ def test_a_file_that_is_no_zip_and_a_damaged_zip_are_sentences(full, workspace, 
     ):
         with pytest.raises(StudioError) as error:
             restore(tmp_path / name, workspace)
-        assert error.value.key == key
+        assert error.value.sentence.key == key
     assert len(workspace.projects()) == 1
 
 
@@ -199,7 +199,7 @@ def test_a_full_disk_leaves_the_earlier_backup_as_it_was(full, workspace, tmp_pa
     monkeypatch.setattr(zipfile.ZipFile, "write", write)
     with pytest.raises(StudioError) as error:
         back_up(full, tmp_path / "b.zip")
-    assert error.value.key == "disk.full"
+    assert error.value.sentence.key == "disk.full"
     assert (tmp_path / "b.zip").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir() if "zip" in path.name) == ["b.zip"]
 
@@ -213,6 +213,6 @@ def test_a_full_disk_while_restoring_leaves_no_half_project(full, workspace, tmp
     monkeypatch.setattr("ksh_studio.project.backup.sync", sync)
     with pytest.raises(StudioError) as error:
         restore(tmp_path / "b.zip", workspace)
-    assert error.value.key == "disk.full"
+    assert error.value.sentence.key == "disk.full"
     assert [path.name for path in workspace.projects_folder.iterdir()] == [full.slug]
     assert not list(workspace.root.glob(".restoring*"))

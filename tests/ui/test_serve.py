@@ -16,7 +16,7 @@ from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visitors import clean_visitors, welcome
 from ksh_studio.ui.app import build_app
 from ksh_studio.ui.serve import keep_queue, launch, serve
-from tests.ui.browser import demo_of, free_port
+from tests.journeys.browser import demo_of, free_port
 
 LINK = "https://0123456789.gradio.live"
 

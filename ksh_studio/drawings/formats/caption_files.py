@@ -88,7 +88,7 @@ class CaptionFiles:
 
     def _warn(self, key: str, item: Item, **values: object) -> None:
         said = {name: str(value) for name, value in values.items()}
-        self.warnings.append(Warned(key=key, values={"name": item.path} | said))
+        self.warnings.append(Warned.saying(key, **({"name": item.path} | said)))
 
 
 class _Names:

@@ -1,8 +1,8 @@
 """Notes on a prompt with their position in what the artist typed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ksh_studio.locales import Language, translate
+from ksh_studio.locales import Sentence, sentence
 
 MOST_NOTES = 8
 """More would hide the first ones; the number of those left out is said."""
@@ -10,22 +10,19 @@ MOST_NOTES = 8
 
 @dataclass(frozen=True)
 class Note:
-    """A warning or hint: sentence by key, character position in the typed prompt, and what might be meant."""
+    """A warning or hint about a prompt."""
 
-    key: str
+    sentence: Sentence
     position: int
-    values: dict[str, str] = field(default_factory=dict)
+    """Of the character in what was typed, from 0."""
     suggestion: str = ""
     """Text that would say what is probably meant; empty: none."""
 
-    @property
-    def spoken(self) -> dict[str, str]:
-        """Values of the sentence; positions are counted from 1."""
-        return {"position": str(self.position + 1), "suggestion": self.suggestion or "-", **self.values}
 
-    def text(self, language: Language = "en") -> str:
-        """The sentence in `language`."""
-        return translate(self.key, language, **self.spoken)
+def note(key: str, position: int, suggestion: str = "", **values: str) -> Note:
+    """The note of this sentence; people count positions from 1."""
+    places = {"position": position + 1, "suggestion": suggestion or "-"}
+    return Note(sentence(key, **(places | values)), position, suggestion)
 
 
 class Notes:
@@ -38,7 +35,7 @@ class Notes:
     def add(self, key: str, position: int, suggestion: str = "", **values: str) -> None:
         """Remember a note."""
         if len(self._found) < MOST_NOTES:
-            self._found.append(Note(key, position, values, suggestion))
+            self._found.append(note(key, position, suggestion, **values))
         else:
             self._left_out += 1
 
@@ -46,5 +43,5 @@ class Notes:
         """The notes by position, and how many more there were."""
         found = sorted(self._found, key=lambda note: note.position)
         if self._left_out:
-            found.append(Note("prompt.more_notes", found[-1].position, {"count": str(self._left_out)}))
+            found.append(note("prompt.more_notes", found[-1].position, count=str(self._left_out)))
         return tuple(found)

@@ -61,7 +61,7 @@ class Worker:
                 yield event
                 if ended:
                     return
-            yield Failed(key="device.worker_died", values={"log": str(self.log)})
+            yield Failed.saying("device.worker_died", log=self.log)
             ended = True
         finally:
             if not ended:  # the visitor left: what was asked for is no longer wanted, and the next request starts clean

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from ksh_studio.config import GenerateConfig
 from ksh_studio.errors import StudioError, validated
-from ksh_studio.events import Event, Failed, failed, to_line
+from ksh_studio.events import Event, Failed, to_line
 from ksh_studio.generation.loaded import Loaded
 from ksh_studio.generation.stage import generate
 from ksh_studio.jobs.start import own_device
@@ -76,7 +76,7 @@ def _served(request: _Request, workspace: Workspace, loaded: Loaded) -> Iterator
         with own_device(workspace):
             yield from generate(config, project, request.dropped.is_set, loaded)
     except StudioError as error:
-        yield failed(error)
+        yield Failed.of(error.sentence)
     except Exception:  # noqa: BLE001 - the process outlives the request; the traceback goes to its log
         traceback.print_exc()
-        yield Failed(key="generate.crashed", values={"log": str(workspace.root / "worker.log")})
+        yield Failed.saying("generate.crashed", log=workspace.root / "worker.log")

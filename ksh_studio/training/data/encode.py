@@ -98,7 +98,7 @@ def _latents(
             except (OSError, ValueError, SyntaxError) as error:
                 unreadable.add(keys[n])
                 key = "train.drawing_gone" if isinstance(error, FileNotFoundError) else "train.drawing_unreadable"
-                yield Warned(key=key, values={"name": items[n].name})
+                yield Warned.saying(key, name=items[n].name)
         encode = partial(encode_pictures, base, flip=flip)
         for n, value in zip(pictures, in_halves(encode, list(pictures.values()), base.device), strict=True):
             cache.put(keys[n], value)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ksh_studio.config import TrainConfig, Trigger
 from ksh_studio.errors import StudioError
+from ksh_studio.locales import Sentence, sentence
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.workspace import Project
 from ksh_studio.training.data.buckets import Crop, fit
@@ -29,9 +30,7 @@ class Item:
     """The artist's own file name."""
 
 
-def load_items(
-    project: Project, trigger: Trigger, config: TrainConfig, step: int
-) -> tuple[list[Item], list[StudioError]]:
+def load_items(project: Project, trigger: Trigger, config: TrainConfig, step: int) -> tuple[list[Item], list[Sentence]]:
     """The drawings that can be trained on, in the catalogue's order, and what is to be said of the others.
 
     step: sides of training pictures are multiples of it. A drawing without a caption gets the trigger alone.
@@ -46,7 +45,7 @@ def load_items(
             crop = fit(drawing.width, drawing.height, config.resolution, step, config.crop)
         except ValueError:
             size = {"width": drawing.width, "height": drawing.height, "least": step}
-            warnings.append(StudioError("train.drawing_small", name=drawing.original_name, **size))
+            warnings.append(sentence("train.drawing_small", name=drawing.original_name, **size))
             continue
         bare += not drawing.caption
         caption = trigger.apply(drawing.caption)
@@ -56,7 +55,7 @@ def load_items(
     if not items:
         raise StudioError("train.no_drawings")
     if bare:
-        warnings.append(StudioError("train.no_captions", count=bare, total=len(items)))
+        warnings.append(sentence("train.no_captions", count=bare, total=len(items)))
     return items, warnings
 
 

@@ -136,7 +136,7 @@ def end_requested(job: Job) -> bool:
 
 
 def _failed(session: Session, error: StudioError) -> Warned:
-    return Warned(key="train.preview_failed", values={"step": str(session.step), "why": str(error)})
+    return Warned.saying("train.preview_failed", step=session.step, why=error)
 
 
 @contextmanager

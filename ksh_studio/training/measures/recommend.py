@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ksh_studio.events import Event, LoraSaved, Scored, Validated, living
+from ksh_studio.locales import Sentence, sentence
 
 SPAN_SHARE = 0.1
 """Losses closer than this share of all that the loss has moved are taken as equal.
@@ -26,8 +27,6 @@ SCORE_FALL = 0.1
 
 Curve = dict[int, float]
 """Value by step."""
-Sentence = tuple[str, dict[str, str]]
-"""Key of the locales and its values."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,7 @@ class Recommendation:
     step: int
     path: str
     """Of its LoRA file, relative to the project."""
-    key: str
-    values: dict[str, str]
+    reason: Sentence
     warning: Sentence | None = None
 
 
@@ -53,8 +51,8 @@ def recommend(events: Sequence[Event]) -> Recommendation | None:
         return None
     losses = {event.step: event.loss for event in said if isinstance(event, Validated)}
     scores = {event.step: event.score for event in said if isinstance(event, Scored)}
-    step, (key, values) = _choice(sorted(saved), losses, scores)
-    return Recommendation(step, saved[step], key, values, _warning(losses, scores))
+    step, reason = _choice(sorted(saved), losses, scores)
+    return Recommendation(step, saved[step], reason, _warning(losses, scores))
 
 
 def _choice(steps: list[int], losses: Curve, scores: Curve) -> tuple[int, Sentence]:
@@ -62,21 +60,21 @@ def _choice(steps: list[int], losses: Curve, scores: Curve) -> tuple[int, Senten
     loss = {step: value for step in steps if (value := at(losses, step)) is not None}
     score = {step: value for step in steps if (value := at(scores, step)) is not None}
     if len(steps) == 1:
-        return steps[0], ("recommend.only", {"step": str(steps[0])})
+        return steps[0], sentence("recommend.only", step=steps[0])
     if not loss and not score:
-        return steps[-1], ("recommend.last", {"step": str(steps[-1])})
+        return steps[-1], sentence("recommend.last", step=steps[-1])
     if not loss:
         step = max(score, key=score.__getitem__)  # of equal ones the first: it has drawn the drawings less often
-        return step, ("recommend.score_only", {"step": str(step), "score": percent(score[step])})
+        return step, sentence("recommend.score_only", step=step, score=percent(score[step]))
     lowest = min(loss, key=loss.__getitem__)
     equals = [step for step in loss if loss[step] <= loss[lowest] + tolerance(losses) and step in score]
     if not equals:
-        return lowest, ("recommend.loss_only", {"step": str(lowest), "loss": figure(loss[lowest])})
+        return lowest, sentence("recommend.loss_only", step=lowest, loss=figure(loss[lowest]))
     step = max(equals, key=lambda one: (score[one], -loss[one]))
-    told = {"step": str(step), "loss": figure(loss[step]), "score": percent(score[step])}
+    values = {"step": step, "loss": figure(loss[step]), "score": percent(score[step])}
     if step == lowest:
-        return step, ("recommend.both", told)
-    return step, ("recommend.tie", told | {"lowest": figure(loss[lowest]), "lowest_step": str(lowest)})
+        return step, sentence("recommend.both", **values)
+    return step, sentence("recommend.tie", **values, lowest=figure(loss[lowest]), lowest_step=lowest)
 
 
 def _warning(losses: Curve, scores: Curve) -> Sentence | None:
@@ -86,7 +84,7 @@ def _warning(losses: Curve, scores: Curve) -> Sentence | None:
     last, best = max(scores), max(scores, key=scores.__getitem__)
     if scores[best] - scores[last] > SCORE_FALL:
         values = {"step": str(best), "best": percent(scores[best]), "score": percent(scores[last])}
-        return "recommend.score_falls", values
+        return sentence("recommend.score_falls", **values)
     if len(losses) < 2:
         return None
     lowest, end = min(losses, key=losses.__getitem__), max(losses)
@@ -94,7 +92,7 @@ def _warning(losses: Curve, scores: Curve) -> Sentence | None:
     rises = losses[end] - losses[lowest] > tolerance(losses)
     if rises and then is not None and scores[last] - then > SCORE_RISE:
         values = {"step": str(lowest), "lowest": figure(losses[lowest]), "loss": figure(losses[end])}
-        return "recommend.overfitting", values
+        return sentence("recommend.overfitting", **values)
     return None
 
 

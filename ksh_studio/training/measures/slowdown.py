@@ -40,4 +40,4 @@ class Pace:
         if len(self._latest) == WINDOW and not self._told and latest > SLOWER * self._first:
             self._told = True
             values = {"first": f"{self._first / WINDOW:.2g}", "now": f"{latest / WINDOW:.2g}"}
-            yield Warned(key="preflight.slow", values=values)
+            yield Warned.saying("preflight.slow", **values)

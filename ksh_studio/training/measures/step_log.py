@@ -57,7 +57,7 @@ class Readings:
         """Tell one step; loss None means not finite: it is told with the average loss, which is what is known of it."""
         if loss is None:
             session.bad_steps += 1
-            yield Warned(key="train.not_finite", values={"step": str(reading.step)})
+            yield Warned.saying("train.not_finite", step=reading.step)
             if session.bad_steps >= BAD_STEPS:
                 rate = f"{session.config.learning_rate:.1e}"
                 raise StudioError("train.diverged", step=reading.step, count=BAD_STEPS, rate=rate)

@@ -66,7 +66,7 @@ class Scoring:
                 let_go(self.base.device)
             elif isinstance(error, RuntimeError):  # a defect: `Failed` shows it
                 raise
-            yield Warned(key="recommend.score_failed", values={"step": str(session.step), "why": str(error)[:300]})
+            yield Warned.saying("recommend.score_failed", step=session.step, why=str(error)[:300])
             return
         if score is not None:
             self.told.add(session.step)
@@ -79,7 +79,7 @@ class Scoring:
                 self.likeness = Likeness(drawings, self._described(self._of_base(session)))
                 if not self.likeness.tells:
                     self.possible = False
-                    yield Warned(key="recommend.already_alike", values={})
+                    yield Warned.saying("recommend.already_alike")
                     return None
             return self.likeness.score(self._described(pictures))
 

@@ -57,20 +57,6 @@ def resolve(config: TrainConfig, entry: BaseEntry, drawings: int) -> TrainConfig
     return _with_amounts(config, entry, drawings)
 
 
-def summary(config: TrainConfig, drawings: int) -> tuple[str, dict[str, str]]:
-    """Key and values of the sentence that says what a resolved config will do."""
-    seen = config.max_train_steps * per_step(config)
-    return "train.summary", {
-        "drawings": str(drawings),
-        "steps": str(config.max_train_steps),
-        "batch": str(per_step(config)),
-        "epochs": f"{seen / trained_on(config, drawings):.0f}",
-        "rank": str(config.rank),
-        "rate": f"{config.learning_rate:.2g}",
-        "size": str(config.resolution),
-    }
-
-
 def per_step(config: TrainConfig) -> int:
     """Drawings seen in one step, on all devices."""
     return config.train_batch_size * config.gradient_accumulation_steps * config.num_processes

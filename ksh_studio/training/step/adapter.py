@@ -7,7 +7,7 @@ from peft import LoHaConfig, LoKrConfig, LoraConfig, PeftConfig, inject_adapter_
 from torch import Tensor, nn
 
 from ksh_studio.config import TrainConfig
-from ksh_studio.errors import StudioError
+from ksh_studio.locales import Sentence, sentence
 from ksh_studio.lora.file.names import ROLES, TEXT_ENCODER_TARGETS, UNET_TARGETS
 from ksh_studio.lora.file.weights import LoraWeights
 from ksh_studio.models.loading import Base
@@ -70,14 +70,14 @@ def lora_weights(values: dict[str, Tensor], config: TrainConfig) -> LoraWeights:
     return LoraWeights(parts["unet"], config.lora_alpha, parts["text_encoder"], config.adapter, config.rank)
 
 
-def notes_of(config: TrainConfig) -> list[StudioError]:
+def notes_of(config: TrainConfig) -> list[Sentence]:
     """What is to be said before it is trained: where its kind does not load, a rate that would teach nothing.
 
     Prodigy multiplies the rate with the pace that it finds: an ordinary one, as of a preset, makes hardly a step of it.
     """
-    notes = [] if config.adapter == "lora" else [StudioError(f"adapter.{config.adapter}_loads")]
+    notes = [] if config.adapter == "lora" else [sentence(f"adapter.{config.adapter}_loads")]
     if config.optimizer == "prodigy" and config.learning_rate < LEAST_PRODIGY_RATE:
-        notes.append(StudioError("adapter.prodigy_rate", rate=f"{config.learning_rate:.1e}"))
+        notes.append(sentence("adapter.prodigy_rate", rate=f"{config.learning_rate:.1e}"))
     return notes
 
 

@@ -77,11 +77,11 @@ class Fitting:
             raise sentence
         if self.split < config.train_batch_size:
             self.split = min(self.split * 2, config.train_batch_size)
-            return Warned(key="preflight.split", values=values | {"split": str(self.split)})
+            return Warned.saying("preflight.split", **(values | {"split": str(self.split)}))
         if self.checkpointing:
             raise sentence
         self._checkpoint()
-        return Warned(key="preflight.checkpointing", values=values)
+        return Warned.saying("preflight.checkpointing", **values)
 
     def _checkpoint(self) -> None:
         self.checkpointing = True

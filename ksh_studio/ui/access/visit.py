@@ -27,6 +27,10 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 VISITOR_PROJECTS = 5
 
 
+class LoginRequired(StudioError):
+    """Nobody is logged in where an account is needed."""
+
+
 @dataclass(frozen=True)
 class Visit:
     """One request: who asks, in which language, and which workspace is theirs."""
@@ -65,7 +69,7 @@ def visit_of(studio: Studio, request: gr.Request | Request) -> Visit:
     if studio.mode == "share":
         name = _account(request)
         if name not in dict(studio.passwords):
-            raise StudioError("access.login")
+            raise LoginRequired("access.login")
         role: Role = "owner" if name == "owner" and _is_at_home(request) else "guest"
         return Visit(studio, role, language, studio.workspace, f"{role}:{_client(request)}", query)
     cookie = _cookies(request).get(VISITOR_COOKIE, "")

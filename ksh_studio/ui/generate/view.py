@@ -53,7 +53,7 @@ def understood(prompt: str, negative: str, language: Language) -> str:
     if is_korean(prompt) or is_korean(negative):
         said.append(note(translate("prompt.korean", language), "warn"))
     for read in (parsed, parse(negative, negative=True)):
-        said += [note(found.text(language), "warn") for found in read.notes]
+        said += [note(found.sentence.text(language), "warn") for found in read.notes]
     return notes(said)
 
 

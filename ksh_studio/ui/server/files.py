@@ -16,7 +16,7 @@ from ksh_studio.errors import StudioError
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
-from ksh_studio.ui.access.visit import Visit, visit_of
+from ksh_studio.ui.access.visit import LoginRequired, Visit, visit_of
 
 KINDS_OF_PICTURE = {".webp": "image/webp", ".png": "image/png"}
 
@@ -63,7 +63,7 @@ def routes(studio: Studio) -> list[Route]:
         try:
             return _file(visit_of(studio, request), **request.path_params)
         except StudioError as error:
-            return PlainTextResponse(str(error), 401 if error.key == "access.login" else 403)
+            return PlainTextResponse(str(error), 401 if isinstance(error, LoginRequired) else 403)
 
     return [Route("/ksh/{slug}/{kind}/{name:path}", send)]
 

@@ -29,6 +29,10 @@ LOOKED_AT = 10
 """Newest jobs among which a check of the same settings is looked for."""
 
 
+class NothingToTrain(StudioError):
+    """The project has no drawings with captions yet."""
+
+
 def ready(visit: Visit, slug: str, values: dict[str, Any]) -> tuple[Project, TrainConfig]:
     """The project and the settings, every number filled in, as the training will use them.
 
@@ -49,7 +53,7 @@ def to_begin(visit: Visit, slug: str, values: dict[str, Any]) -> tuple[Project, 
 
 def _need_captions(count: Count) -> None:
     if not count.captioned:
-        raise StudioError("train_tab.no_captions" if count.total else "train_tab.no_drawings")
+        raise NothingToTrain("train_tab.no_captions" if count.total else "train_tab.no_drawings")
 
 
 def check_first(visit: Visit, slug: str, **values: Any) -> None:
@@ -68,7 +72,7 @@ def show_plan(visit: Visit, slug: str, **values: Any) -> list[Any]:
         project, config = ready(visit, slug, values)
         found = estimate(config, project)
     except StudioError as error:
-        kind = "plain" if error.key.startswith("train_tab.no_") else "bad"
+        kind = "plain" if isinstance(error, NothingToTrain) else "bad"
         return [note(error.text(visit.language), kind), *kept]
     return [plan_card(found, config, measured(visit, project, config), visit.language), *chosen_numbers(config, OPEN)]
 

@@ -29,10 +29,9 @@ def card(project: Project, story: Story, trigger: str, language: Language) -> st
         return ""
     preview = best_of(story.previews, found.step, trigger)
     title = translate("train_tab.recommended", language, step=found.step)
-    said = [f"<p>{esc(translate(found.key, language, **found.values))}</p>"]
+    said = [f"<p>{esc(found.reason.text(language))}</p>"]
     if found.warning is not None:
-        key, values = found.warning
-        said.append(note(translate(key, language, **values), "warn"))
+        said.append(note(found.warning.text(language), "warn"))
     shown = picture(project, preview, language) if preview is not None else ""
     return f'<section class="ksh-choice">{shown}<div><h4>★ {esc(title)}</h4>{"".join(said)}</div></section>'
 

@@ -61,4 +61,4 @@ def test_a_folder_that_stays_locked_is_one_sentence(project, monkeypatch):
     monkeypatch.setattr("ksh_studio.generation.pictures.gallery.NUMBERING_SECONDS", 0.1)
     with lock_file(path.parent / ".numbering.lock"), pytest.raises(StudioError) as error:
         add_picture(project, b"png", 2)
-    assert error.value.key == "generate.numbering_busy"
+    assert error.value.sentence.key == "generate.numbering_busy"

@@ -139,7 +139,7 @@ def test_files_without_a_recipe_and_files_that_are_no_pictures_are_refused(tmp_p
     for name, key in (("plain.png", "no_recipe"), ("text.png", "no_picture"), ("cut.png", "no_picture")):
         with pytest.raises(StudioError) as error:
             read_recipe(tmp_path / name)
-        assert error.value.key == f"generate.{key}", name
+        assert error.value.sentence.key == f"generate.{key}", name
 
 
 @pytest.mark.parametrize("chunk", ["[" * 100_000, "{}", "null", '{"config": {"steps": 1}, "seed": 1}', "{" * 10])

@@ -90,7 +90,7 @@ def test_clip_skip_reads_an_earlier_layer_through_the_final_norm(base):
             torch.testing.assert_close(found, norm(states[-skip]))
         with pytest.raises(StudioError) as error:
             encode_prompts(base, parse("a fox"), parse(""), 4)
-    assert error.value.key == "generate.clip_skip_too_deep"
+    assert error.value.sentence.key == "generate.clip_skip_too_deep"
 
 
 def test_a_text_encoder_with_the_older_layout_gives_the_same(base):

@@ -110,7 +110,7 @@ def test_latents_that_are_not_finite_are_an_error_and_no_black_picture(base, mon
     monkeypatch.setattr(base.unet, "forward", broken)
     with pytest.raises(StudioError) as error:
         draw(base, REQUEST, [7])
-    assert error.value.key == "generate.not_finite"
+    assert error.value.sentence.key == "generate.not_finite"
 
 
 @pytest.mark.parametrize("sampler", ["Euler a", "Euler", "DPM++ 2M", "DDIM", "UniPC"])
@@ -148,4 +148,4 @@ def test_half_precision_draws_finite_pictures(base_folder):
 def test_a_size_the_base_cannot_draw_is_refused(base, size):
     with pytest.raises(StudioError) as error:
         resolve(GenerateConfig.model_construct(**(REQUEST.model_dump() | dict([size]))), base.entry)
-    assert error.value.key == "generate.size"
+    assert error.value.sentence.key == "generate.size"

@@ -9,7 +9,7 @@ from ksh_studio.config import Sampler, Schedule
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.sampler_menu import automatic_of, check_pair, schedules_of
 from ksh_studio.generation.sampling.samplers import make_scheduler
-from tests.generation import reference_samplers as reference
+from tests.generation.sampling import reference_samplers as reference
 
 STEPS = 20
 SHAPE = (1, 4, 8, 8)
@@ -80,7 +80,7 @@ def test_pairs_that_make_no_sense_are_refused_with_the_schedules_there_are():
     for sampler, schedule in refused:
         with pytest.raises(StudioError) as error:
             check_pair(sampler, schedule)
-        assert error.value.key == "generate.no_such_pair"
+        assert error.value.sentence.key == "generate.no_such_pair"
         assert "Automatic" in str(error.value)
 
 

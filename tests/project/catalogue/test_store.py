@@ -174,7 +174,7 @@ def test_unknown_drawings_and_long_captions_are_sentences(catalogue):
     ):
         with pytest.raises(StudioError) as error:
             call()
-        assert error.value.key == key
+        assert error.value.sentence.key == key
 
 
 def test_hostile_text_is_kept_as_text(catalogue):
@@ -270,7 +270,7 @@ def test_a_damaged_a_newer_and_a_locked_file_are_sentences(project, monkeypatch)
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
     with Catalogue(project) as one, one._writing(), pytest.raises(StudioError) as busy, Catalogue(project) as two:
         two.add(new(1))
-    assert [error.value.key for error in (newer, damaged, busy)] == [
+    assert [error.value.sentence.key for error in (newer, damaged, busy)] == [
         "captions.newer", "captions.damaged", "captions.busy",
     ]  # fmt: skip
 
@@ -282,7 +282,7 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(catalogue):
     with pytest.raises(StudioError) as error:
         for number in range(100):
             catalogue.save_caption(new(0).id, f"{number} " + "long " * 1000)
-    assert error.value.key == "disk.full"
+    assert error.value.sentence.key == "disk.full"
     assert catalogue.drawing(new(0).id).caption
     catalogue._open.execute("PRAGMA max_page_count = 1000000")
     assert catalogue.save_caption(new(1).id, "goes on").caption == "goes on"

@@ -3,7 +3,7 @@ import torch
 from ksh_studio.config import Trigger
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.training.data.tag_orders import variants
-from tests.training.test_prepare import base, ready  # noqa: F401 - fixtures
+from tests.training.data.test_encode import base, ready  # noqa: F401 - fixtures
 
 END, FRONT = Trigger(), Trigger(position="front")
 TAGS = "1girl, solo, blue hair, smile, hat, tree"

@@ -1,7 +1,7 @@
 import pytest
 
 from ksh_studio.events import LoraSaved, Resumed, Scored, Validated
-from ksh_studio.locales import LANGUAGES, translate
+from ksh_studio.locales import LANGUAGES, sentence
 from ksh_studio.training.measures.recommend import at, recommend, roughness, tolerance
 
 
@@ -14,9 +14,9 @@ def run(losses=None, scores=None, saved=None):
 
 
 def sentences(found):
-    texts = [translate(found.key, language, **found.values) for language in LANGUAGES]
+    texts = [found.reason.text(language) for language in LANGUAGES]
     if found.warning:
-        texts += [translate(found.warning[0], language, **found.warning[1]) for language in LANGUAGES]
+        texts += [found.warning.text(language) for language in LANGUAGES]
     return texts
 
 
@@ -28,15 +28,19 @@ def test_nothing_is_recommended_before_something_is_saved():
 def test_the_lowest_loss_with_the_highest_score_wins():
     found = recommend(run({0: 0.14, 100: 0.12, 200: 0.10, 300: 0.13}, {0: 0.0, 100: 0.4, 200: 0.8, 300: 0.75}))
     assert (found.step, found.path) == (200, "jobs/a/loras/ksh-000200.safetensors")
-    assert found.key == "recommend.both" and found.values == {"step": "200", "loss": "0.1", "score": "80"}
+    assert found.reason.key == "recommend.both" and found.reason.values == {"step": "200", "loss": "0.1", "score": "80"}
     assert found.warning is None
 
 
 def test_among_losses_as_good_as_each_other_the_previews_decide():
     flat = {0: 0.140, 100: 0.1301, 200: 0.1300, 300: 0.1304, 400: 0.1303}
     found = recommend(run(flat, {0: 0.0, 100: 0.3, 200: 0.5, 300: 0.9, 400: 0.85}))
-    assert (found.step, found.key) == (300, "recommend.tie")
-    assert found.values["lowest_step"] == "200" and found.values["lowest"] == "0.13" and found.values["score"] == "90"
+    assert (found.step, found.reason.key) == (300, "recommend.tie")
+    assert (
+        found.reason.values["lowest_step"] == "200"
+        and found.reason.values["lowest"] == "0.13"
+        and found.reason.values["score"] == "90"
+    )
     assert found.warning is None
 
 
@@ -49,7 +53,7 @@ def test_a_clearly_higher_loss_is_not_bought_by_a_score():
 def test_over_fitting_is_warned_of():
     losses = {0: 0.14, 100: 0.11, 200: 0.10, 300: 0.105, 400: 0.12}
     found = recommend(run(losses, {0: 0.0, 100: 0.4, 200: 0.6, 300: 0.9, 400: 1.1}))
-    assert found.warning == ("recommend.overfitting", {"step": "200", "lowest": "0.1", "loss": "0.12"})
+    assert found.warning == sentence("recommend.overfitting", step="200", lowest="0.1", loss="0.12")
 
 
 def test_a_rise_within_the_noise_is_no_over_fitting():
@@ -60,7 +64,7 @@ def test_a_rise_within_the_noise_is_no_over_fitting():
 
 def test_previews_that_move_away_are_warned_of():
     found = recommend(run({0: 0.14, 100: 0.12, 200: 0.11}, {0: 0.0, 100: 0.8, 200: 0.3}))
-    assert found.warning == ("recommend.score_falls", {"step": "100", "best": "80", "score": "30"})
+    assert found.warning == sentence("recommend.score_falls", step="100", best="80", score="30")
 
 
 @pytest.mark.parametrize(
@@ -73,12 +77,12 @@ def test_previews_that_move_away_are_warned_of():
 )
 def test_with_one_measure_or_none(losses, scores, step, key):
     found = recommend(run(losses, scores, saved=None if losses or scores else [100, 200]))
-    assert (found.step, found.key, found.warning) == (step, key, None)
+    assert (found.step, found.reason.key, found.warning) == (step, key, None)
 
 
 def test_one_checkpoint_is_the_only_one():
     found = recommend(run({0: 0.14, 100: 0.12}, {0: 0.0, 100: 0.7}))
-    assert (found.step, found.key) == (100, "recommend.only")
+    assert (found.step, found.reason.key) == (100, "recommend.only")
 
 
 def test_a_step_saved_between_two_measurements_is_judged_by_both():
@@ -90,14 +94,14 @@ def test_a_step_saved_between_two_measurements_is_judged_by_both():
 
 def test_a_score_that_is_missing_once_leaves_the_others_to_choose_from():
     found = recommend(run({0: 0.14, 100: 0.101, 200: 0.100, 300: 0.1005}, {100: 0.6, 200: 0.7}))
-    assert (found.step, found.key) == (200, "recommend.both")
+    assert (found.step, found.reason.key) == (200, "recommend.both")
 
 
 def test_what_an_earlier_life_said_is_void():
     first = run({0: 0.14, 100: 0.12, 200: 0.01}, {0: 0.0, 100: 0.5, 200: 2.0})
     second = run({200: 0.11}, {200: 0.6})
     found = recommend([*first, Resumed(step=100), *second])
-    assert found.step == 200 and found.values["loss"] == "0.11" and found.values["score"] == "60"
+    assert found.step == 200 and found.reason.values["loss"] == "0.11" and found.reason.values["score"] == "60"
     assert recommend([*first, Resumed(step=100)]).step == 100  # step 200 is to be made again
 
 
@@ -112,8 +116,8 @@ def test_the_tolerance_follows_the_curve():
 def test_the_fall_from_the_base_model_is_no_noise():
     losses = {0: 0.165, 75: 0.0834, 150: 0.089, 225: 0.098, 300: 0.1073}
     found = recommend(run(losses, {0: 0.0, 75: 0.42, 150: 0.78, 225: 0.95, 300: 1.05}))
-    assert (found.step, found.key) == (150, "recommend.tie")
-    assert found.warning == ("recommend.overfitting", {"step": "75", "lowest": "0.0834", "loss": "0.1073"})
+    assert (found.step, found.reason.key) == (150, "recommend.tie")
+    assert found.warning == sentence("recommend.overfitting", step="75", lowest="0.0834", loss="0.1073")
 
 
 def test_every_sentence_can_be_said_in_both_languages():
@@ -123,7 +127,7 @@ def test_every_sentence_can_be_said_in_both_languages():
         run(flat, {0: 0.0, 100: 0.3, 200: 0.5, 300: 0.9}), run(rising, {0: 0.0, 100: 0.4, 200: 0.9}), run(rising),
         run(None, {0: 0.0, 100: 0.9, 200: 0.3}), run(None, None, [1, 2]), run(None, None, [1]),
     )]  # fmt: skip
-    keys = {one.key for one in found} | {one.warning[0] for one in found if one.warning}
+    keys = {one.reason.key for one in found} | {one.warning.key for one in found if one.warning}
     expected = ("tie", "both", "loss_only", "score_only", "last", "only", "overfitting", "score_falls")
     assert keys == {f"recommend.{name}" for name in expected}
     for one in found:

@@ -2,10 +2,9 @@ import pytest
 
 from ksh_studio.config import TrainConfig
 from ksh_studio.errors import StudioError
-from ksh_studio.locales import translate
 from ksh_studio.models.registry import ANYTHING, BaseEntry
 from ksh_studio.presets import TRAIN_PRESETS
-from ksh_studio.training.plan.settle import resolve, summary
+from ksh_studio.training.plan.settle import per_step, resolve
 
 POCKET_LIKE = BaseEntry(
     "small", "Small", "/x", "folder", native_size=128, bucket_step=16, max_size=512,
@@ -79,7 +78,7 @@ def test_steps_come_from_the_epochs_and_whole_batches():
 def test_several_devices_see_as_many_times_the_drawings():
     values = {"num_train_epochs": 3, "train_batch_size": 2, "num_processes": 4, "validation_share": 0.0}
     two = resolve(TrainConfig(**values), ANYTHING, 33)
-    assert two.max_train_steps == 3 * 5 and summary(two, 33)[1]["batch"] == "8"
+    assert two.max_train_steps == 3 * 5 and per_step(two) == 8
     steps = [resolve(TrainConfig(num_processes=count), ANYTHING, 200).max_train_steps for count in (1, 2)]
     assert steps == [3500, 1750]
 
@@ -95,12 +94,3 @@ def test_several_devices_see_as_many_times_the_drawings():
 def test_what_cannot_be_trained_is_one_sentence(values, drawings, sentence):
     with pytest.raises(StudioError, match=sentence):
         resolve(TrainConfig(**values), ANYTHING, drawings)
-
-
-def test_the_summary_is_a_sentence_in_both_languages():
-    key, values = summary(resolve(TrainConfig(), POCKET_LIKE, 40), 40)
-    english = (
-        "40 drawings at 128 px, 600 steps of 8: each drawing is seen about 133 times. Rank 32, learning rate 0.004."
-    )
-    assert translate(key, "en", **values) == english
-    assert "600스텝" in translate(key, "ko", **values)

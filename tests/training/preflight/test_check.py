@@ -14,8 +14,8 @@ from ksh_studio.training.preflight import check as preflight
 from ksh_studio.training.preflight.check import check
 from ksh_studio.training.preflight.rehearsal import Measured, largest_batch, undone
 from ksh_studio.training.stage import train
+from tests.training.step.test_step import stepper  # noqa: F401 - a fixture
 from tests.training.test_resume import EVERYTHING, assert_same, outcome
-from tests.training.test_step import stepper  # noqa: F401 - a fixture
 
 
 def everything(session):

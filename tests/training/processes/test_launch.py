@@ -90,8 +90,8 @@ def test_more_processes_than_gpus_name_the_command_for_several_machines(lesson, 
     job = lesson(num_processes=4).job
     with pytest.raises(StudioError) as caught:
         next(launching.launch(job, 4))
-    assert caught.value.key == "distributed.too_many" and caught.value.values["there"] == "2"
-    command = caught.value.values["command"]
+    assert caught.value.sentence.key == "distributed.too_many" and caught.value.sentence.values["there"] == "2"
+    command = caught.value.sentence.values["command"]
     assert "--num_machines 2 --machine_rank R --num_processes 4" in command and str(job.folder) in command
 
 
@@ -113,7 +113,7 @@ try:
     group.check(rank)
     print("alike")
 except StudioError as error:
-    print(error.key)
+    print(error.sentence.key)
 """
 
 

@@ -10,7 +10,7 @@ from ksh_studio.training.measures import previews
 from ksh_studio.training.memory.out_of_memory import out_of_memory
 from ksh_studio.training.step import backoff as fitting
 from ksh_studio.training.step.step import Stepper
-from tests.training.test_step import stepper  # noqa: F401 - a fixture
+from tests.training.step.test_step import stepper  # noqa: F401 - a fixture
 
 GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8 GiB")
 CPU = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 3000000000 bytes.")

@@ -23,5 +23,5 @@ def test_only_the_owner_ends_a_picture_by_captioning(workspace, no_probe, monkey
         try:
             caption_tab.caption(Visit(studio, role, "en", theirs, "key"), project.slug)
         except StudioError as error:
-            assert error.key == "device.drawing"
+            assert error.sentence.key == "device.drawing"
     assert (bool(ended), bool(started)) == (ends, ends)
