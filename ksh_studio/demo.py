@@ -15,11 +15,12 @@ from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, Tr
 from ksh_studio.disk import locked
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.events import Event, Failed, Finished, LoraSaved, Picture, Started
+from ksh_studio.jobs.folder import StageName
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.start import create_job_if_free, own_device
 from ksh_studio.locales import Language, translate
 from ksh_studio.project.workspace import Project, Workspace
-from ksh_studio.stages import stage_of
+from ksh_studio.stages import stage_events
 
 SLUG = "demo"
 DRAWINGS = ASSETS / "demo" / "drawings"
@@ -52,10 +53,10 @@ def demo(root: Path, train: TrainConfig) -> Iterator[Event]:
     project = demo_project(workspace)
     watch = _Watch(project)
     yield from watch(import_drawings(DRAWINGS, project))
-    yield from watch(_job(project, CaptionConfig(seed=train.seed)))
+    yield from watch(_job(project, "caption", CaptionConfig(seed=train.seed)))
     if watch.failed:
         return
-    yield from watch(_job(project, settled(train, project, pick_device().type)))
+    yield from watch(_job(project, "train", settled(train, project, pick_device().type)))
     if watch.failed:
         return
     prompt = PROMPT.format(trigger=project.settings().trigger.text)
@@ -71,10 +72,8 @@ def _never() -> bool:
     return False
 
 
-def _job(project: Project, config: CaptionConfig | TrainConfig) -> Iterator[Event]:
-
-    stage = "caption" if isinstance(config, CaptionConfig) else "train"
-    return run_job(create_job_if_free(project, stage, config), stage_of)
+def _job(project: Project, stage: StageName, config: CaptionConfig | TrainConfig) -> Iterator[Event]:
+    return run_job(create_job_if_free(project, stage, config), stage_events)
 
 
 class _Watch:

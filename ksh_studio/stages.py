@@ -1,25 +1,59 @@
-"""Which stages a job can have: the generator of events behind each name, imported when it is asked for."""
+"""Which stages a job can have: the settings class and the generator of events behind each name.
 
-from collections.abc import Iterator
+Heavy libraries are imported when a stage is started, in the process that needs them.
+"""
 
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Generic
+
+from ksh_studio.config import C, CaptionConfig, TrainConfig
 from ksh_studio.events import Event
-from ksh_studio.jobs.folder import Job
+from ksh_studio.jobs.folder import Job, StageName
 
 
-def stage_of(job: Job) -> Iterator[Event]:
-    """The events of a job's stage. Heavy libraries are imported here, in the process that needs them."""
-    file = job.file
-    config = file.config()
-    match file.stage:
-        case "caption":
-            from ksh_studio.captions.stage import caption
+@dataclass(frozen=True)
+class Stage(Generic[C]):
+    """One kind of work that a job can do."""
 
-            return caption(config, job.project, job.stop_requested)
-        case "check":
-            from ksh_studio.training.preflight.check import check
+    settings: type[C]
+    """The class of the settings in `job.json`."""
+    generator: Callable[[C, Job], Iterator[Event]]
+    """Does the work and yields what happens."""
 
-            return check(config, job.project, job)
-        case "train":
-            from ksh_studio.training.stage import train
+    def events(self, job: Job) -> Iterator[Event]:
+        """Work on the job. Raises StudioError when its settings are not valid, and what the generator raises."""
+        return self.generator(job.file.config(self.settings), job)
 
-            return train(config, job.project, job)
+
+def _caption(config: CaptionConfig, job: Job) -> Iterator[Event]:
+    from ksh_studio.captions.stage import caption
+
+    return caption(config, job.project, job.stop_requested)
+
+
+def _check(config: TrainConfig, job: Job) -> Iterator[Event]:
+    from ksh_studio.training.preflight.check import check
+
+    return check(config, job.project, job)
+
+
+def _train(config: TrainConfig, job: Job) -> Iterator[Event]:
+    from ksh_studio.training.stage import train
+
+    return train(config, job.project, job)
+
+
+STAGES: Mapping[StageName, Stage[CaptionConfig] | Stage[TrainConfig]] = MappingProxyType(
+    {
+        "caption": Stage(CaptionConfig, _caption),
+        "check": Stage(TrainConfig, _check),
+        "train": Stage(TrainConfig, _train),
+    }
+)
+
+
+def stage_events(job: Job) -> Iterator[Event]:
+    """Do the job's work in this process and yield what happens."""
+    return STAGES[job.file.stage].events(job)

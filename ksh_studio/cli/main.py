@@ -24,7 +24,7 @@ from ksh_studio.disk import is_locked
 from ksh_studio.errors import StudioError, validated
 from ksh_studio.events import Event, Failed, Warned
 from ksh_studio.jobs.describe import describe
-from ksh_studio.jobs.folder import Job, job_at
+from ksh_studio.jobs.folder import Job, job_at, open_job
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.queue import start_next_job
 from ksh_studio.jobs.requests import forget_requests, request_stop
@@ -33,7 +33,7 @@ from ksh_studio.jobs.start import create_job_if_free, own_device
 from ksh_studio.locales import Language
 from ksh_studio.presets import CAPTION_PRESETS, TRAIN_PRESETS
 from ksh_studio.project.workspace import Project, Workspace, default_root
-from ksh_studio.stages import stage_of
+from ksh_studio.stages import stage_events
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -205,7 +205,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _work(job: Job, language: Language) -> int:
     """Work on the job in this terminal, then let the next one of the queue begin in the background."""
-    code = _show(run_job(job, stage_of), language)
+    code = _show(run_job(job, stage_events), language)
     start_next_job(job.project.workspace)
     return code
 
@@ -240,11 +240,9 @@ def _settings_table(arguments: argparse.Namespace) -> int:
 
 def _job(arguments: argparse.Namespace) -> int:
     """The child process of one job: what `begin_job` starts."""
-    folder = arguments.folder.resolve()
-    project = Project(folder.parent.parent, Workspace(folder.parent.parent.parent.parent))
-    job = job_at(folder, project)
-    *_, last = run_job(job, stage_of)
-    start_next_job(project.workspace)
+    job = open_job(arguments.folder)
+    *_, last = run_job(job, stage_events)
+    start_next_job(job.project.workspace)
     return 1 if isinstance(last, Failed) else 0
 
 

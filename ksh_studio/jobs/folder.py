@@ -1,4 +1,4 @@
-"""One job's folder: the paths in it, its settings, and what is asked of it while it works."""
+"""One job's folder: the paths in it, its settings, and the requests that wait for it."""
 
 import logging
 from dataclasses import dataclass
@@ -7,30 +7,33 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from ksh_studio.config import ALL_CONFIGS, MAX_PROMPT_CHARACTERS, Config, Trigger
+from ksh_studio.config import MAX_PROMPT_CHARACTERS, C, Config, Trigger
 from ksh_studio.disk import is_locked
 from ksh_studio.errors import StudioError, validated
 from ksh_studio.project.workspace import Project, Workspace
 
-Stage = Literal["caption", "check", "train"]
+StageName = Literal["caption", "check", "train"]
 log = logging.getLogger(__name__)
 
 
 class JobFile(Config):
     """`job.json`: a job's complete settings; written once, never changed."""
 
-    stage: Stage
+    stage: StageName
     settings: dict[str, Any]
-    """Of the stage's config class, valid."""
+    """Valid values of the stage's settings class, as JSON has them."""
     trigger: Trigger
     """As it was when the job began."""
     parent: str | None = None
     """Id of the training job that this one goes on from."""
     created: float
 
-    def config(self) -> Config:
-        """The settings as the stage's config."""
-        return validated(ALL_CONFIGS["train" if self.stage == "check" else self.stage], self.settings)
+    def config(self, kind: type[C]) -> C:
+        """The settings as the class that the table in `stages.py` names for this stage.
+
+        Raises StudioError when they are no such settings.
+        """
+        return validated(kind, self.settings)
 
 
 class Asked(Config):
@@ -126,13 +129,20 @@ class Job:
 
 
 def job_at(folder: Path, project: Project) -> Job:
-    """The job in this folder. Raises StudioError when there is none."""
+    """The job in this folder of the project. Raises StudioError when there is none."""
     job = Job(folder, project)
     _ = job.file
     return job
 
 
-def jobs_of(project: Project, stage: Stage | None = None) -> list[Job]:
+def open_job(folder: Path) -> Job:
+    """The job in this folder, with the project and the workspace around it. Raises StudioError when there is none."""
+    folder = folder.resolve()
+    project_folder = folder.parent.parent  # <workspace>/projects/<slug>/jobs/<id>
+    return job_at(folder, Project(project_folder, Workspace(project_folder.parent.parent)))
+
+
+def jobs_of(project: Project, stage: StageName | None = None) -> list[Job]:
     """The project's jobs, newest first, but for those whose `job.json` is damaged."""
     found: list[tuple[float, str, Job]] = []
     for job in (Job(path.parent, project) for path in project.jobs.glob("*/job.json")):

@@ -17,14 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from ksh_studio.config import TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed, to_line
 from ksh_studio.jobs.describe import describe
-from ksh_studio.jobs.folder import Job, job_at
+from ksh_studio.jobs.folder import Job, open_job
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.spawn import set_computing_environment
-from ksh_studio.project.workspace import Project, Workspace
 
 
 def main(arguments: list[str]) -> int:
@@ -34,9 +34,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("folder", type=Path, help="of the job")
     parser.add_argument("--heard", action="store_true", help="started by the job's own process, which reads the events")
     chosen = parser.parse_args(arguments)
-    folder = chosen.folder.resolve()
-    project = Project(folder.parent.parent, Workspace(folder.parent.parent.parent.parent))
-    job = job_at(folder, project)
+    job = open_job(chosen.folder)
     events_out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # only events may go to the job's process: what a library prints goes to the log
     if chosen.heard:
@@ -44,7 +42,7 @@ def main(arguments: list[str]) -> int:
     if int(os.environ.get("RANK", "0")) > 0:
         from ksh_studio.training.stage import follow
 
-        follow(job.file.config(), project, job)
+        follow(job.file.config(TrainConfig), job.project, job)
         return 0
     return _speak(job, events_out) if chosen.heard else _work(job)
 
@@ -59,7 +57,7 @@ def _end_with_the_job() -> None:
 def _stage(job: Job) -> Iterator[Event]:
     from ksh_studio.training.stage import train
 
-    return train(job.file.config(), job.project, job)
+    return train(job.file.config(TrainConfig), job.project, job)
 
 
 def _speak(job: Job, out: BinaryIO) -> int:

@@ -272,7 +272,7 @@ def test_the_queue_is_listed_and_shortened(studio, project, drawings, monkeypatc
     code, out, _ = studio("train", "--project", "p", "--queue", "--max-train-steps", "7")
     assert code == 0 and "number 1" in out
     (job,) = queued_jobs(project.workspace)
-    assert job.file.config().max_train_steps == 7 and job.file.config().rank is not None
+    assert job.file.settings["max_train_steps"] == 7 and job.file.settings["rank"] is not None
     assert studio("queue")[1].strip() == f"1. {job.id}  p"
     assert "waits in the queue" in studio("resume", "--project", "p", "--job", job.id)[2]
     assert studio("queue", "--remove", job.id)[1].strip() == "Nothing waits."
@@ -294,9 +294,9 @@ def test_a_check_is_a_job_of_its_own_stage_and_prints_the_plan(studio, project, 
     studio("import", "--project", "p", drawings)
     seen = []
     done = Finished(key="train.finished", values={"steps": "9", "name": "x"})
-    monkeypatch.setattr(cli, "stage_of", lambda job: seen.append(job) or iter([done]))
+    monkeypatch.setattr(cli, "stage_events", lambda job: seen.append(job) or iter([done]))
     assert studio("train", "--project", "p", "--check", "--rank", "4")[0] == 0
-    assert (seen[0].file.stage, seen[0].file.config().rank) == ("check", 4)
+    assert (seen[0].file.stage, seen[0].file.settings["rank"]) == ("check", 4)
 
 
 @pytest.mark.parametrize("word", [*steering.WORDS, "queue", "train"])

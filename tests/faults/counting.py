@@ -16,11 +16,10 @@ from ksh_studio import ROOT
 from ksh_studio.events import Checkpoint, Finished, Paused, Resumed, Started, Step, Stopped
 from ksh_studio.jobs import journal
 from ksh_studio.jobs import start as jobs
-from ksh_studio.jobs.folder import job_at
+from ksh_studio.jobs.folder import open_job
 from ksh_studio.jobs.process import require_ours, run_job
 from ksh_studio.jobs.queue import start_next_job
 from ksh_studio.jobs.status import job_events
-from ksh_studio.project.workspace import Project, Workspace
 
 HEARTBEAT_SECONDS = 0.2
 PATIENCE = 60.0
@@ -34,7 +33,7 @@ def spawn(job):
 
 
 def count(job):
-    total = job.file.config().max_train_steps or 1000
+    total = job.file.settings["max_train_steps"] or 1000
     saved = job.folder / "saved.txt"
     first = int(saved.read_text()) if saved.exists() else 0
     yield Started(stage="train", total=total)
@@ -74,7 +73,7 @@ def counted(job):
 def main(folder):
     journal.HEARTBEAT_SECONDS = HEARTBEAT_SECONDS
     jobs._spawn = spawn
-    job = job_at(folder, Project(folder.parent.parent, Workspace(folder.parents[3])))
+    job = open_job(folder)
     *_, last = run_job(job, count)
     start_next_job(job.project.workspace)
     return last.kind == "failed"

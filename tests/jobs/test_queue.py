@@ -59,7 +59,7 @@ def test_jobs_of_all_projects_wait_in_the_order_of_asking(workspace, project, en
     assert [job.project.slug for job in queued_jobs(workspace)] == [job.project.slug for job in wanted]
     assert {job_status(job).state for job in wanted} == {"queued"}
     assert not job_status(wanted[0]).alive
-    assert wanted[1].file.config().max_train_steps == 1000
+    assert wanted[1].file.settings["max_train_steps"] == 1000
 
 
 def test_a_job_taken_out_of_the_queue_leaves_nothing(workspace, enqueue):

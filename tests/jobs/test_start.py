@@ -40,7 +40,7 @@ def counting(job):
 
 
 def test_a_job_keeps_its_settings_and_trigger(project, job):
-    assert job.file.config() == TrainConfig(rank=8)
+    assert job.file.config(TrainConfig) == TrainConfig(rank=8)
     assert job.file.trigger.text == "drawn by KSH drawing style"
     other = create_job(project, "caption", CaptionConfig())
     assert [found.id for found in jobs_of(project)] == [other.id, job.id]

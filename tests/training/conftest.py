@@ -74,7 +74,7 @@ class Lesson:
         said = []
 
         def stage(job):
-            for event in train(job.file.config(), job.project, job):
+            for event in train(job.file.config(TrainConfig), job.project, job):
                 yield event
                 if event.kind == "step" and event.step == stop_after:
                     stop_job(job)

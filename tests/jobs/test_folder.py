@@ -1,0 +1,43 @@
+import json
+
+import pytest
+
+from ksh_studio.config import CaptionConfig, TrainConfig
+from ksh_studio.errors import StudioError
+from ksh_studio.jobs.folder import job_at, open_job
+from ksh_studio.jobs.requests import request_preview
+from ksh_studio.jobs.start import create_job
+
+
+@pytest.fixture
+def job(project):
+    return create_job(project, "train", TrainConfig(rank=8))
+
+
+def test_a_job_is_opened_from_its_folder_with_the_project_and_workspace_around_it(project, job):
+    assert open_job(job.folder) == job_at(job.folder, project)
+    assert open_job(job.folder / ".." / job.id) == job_at(job.folder, project)
+    with pytest.raises(StudioError, match="no readable settings"):
+        open_job(project.jobs / "none")
+
+
+def test_the_settings_come_as_the_class_that_is_asked_for(job):
+    assert job.file.config(TrainConfig).rank == 8
+    with pytest.raises(StudioError, match="setting"):
+        job.file.config(CaptionConfig)
+
+
+def test_a_job_file_of_the_first_version_opens(project, job):
+    """As the studio wrote it on 27 November 2026."""
+    trigger = {"text": "drawn by KSH drawing style", "position": "end"}
+    old = {"stage": "train", "settings": {"rank": 4, "max_train_steps": 9}, "trigger": trigger, "created": 1764230400.0}
+    (job.folder / "job.json").write_text(json.dumps(old))
+    assert (open_job(job.folder).file.config(TrainConfig).rank, job.file.parent) == (4, None)
+
+
+def test_a_preview_is_given_once_and_a_damaged_request_is_left_out(job):
+    request_preview(job, "a tree", 5)
+    (job.control / "preview-now-000002-x.json").write_text("{")
+    request_preview(job, "a house")
+    assert [(each.prompt, each.seed) for each in job.asked_previews()] == [("a tree", 5), ("a house", None)]
+    assert job.asked_previews() == [] and list(job.control.glob("preview-now-*")) == []

@@ -1,0 +1,24 @@
+from ksh_studio.config import CaptionConfig, TrainConfig
+from ksh_studio.events import Finished
+from ksh_studio.jobs.folder import StageName
+from ksh_studio.jobs.start import create_job
+from ksh_studio.stages import STAGES, stage_events
+
+
+def test_every_stage_that_a_job_can_have_is_in_the_table():
+    assert set(STAGES) == set(StageName.__args__)
+
+
+def test_a_job_is_done_by_its_own_stage_with_settings_of_its_own_class(project, monkeypatch):
+    calls = []
+
+    def stage(name):
+        return lambda config, *_: calls.append((name, config)) or iter([Finished(key="train.finished")])
+
+    monkeypatch.setattr("ksh_studio.captions.stage.caption", stage("caption"))
+    monkeypatch.setattr("ksh_studio.training.preflight.check.check", stage("check"))
+    monkeypatch.setattr("ksh_studio.training.stage.train", stage("train"))
+    settings = {"caption": CaptionConfig(seed=3), "check": TrainConfig(rank=8), "train": TrainConfig(rank=4)}
+    for name, config in settings.items():
+        list(stage_events(create_job(project, name, config)))
+    assert calls == list(settings.items())
