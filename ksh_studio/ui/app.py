@@ -1,21 +1,26 @@
 """The page as a table of contents: project bar, three tabs, and every wire between them."""
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import gradio as gr
+from gradio.blocks import Block
 
-from ksh_studio.locales import LANGUAGES, translate
+from ksh_studio.locales import LANGUAGES, Language, translate
 from ksh_studio.ui import project_bar as project
-from ksh_studio.ui.access.guard import guarded
+from ksh_studio.ui.access.guard import filling, guarded
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.access.visitors import welcome
 from ksh_studio.ui.caption import tab as caption_tab
+from ksh_studio.ui.caption.tab import CaptionTab
 from ksh_studio.ui.generate import tab as generate_tab
 from ksh_studio.ui.generate.tab import GenerateTab
+from ksh_studio.ui.generate.view import lora_choices
 from ksh_studio.ui.parts.languages import frontend_module, script, t
 from ksh_studio.ui.parts.markup import note
+from ksh_studio.ui.parts.outputs import QUIET, Update, clicked_value, visible
 from ksh_studio.ui.parts.theme import html
 from ksh_studio.ui.project_bar import ProjectBar
 from ksh_studio.ui.train import plan as train_plan
@@ -23,26 +28,30 @@ from ksh_studio.ui.train import tab as train_tab
 from ksh_studio.ui.train.actions import lora_of
 from ksh_studio.ui.train.tab import TrainTab
 
-QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 TABS = ("caption", "train", "generate")
-NAMES = {"en": "English", "ko": "한국어"}
+LANGUAGE_NAMES = {"en": "English", "ko": "한국어"}
+
+
+@dataclass(frozen=True)
+class Page:
+    """The components between which the page's own events run."""
+
+    language: gr.Radio
+    banner: gr.HTML
+    tabs: gr.Tabs
+    tab: dict[str, gr.Tab]
+    """The three tabs by name."""
+    bar: ProjectBar
+    caption: CaptionTab
+    train: TrainTab
+    generate: GenerateTab
 
 
 def build_app(studio: Studio) -> gr.Blocks:
     """The whole page. Nothing is loaded or looked for before somebody opens it."""
-    with gr.Blocks(title="KSH Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
-        with gr.Row(elem_classes="ksh-head"):
-            gr.Markdown(f"# KSH Studio\n{t('ui.tagline')}", elem_id="studio-title")
-            language = gr.Radio(
-                [(NAMES[code], code) for code in LANGUAGES],
-                value="en",
-                show_label=False,
-                container=False,
-                elem_id="language",
-                scale=0,
-                min_width=190,
-            )
-        greeting = html("banner")
+    with gr.Blocks(title="KSH Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as blocks:
+        language = _head()
+        banner = html("banner")
         bar = project.build(studio)
         timer = gr.Timer(1.0)
         with gr.Tabs(elem_id="stages", selected="caption") as tabs:
@@ -52,25 +61,58 @@ def build_app(studio: Studio) -> gr.Blocks:
                 train = train_tab.build(studio, bar.slug, timer)
             with gr.Tab(t("ui.tab_generate"), id="generate", elem_id="tab-generate", render_children=True) as third:
                 generate = generate_tab.build(studio, bar.slug)
-        restricted = [*bar.restricted, *caption.restricted, *train.restricted, *generate.restricted]
-        arriving = [language, bar.picker, bar.slug, tabs, *(part for part, _ in restricted)]
-        page.load(guarded(studio, "look", arrive([action for _, action in restricted])), None, arriving, **QUIET)
-        _languages(studio, page, language, (greeting, first, second, third))
-        _wire(studio, bar, train, generate, (language, tabs, caption.stamp))
-    page.queue(max_size=64, default_concurrency_limit=8)
-    return page
+        named = dict(zip(TABS, (first, second, third), strict=True))
+        page = Page(language, banner, tabs, named, bar, caption, train, generate)
+        _opening(studio, blocks, page)
+        _languages(studio, blocks, page)
+        _between_tabs(studio, page)
+        _use_lora(studio, page)
+    blocks.queue(max_size=64, default_concurrency_limit=8)
+    return blocks
 
 
-def _wire(studio: Studio, bar: ProjectBar, train: TrainTab, generate: GenerateTab, head: tuple[Any, Any, Any]) -> None:
-    """What a change of the project, of the language, or in one tab does in the others."""
-    language, tabs, stamp = head
-    changes = [bar.slug.change, language.input]
+def _head() -> gr.Radio:
+    """The title; returns the switch of the language beside it."""
+    with gr.Row(elem_classes="ksh-head"):
+        gr.Markdown(f"# KSH Studio\n{t('ui.tagline')}", elem_id="studio-title")
+        return gr.Radio(
+            [(LANGUAGE_NAMES[code], code) for code in LANGUAGES],
+            value="en",
+            show_label=False,
+            container=False,
+            elem_id="language",
+            scale=0,
+            min_width=190,
+        )
+
+
+def _opening(studio: Studio, blocks: gr.Blocks, page: Page) -> None:
+    """What happens when somebody opens the page."""
+    parts = (page.bar, page.caption, page.train, page.generate)
+    restricted: dict[Block, Action] = {block: action for part in parts for block, action in part.restricted}
+    places = Opened(page.language, page.bar.picker, page.bar.slug, page.tabs, {block: block for block in restricted})
+    blocks.load(**filling(studio, "look", open_page(restricted), places), **QUIET)
+
+
+def _languages(studio: Studio, blocks: gr.Blocks, page: Page) -> None:
+    """The switch: static texts by gradio in the browser, the server's sentences by the cookie that it leaves."""
+    switch = script("language.js", module=frontend_module())
+    texts = filling(studio, "look", in_language, Translated(page.banner, page.tab))
+    blocks.load(None, None, None, js=switch, **QUIET)
+    blocks.load(**texts, **QUIET)
+    page.language.input(None, page.language, None, js=switch, **QUIET).then(**texts, **QUIET)
+
+
+def _between_tabs(studio: Studio, page: Page) -> None:
+    """What a change of the project, of the language, or of the captions does in the tabs."""
+    bar, train, generate = page.bar, page.train, page.generate
+    changes = [bar.slug.change, page.language.input]
     settings = guarded(studio, "look", project.settings_shown(list(bar.settings)))
     gr.on(changes, settings, bar.slug, list(bar.settings.values()), **QUIET)
     plan = guarded(studio, "look", train_plan.show_plan)
-    gr.on([*changes, stamp.change], plan, bar.slug, train.plan, inputs_kwargs=train.form, **QUIET)
+    gr.on([*changes, page.caption.stamp.change], plan, bar.slug, train.plan, inputs_kwargs=train.form, **QUIET)
     presets = guarded(studio, "look", train_plan.show_presets)
-    gr.on([*changes, stamp.change, train.checked.change], presets, bar.slug, train.preset, **QUIET)
+    gr.on([*changes, page.caption.stamp.change, train.checked.change], presets, bar.slug, train.preset, **QUIET)
     drawn = guarded(studio, "look", generate_tab.shown)
     gr.on(changes, drawn, bar.slug, generate_tab.shown_on(generate), **QUIET)
     ready, prompt = guarded(studio, "look", generate_tab.ready_to_go), generate.form["prompt"]
@@ -78,40 +120,69 @@ def _wire(studio: Studio, bar: ProjectBar, train: TrainTab, generate: GenerateTa
     made_ready.then(None, [generate.suggested, prompt], prompt, js=script("suggest.js"), **QUIET)
     bar.slug.change(None, bar.slug, None, js=script("address.js"), **QUIET)
     bar.slug.change(None, None, train.chosen, js="() => ''", **QUIET)
-    of_job, filled = [bar.slug, train.chosen, prompt], [generate.form["lora"], prompt, tabs]
-    train.use.click(guarded(studio, "generate", use_lora), of_job, filled, **QUIET)
-    train.files.select(guarded(studio, "generate", use_picked), of_job, filled, **QUIET)
 
 
-def _languages(studio: Studio, page: gr.Blocks, language: gr.Radio, named: tuple[Any, ...]) -> None:
-    """The switch: static texts by gradio in the browser, the server's sentences by the cookie that it leaves."""
-    switch = script("language.js", module=frontend_module())
-    names = guarded(studio, "look", in_language)
-    page.load(None, None, None, js=switch, **QUIET)
-    page.load(names, None, list(named), **QUIET)
-    language.input(None, language, None, js=switch, **QUIET).then(names, None, list(named), **QUIET)
+def _use_lora(studio: Studio, page: Page) -> None:
+    """The buttons on the Train tab that take a LoRA to the Generate tab."""
+    form = page.generate.form
+    inputs = [page.bar.slug, page.train.chosen, form["prompt"]]
+    places = LoraUsed(form["lora"], form["prompt"], page.tabs)
+    page.train.use.click(inputs=inputs, **filling(studio, "generate", use_lora, places), **QUIET)
+    page.train.files.select(inputs=inputs, **filling(studio, "generate", use_clicked_lora, places), **QUIET)
 
 
-def in_language(visit: Visit) -> list[Any]:
-    """The banner and the tabs' names, which gradio does not translate again by itself."""
-    return [banner(visit), *(gr.Tab(label=translate(f"ui.tab_{name}", visit.language)) for name in TABS)]
+@dataclass(frozen=True)
+class Opened:
+    """What a page begins with, and its components."""
+
+    language: gr.Radio | Language
+    picker: gr.Dropdown
+    slug: gr.Textbox | str
+    tabs: gr.Tabs
+    restricted: dict[Block, Block] | dict[Block, Update]
 
 
-def arrive(actions: list[Action]) -> Any:
-    """The handler of a page that opens: language, project, tab, and only the parts its visitor may use."""
+@dataclass(frozen=True)
+class Translated:
+    """What gradio does not translate again by itself: the banner and the tabs' names."""
 
-    def open_page(visit: Visit) -> list[Any]:
+    banner: gr.HTML | str
+    tab: dict[str, gr.Tab]
+
+
+@dataclass(frozen=True)
+class LoraUsed:
+    """What changes on the Generate tab when a LoRA is used there."""
+
+    lora: Block
+    prompt: Block | str
+    tabs: gr.Tabs
+
+
+def open_page(restricted: dict[Block, Action]) -> Callable[[Visit], Opened]:
+    """The handler of a page that opens: language, project, tab, and only the parts that its visitor may use."""
+
+    def opened(visit: Visit) -> Opened:
         if visit.role == "visitor":
             welcome(visit.studio, visit.workspace, visit.language)
         slugs = [slug for _, slug in project.choices(visit)]
-        wish, tab = visit.query.get("project", ""), visit.query.get("tab", "")
-        slug = next((name for name in (wish, "demo", *slugs) if name in slugs), "")
-        tab = tab if tab in TABS else "caption"
-        picker = gr.Dropdown(choices=project.choices(visit), value=slug or None)
-        shown = [gr.update(visible=visit.may(action)) for action in actions]
-        return [visit.language, picker, slug, gr.Tabs(selected=tab), *shown]
+        slug = next((name for name in (visit.query.get("project", ""), "demo", *slugs) if name in slugs), "")
+        tab = visit.query.get("tab", "")
+        return Opened(
+            visit.language,
+            gr.Dropdown(choices=project.choices(visit), value=slug or None),
+            slug,
+            gr.Tabs(selected=tab if tab in TABS else "caption"),
+            {block: visible(visit.may(action)) for block, action in restricted.items()},
+        )
 
-    return open_page
+    return opened
+
+
+def in_language(visit: Visit) -> Translated:
+    """The banner and the tabs' names in the language of the visitor."""
+    names = {name: gr.Tab(label=translate(f"ui.tab_{name}", visit.language)) for name in TABS}
+    return Translated(banner(visit), names)
 
 
 def banner(visit: Visit) -> str:
@@ -121,18 +192,18 @@ def banner(visit: Visit) -> str:
     return note(translate(f"access.banner_{visit.role}", visit.language))
 
 
-def use_lora(visit: Visit, slug: str, job: str, prompt: str) -> list[Any]:
+def use_lora(visit: Visit, slug: str, job: str, prompt: str) -> LoraUsed:
     """The recommended LoRA of the job is chosen in Generate; the trigger is added to the prompt standing there."""
     return _used(visit, slug, lora_of(visit, slug, job), prompt)
 
 
-def use_picked(visit: Visit, slug: str, job: str, prompt: str, event: gr.EventData) -> list[Any]:
+def use_clicked_lora(visit: Visit, slug: str, job: str, prompt: str, event: gr.EventData) -> LoraUsed:
     """As `use_lora`, with the LoRA of the step that was clicked."""
-    clicked = str(event._data.get("value", "")) if isinstance(event._data, dict) else ""
-    return _used(visit, slug, lora_of(visit, slug, job, int(clicked) if clicked.isdecimal() else -1), prompt)
+    step = clicked_value(event)
+    return _used(visit, slug, lora_of(visit, slug, job, int(step) if step.isdecimal() else -1), prompt)
 
 
-def _used(visit: Visit, slug: str, path: str, prompt: str) -> list[Any]:
-    choices = generate_tab.lora_choices(visit.project(slug), visit.language)
-    called = generate_tab.with_trigger(visit, slug, prompt)
-    return [gr.Dropdown(choices=choices, value=path), called, gr.Tabs(selected="generate")]
+def _used(visit: Visit, slug: str, path: str, prompt: str) -> LoraUsed:
+    choices = lora_choices(visit.project(slug), visit.language)
+    with_trigger = generate_tab.with_trigger(visit, slug, prompt)
+    return LoraUsed(gr.Dropdown(choices=choices, value=path), with_trigger, gr.Tabs(selected="generate"))

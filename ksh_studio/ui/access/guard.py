@@ -5,9 +5,10 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypedDict
 
 import gradio as gr
+from gradio.blocks import Block
 from starlette.requests import Request
 
 from ksh_studio.errors import StudioError
@@ -18,6 +19,7 @@ from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit, visit_of
 from ksh_studio.ui.parts.languages import language_of
 from ksh_studio.ui.parts.markup import note
+from ksh_studio.ui.parts.outputs import by_name, components
 
 Handler = Callable[..., Any]
 log = logging.getLogger(__name__)
@@ -39,6 +41,21 @@ def guarded(studio: Studio, action: Action, handler: Handler) -> Handler:
             yield from handler(_admitted(studio, action, request), *values, **named)
 
     return _signed(stream_of if inspect.isgeneratorfunction(handler) else values_of, handler, action)
+
+
+class Filling(TypedDict):
+    """Two arguments of an event of gradio."""
+
+    fn: Handler
+    outputs: list[Block]
+
+
+def filling(studio: Studio, action: Action, handler: Handler, places: object) -> Filling:
+    """A guarded handler and the components that it fills, for an event: `button.click(inputs=…, **filling(…))`.
+
+    places: a component, or a dataclass or dictionary of components with the names of the answer (see `parts.outputs`).
+    """
+    return {"fn": guarded(studio, action, by_name(handler, places)), "outputs": components(places)}
 
 
 def guarded_call(studio: Studio, action: Action, handler: Handler) -> Handler:

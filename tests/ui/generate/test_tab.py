@@ -22,9 +22,9 @@ def guest(workspace, no_probe) -> Visit:
 def test_using_a_lora_keeps_the_prompt_that_was_typed(guest, project, monkeypatch):
     monkeypatch.setattr(app, "lora_of", lambda *_: "projects/x/jobs/y/loras/z.safetensors")
     style = "drawn by KSH drawing style"
-    assert app.use_lora(guest, project.slug, "", "")[1] == style
-    assert app.use_lora(guest, project.slug, "", "1girl, (smile : 1.2)")[1] == f"1girl, (smile : 1.2), {style}"
-    assert app.use_lora(guest, project.slug, "", f"({style} : 1.5), a girl")[1] == f"({style} : 1.5), a girl"
+    assert app.use_lora(guest, project.slug, "", "").prompt == style
+    assert app.use_lora(guest, project.slug, "", "1girl, (smile : 1.2)").prompt == f"1girl, (smile : 1.2), {style}"
+    assert app.use_lora(guest, project.slug, "", f"({style} : 1.5), a girl").prompt == f"({style} : 1.5), a girl"
 
 
 def test_a_guest_draws_with_the_model_the_owner_chose_and_names_none(guest, project):

@@ -1,0 +1,132 @@
+"""How a handler's answer reaches the components of the page: by name, never by position.
+
+A handler knows nothing of gradio's wiring. One that fills a single component returns its value; one that fills several
+returns a frozen dataclass of values, such as `TrainShown(status="…", chart="…")`, or for a settings form a dictionary
+from a setting's name to its value. The tab keeps its components in a dataclass with the same field names, or in a
+dictionary with the same keys (a `Form`), and `guard.filling` joins the two. What a handler leaves out, or sets to
+`UNCHANGED`, stays as it is on the page. Both may be nested: a field may itself be a dataclass or a dictionary.
+
+A handler that a timer calls answers with `news(...)`: the one way of saying that there is nothing new.
+"""
+
+import functools
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import gradio as gr
+from gradio.blocks import Block
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+"""Options of an event that answers at once: no name in the API, no place in the queue, no sign of waiting."""
+Update = dict[str, Any]
+"""What `gr.update` returns: other properties of a component than its value, or besides it."""
+Handler = Callable[..., Any]
+
+
+class Unchanged:
+    """The component stays as it is."""
+
+    def __repr__(self) -> str:
+        return "UNCHANGED"
+
+
+UNCHANGED = Unchanged()
+
+
+def components(places: object) -> list[Block]:
+    """All components of a dataclass or dictionary of components, nested ones included."""
+    if isinstance(places, Block):
+        return [places]
+    return [block for place in _named(places).values() for block in components(place)]
+
+
+def by_component(answer: object, places: object) -> dict[Block, Any]:
+    """The answer of a handler as gradio takes it: `{component: value}`, without what is unchanged.
+
+    Raises KeyError when the answer has a name for which there is no component.
+    """
+    if isinstance(answer, Unchanged):
+        return {}
+    if isinstance(places, Block):
+        return {places: answer}
+    where, filled = _named(places), {}
+    for name, value in _named(answer).items():
+        filled |= by_component(value, where[name])
+    return filled
+
+
+def by_name(handler: Handler, places: object) -> Handler:
+    """The handler, or the stream of one, with its answers as `by_component` makes them."""
+
+    def outputs(answer: object) -> dict[Any, Any]:
+        return by_component(answer, places) or gr.skip()
+
+    @functools.wraps(handler)
+    def values(*given: Any, **named: Any) -> dict[Any, Any]:
+        return outputs(handler(*given, **named))
+
+    @functools.wraps(handler)
+    def stream(*given: Any, **named: Any) -> Iterator[dict[Any, Any]]:
+        for answer in handler(*given, **named):
+            yield outputs(answer)
+
+    return stream if inspect.isgeneratorfunction(handler) else values
+
+
+def visible(shown: bool) -> Update:
+    """Show a component, or hide it."""
+    return gr.update(visible=shown)
+
+
+def clicked_value(event: gr.EventData) -> str:
+    """The value of a button inside our own HTML that was clicked (see `markup.pick`); empty for anything else."""
+    data = event._data
+    return str(data.get("value", "")) if isinstance(data, dict) else ""
+
+
+A = TypeVar("A", bound="DataclassInstance")
+S = TypeVar("S")
+D = TypeVar("D")
+
+
+@dataclass(frozen=True)
+class News(Generic[S, D]):
+    """What a handler that a timer calls answers; and the components for it, under the same names."""
+
+    seen: S
+    """Fingerprints of what the page shows by now (a dictionary), kept in a `gr.State` until the next call."""
+    display: D
+
+
+def news(seen: Mapping[str, str] | None, version: object, make: Callable[[], A]) -> News[dict[str, str], A] | Unchanged:
+    """What has changed since the last call: `UNCHANGED`, or the fields of the display that are new.
+
+    seen: what the last call left in the `gr.State`; version: changes when anything that is shown may have changed,
+    and is cheap to know; make: makes the whole display, called only for another version.
+    """
+    seen, now = seen or {}, _fingerprint(version)
+    if seen.get("") == now:
+        return UNCHANGED
+    display = make()
+    prints = {name: _fingerprint(value) for name, value in _named(display).items()}
+    same: dict[str, Any] = {name: UNCHANGED for name, value in prints.items() if seen.get(name) == value}
+    return News(prints | {"": now}, replace(display, **same))
+
+
+def _fingerprint(value: object) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()
+
+
+def _named(values: object) -> dict[str, Any]:
+    """Fields of a dataclass, or entries of a dictionary, by name."""
+    if is_dataclass(values) and not isinstance(values, type):
+        return {field.name: getattr(values, field.name) for field in fields(values)}
+    if isinstance(values, Mapping):
+        return dict(values)
+    raise TypeError(f"neither a component nor a dataclass nor a dictionary: {values!r}")
