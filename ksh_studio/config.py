@@ -101,6 +101,10 @@ class CaptionConfig(Config):
     """Above 1 discourages repeated words."""
     no_repeat_ngram_size: int = Field(3, ge=0, le=10, title="No repeated runs")
     """Word runs of this length may not repeat; 0: off."""
+    picture_shape: Literal["pad", "squash"] = Field("pad", title="Picture for the captioner")
+    """pad: white borders make it square; squash: pressed into 512 × 512, as the original did."""
+    cleaning: Literal["all", "commas", "none"] = Field("all", title="Tidying")
+    """all: repeats, invented artists and "a picture of" go; commas: commas go, as in the original; none: nothing."""
     seed: int = Field(0, ge=0, le=2**32 - 1, title="Seed")
     """Same seed, same captions."""
 

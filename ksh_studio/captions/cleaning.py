@@ -1,6 +1,7 @@
 """What a captioner said becomes a caption: one line, without loops, invented artists and words about the medium."""
 
 import re
+from typing import Literal
 
 from ksh_studio.project.catalogue import tidy
 
@@ -16,6 +17,14 @@ _ARTIST = re.compile(
     re.IGNORECASE,
 )
 MOST_WORDS = 600
+Cleaning = Literal["all", "commas", "none"]
+
+
+def tidied(text: str, prompt: str, cleaning: Cleaning) -> str:
+    """The caption in `text` on one line: cleaned as by `clean`, only without its commas, or as it was written."""
+    if cleaning == "all":
+        return clean(text, prompt)
+    return tidy(text.replace(",", "") if cleaning == "commas" else text)
 
 
 def clean(text: str, prompt: str = "") -> str:

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from PIL import Image
@@ -22,9 +23,11 @@ from ksh_studio.project.workspace import Project
 
 TOLD = (
     "prompt", "max_new_tokens", "min_new_tokens", "num_beams", "do_sample", "temperature", "top_p",
-    "repetition_penalty", "no_repeat_ngram_size", "seed",
+    "repetition_penalty", "no_repeat_ngram_size", "picture_shape", "cleaning", "seed",
 )  # fmt: skip
 """Settings that decide what is written: a caption made with the same ones is not made again."""
+NEWER = ("picture_shape", "cleaning")
+"""Those of them that the first versions of the studio did not have."""
 
 
 def caption(config: CaptionConfig, project: Project, should_stop: Callable[[], bool]) -> Iterator[Event]:
@@ -38,7 +41,7 @@ def caption(config: CaptionConfig, project: Project, should_stop: Callable[[], b
     name = config.captioner or project.settings().captioner or default_captioner(device.type)
     entry = captioner_entry(name)
     config = resolved(config, entry)
-    by = By("captioner", author_of(entry), config.model_dump(include=set(TOLD)))
+    by = By("captioner", author_of(entry), _settings_kept(config))
     with Catalogue(project) as catalogue:
         todo = catalogue.pending(config.overwrite, by)
         if not catalogue.counts()["all"]:
@@ -61,6 +64,15 @@ def resolved(config: CaptionConfig, entry: CaptionerEntry) -> CaptionConfig:
         name: value for name, value in entry.generation.items() if getattr(config, name) == getattr(defaults, name)
     }
     return CaptionConfig.model_validate(config.model_dump() | wanted | {"prompt": config.prompt or entry.prompt})
+
+
+def _settings_kept(config: CaptionConfig) -> dict[str, Any]:
+    """The settings that a caption is kept with; the newer ones only where they are not at their default.
+
+    So a caption that was made before there were these settings counts as made with the same ones.
+    """
+    kept, defaults = config.model_dump(include=set(TOLD)), CaptionConfig().model_dump()
+    return {name: value for name, value in kept.items() if name not in NEWER or value != defaults[name]}
 
 
 def author_of(entry: CaptionerEntry) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from ksh_studio.cli import job_actions, job_commands, lora_commands
 from ksh_studio.cli.options import settings_of, settings_options
 from ksh_studio.cli.settings_table import settings_table
-from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, TrainConfig, Trigger
+from ksh_studio.config import CaptionConfig, Config, GenerateConfig, ProjectSettings, TrainConfig, Trigger
 from ksh_studio.disk import is_locked
 from ksh_studio.errors import StudioError, validated
 from ksh_studio.events import Event, Failed, Warned
@@ -31,6 +31,7 @@ from ksh_studio.jobs.requests import forget_requests, request_stop
 from ksh_studio.jobs.spawn import set_computing_environment
 from ksh_studio.jobs.start import create_job_if_free, own_device
 from ksh_studio.locales import Language
+from ksh_studio.models.registry import base_entry, default_base
 from ksh_studio.presets import CAPTION_PRESETS, TRAIN_PRESETS
 from ksh_studio.project.workspace import Project, Workspace, default_root
 from ksh_studio.stages import stage_events
@@ -194,13 +195,25 @@ def _train(arguments: argparse.Namespace) -> int:
         from ksh_studio.models.device import pick_device
         from ksh_studio.training.plan.settle import settled
 
-        config = settled(settings_of(arguments, TrainConfig, TRAIN_PRESETS), project, pick_device().type)
+        device = pick_device().type
+        config = settled(_training_settings(arguments, project, device), project, device)
         if arguments.queue:
             print(job_actions.line_up(project, config, arguments.language))
             return 0
         job = create_job_if_free(project, "check" if arguments.check else "train", config)
     signal.signal(signal.SIGINT, lambda *_: request_stop(job))  # Ctrl+C keeps everything, as Stop on the page does
     return _work(job, arguments.language)
+
+
+def _training_settings(arguments: argparse.Namespace, project: Project, device_kind: str) -> Config:
+    """What was typed, over the preset as the base model can use it; what had to be changed for that is printed."""
+    from ksh_studio.training.plan.preset import fitted_preset
+
+    base = base_entry(arguments.set_base_model or project.settings().base_model or default_base(device_kind))
+    presets = {name: fitted_preset(name, base) for name in TRAIN_PRESETS}
+    if arguments.preset and arguments.set_resolution is None:
+        _show((Warned.of(change) for change in presets[arguments.preset].changes), arguments.language)
+    return settings_of(arguments, TrainConfig, {name: preset.settings for name, preset in presets.items()})
 
 
 def _work(job: Job, language: Language) -> int:

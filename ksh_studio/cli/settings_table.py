@@ -20,4 +20,6 @@ def settings_table() -> str:
 def _shown(value: Any) -> str:
     if value is None or value in ("", ()):
         return "–"
+    if isinstance(value, tuple):
+        return "; ".join(value)
     return "on" if value is True else "off" if value is False else f"{value}"

@@ -110,7 +110,8 @@ def _between_tabs(studio: Studio, page: Page) -> None:
     settings = guarded(studio, "look", project.settings_shown(list(bar.settings)))
     gr.on(changes, settings, bar.slug, list(bar.settings.values()), **QUIET)
     plan = guarded(studio, "look", train_plan.show_plan)
-    gr.on([*changes, page.caption.stamp.change], plan, bar.slug, train.plan, inputs_kwargs=train.form, **QUIET)
+    triggers = [*changes, page.caption.stamp.change]
+    gr.on(triggers, plan, [bar.slug, train.preset], train.plan, inputs_kwargs=train.form, **QUIET)
     presets = guarded(studio, "look", train_plan.show_presets)
     gr.on([*changes, page.caption.stamp.change, train.checked.change], presets, bar.slug, train.preset, **QUIET)
     drawn = guarded(studio, "look", generate_tab.shown)

@@ -37,10 +37,10 @@ from ksh_studio.jobs.folder import Job
 from ksh_studio.jobs.requests import stop_job
 from ksh_studio.jobs.start import create_job
 from ksh_studio.jobs.status import job_events
-from ksh_studio.models.registry import POCKET
+from ksh_studio.models.registry import POCKET, base_entry
 from ksh_studio.models.shipped import sha256_of
-from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.project.workspace import Project, Workspace
+from ksh_studio.training.plan.preset import fitted_preset
 from ksh_studio.training.plan.settle import settled
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -140,7 +140,7 @@ def captioned(workspace: Workspace) -> Project:
 
 def settings(project: Project, kind: str, seed: int, chosen: argparse.Namespace) -> TrainConfig:
     """What is trained: the studio's defaults or the preset `original`, measured alike."""
-    values = dict(TRAIN_PRESETS["original"]) if kind == "original" else {}
+    values = fitted_preset("original", base_entry("pocket")).settings if kind == "original" else {}
     trigger = project.settings().trigger.text
     values |= {
         "seed": seed,

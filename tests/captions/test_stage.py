@@ -124,6 +124,33 @@ def test_a_wide_drawing_is_padded_not_squashed(folders, monkeypatch):
     assert (shown[0].getpixel((45, 2)), shown[0].getpixel((45, 45))) == ((255, 255, 255), (0, 0, 0))
 
 
+def test_the_original_presses_a_drawing_into_its_square_and_keeps_what_is_written(folders, monkeypatch):
+    captioner = load_captioner(captioner_entry(str(folders["t5"])), CPU)
+    pictures = []
+    real = captioner.processor.image_processor.__class__.__call__
+
+    def look(self, images, *rest, **options):
+        pictures.extend(images)
+        return real(self, images, *rest, **options)
+
+    monkeypatch.setattr(captioner.processor.image_processor.__class__, "__call__", look)
+    monkeypatch.setattr(captioner.processor, "batch_decode", lambda *_, **__: [" a photo of a girl, a girl,\nsmile"])
+    for version, caption_kept in (
+        ("original", "a photo of a girl, a girl, smile"), ("original_later", "a photo of a girl a girl smile")
+    ):  # fmt: skip
+        config = validated(CaptionConfig, CAPTION_PRESETS[version])
+        assert describe(captioner, [Image.new("RGB", (90, 30), "black")], config) == [caption_kept]
+    assert [image.size for image in pictures] == [(512, 512)] * 2
+    assert pictures[0].getextrema() == ((0, 0),) * 3
+    assert describe(captioner, [Image.new("RGB", (90, 30))], CaptionConfig(prompt="a")) == ["a girl, smile"]
+
+
+def test_captions_from_before_there_was_tidying_to_choose_count_as_made_with_the_same_settings():
+    assert not {"picture_shape", "cleaning"} & set(captioning._settings_kept(CaptionConfig()))
+    kept = captioning._settings_kept(CaptionConfig(cleaning="none", picture_shape="squash"))
+    assert (kept["cleaning"], kept["picture_shape"]) == ("none", "squash")
+
+
 def test_overwriting_keeps_what_a_person_wrote_unless_all_is_chosen(drawn, folders, speaking):
     with Catalogue(drawn) as catalogue:
         rows = catalogue.drawings()

@@ -299,6 +299,19 @@ def test_a_check_is_a_job_of_its_own_stage_and_prints_the_plan(studio, project, 
     assert (seen[0].file.stage, seen[0].file.settings["rank"]) == ("check", 4)
 
 
+def test_the_original_on_the_pocket_model_warns_of_the_size_that_it_changed(studio, project, drawings, monkeypatch):
+    studio("import", "--project", "p", drawings)
+    project.change(base_model="pocket")
+    jobs = []
+    done = Finished(key="train.finished", values={"steps": "9", "name": "x"})
+    monkeypatch.setattr(cli, "stage_of", lambda job: jobs.append(job) or iter([done]))
+    check = ("train", "--project", "p", "--check", "--preset", "original")
+    code, _, warned = studio(*check)
+    assert code == 0 and "Trained at 128 px, the size of Pocket, instead of the preset's 512 px." in warned
+    assert "Trained at" not in studio(*check, "--resolution", "64")[2]
+    assert [(job.file.config().resolution, job.file.config().seed) for job in jobs] == [(128, 5508), (64, 5508)]
+
+
 @pytest.mark.parametrize("word", [*steering.WORDS, "queue", "train"])
 def test_every_word_that_steers_says_what_it_does(word, capsys):
     with pytest.raises(SystemExit) as asked:

@@ -1,20 +1,26 @@
 """BLIP-2 writes captions for a batch of drawings."""
 
+from typing import Literal
+
 import torch
 from PIL import Image, ImageOps
 
-from ksh_studio.captions.cleaning import clean
+from ksh_studio.captions.cleaning import tidied
 from ksh_studio.config import CaptionConfig
 from ksh_studio.models.loading import Captioner
 
+SQUASHED = (512, 512)
+"""Size in pixels to which the original's last version pressed every drawing."""
+
 
 def describe(captioner: Captioner, images: list[Image.Image], config: CaptionConfig) -> list[str]:
-    """What the captioner says of each image, cleaned; all in one batch.
+    """What the captioner says of each image, tidied as `config.cleaning` asks; all in one batch.
 
-    images: RGB of any shape. config: resolved.
+    images: RGB of any shape; the captioner's own processor then resizes the squares made here (BLIP-2: to 224 × 224).
+    config: resolved.
     The same images with the same seed give the same captions on the same machine.
     """
-    squares = [ImageOps.pad(image, (max(image.size),) * 2, color="white") for image in images]
+    squares = [_square(image, config.picture_shape) for image in images]
     prompts = [config.prompt or ""] * len(images)
     inputs = captioner.processor(images=squares, text=prompts, padding=True, return_tensors="pt")
     inputs = inputs.to(captioner.model.device, captioner.model.dtype)
@@ -34,4 +40,11 @@ def describe(captioner: Captioner, images: list[Image.Image], config: CaptionCon
     if captioner.model.config.use_decoder_only_language_model:
         tokens = tokens[:, inputs["input_ids"].shape[1] :]  # OPT repeats the prompt; T5 does not
     texts = captioner.processor.batch_decode(tokens, skip_special_tokens=True)
-    return [clean(text, config.prompt or "") for text in texts]
+    return [tidied(text, config.prompt or "", config.cleaning) for text in texts]
+
+
+def _square(image: Image.Image, shape: Literal["pad", "squash"]) -> Image.Image:
+    """The whole image as a square: with white borders, or pressed into the original's size."""
+    if shape == "squash":
+        return image.resize(SQUASHED)
+    return ImageOps.pad(image, (max(image.size),) * 2, color="white")

@@ -143,6 +143,7 @@ def _form() -> tuple[Form, gr.Radio]:
         [(t(f"caption_tab.preset_{name}"), name) for name in CAPTION_PRESETS],
         value="recommended",
         label=t("train_tab.preset"),
+        info=t("caption_tab.preset_info"),
         elem_id="caption-preset",
     )
     with gr.Row():

@@ -74,7 +74,8 @@ def form_values(config: Config, names: list[str]) -> list[Any]:
 def _read(info: FieldInfo, value: Any) -> Any:
     kind, may_be_none = _kind(info)
     if get_origin(kind) is tuple:
-        return tuple(line.strip() for line in str(value or "").splitlines() if line.strip())
+        lines = value if isinstance(value, tuple) else str(value or "").splitlines()
+        return tuple(line.strip() for line in lines if line.strip())
     if isinstance(value, str):
         value = value.strip()
     if value is None or value == "":

@@ -9,19 +9,20 @@ from ksh_studio.errors import StudioError
 from ksh_studio.events import Planned
 from ksh_studio.jobs.folder import jobs_of
 from ksh_studio.jobs.start import start_job
-from ksh_studio.locales import Language, translate
+from ksh_studio.locales import Language, Sentence, translate
 from ksh_studio.models.registry import base_entry
 from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.project.catalogue.counting import Count, drawings_of
 from ksh_studio.project.workspace import Project
 from ksh_studio.training.plan.estimate import Estimate, estimate
+from ksh_studio.training.plan.preset import fitted_preset
 from ksh_studio.training.plan.settle import per_step, settled
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.model_choice import base_of, known_models_only
 from ksh_studio.ui.parts.figures import roughly, size
 from ksh_studio.ui.parts.form import chosen_numbers, config_from
 from ksh_studio.ui.parts.markup import figures, note, notes
-from ksh_studio.ui.train.settings import OPEN
+from ksh_studio.ui.train.settings import OPEN, preset_for
 
 UNMEASURED = {"name", "validation_prompts", "seed", "report_to", "init_lora"}
 """Settings that change neither time nor memory: a check with others of them still holds."""
@@ -63,8 +64,11 @@ def check_first(visit: Visit, slug: str, **values: Any) -> None:
     start_job(project, "check", config)
 
 
-def show_plan(visit: Visit, slug: str, **values: Any) -> list[Any]:
-    """The card of what the training will take, or what is wrong with a setting; and its numbers in the empty fields."""
+def show_plan(visit: Visit, slug: str, preset: str = "", **values: Any) -> list[Any]:
+    """The card of what the training will take, or what is wrong with a setting; and its numbers in the empty fields.
+
+    The card also says what the chosen preset had to change for the base model.
+    """
     kept = [gr.skip() for _ in OPEN]
     if not slug:
         return [gr.skip(), *kept]
@@ -74,7 +78,10 @@ def show_plan(visit: Visit, slug: str, **values: Any) -> list[Any]:
     except StudioError as error:
         kind = "plain" if isinstance(error, NothingToTrain) else "bad"
         return [note(error.text(visit.language), kind), *kept]
-    return [plan_card(found, config, measured(visit, project, config), visit.language), *chosen_numbers(config, OPEN)]
+    entry = base_entry(config.base_model)
+    changes = fitted_preset(preset, entry).changes if config.resolution == entry.native_size else ()
+    card = plan_card(found, config, measured(visit, project, config), visit.language, changes)
+    return [card, *chosen_numbers(config, OPEN)]
 
 
 def show_presets(visit: Visit, slug: str) -> gr.Radio | Any:
@@ -88,7 +95,7 @@ def _preset(visit: Visit, slug: str, name: str) -> str:
     said = [f"{translate(f'train_tab.preset_{name}', visit.language)} – "
             f"{translate(f'train_tab.preset_{name}_about', visit.language)}"]  # fmt: skip
     try:
-        project, config = ready(visit, slug, dict(TRAIN_PRESETS[name]))
+        project, config = ready(visit, slug, preset_for(visit, slug, name).settings)
         found = estimate(config, project)
     except StudioError:  # nothing to train on yet: the card says so
         return said[0]
@@ -110,8 +117,14 @@ def measured(visit: Visit, project: Project, config: TrainConfig) -> Planned | N
     return None
 
 
-def plan_card(found: Estimate, config: TrainConfig, planned: Planned | None, language: Language) -> str:
-    """Drawings, sizes, steps, time, memory and disk; measured where that was done."""
+def plan_card(
+    found: Estimate,
+    config: TrainConfig,
+    planned: Planned | None,
+    language: Language,
+    changes: tuple[Sentence, ...] = (),
+) -> str:
+    """Drawings, sizes, steps, time, memory and disk, measured where that was done; and what a preset had to change."""
 
     def say(key: str, **values: object) -> str:
         return translate(f"train_tab.{key}", language, **values)
@@ -135,7 +148,7 @@ def plan_card(found: Estimate, config: TrainConfig, planned: Planned | None, lan
         (say("row_model"), base_entry(config.base_model).label,
          say("numbers", rank=config.rank, rate=f"{config.learning_rate:.2g}")),
     ]  # fmt: skip
-    said = [figures(rows)]
+    said = [figures(rows), *(note(change.text(language), "warn") for change in changes)]
     if found.disk_mb > found.disk_free_mb:
         said.append(note(say("disk_short"), "bad"))
     if planned is not None:

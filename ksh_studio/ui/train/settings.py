@@ -5,8 +5,11 @@ from typing import Any
 import gradio as gr
 
 from ksh_studio.config import TrainConfig
+from ksh_studio.models.registry import base_entry
 from ksh_studio.presets import TRAIN_PRESETS
+from ksh_studio.training.plan.preset import FittedPreset, fitted_preset
 from ksh_studio.ui.access.visit import Visit
+from ksh_studio.ui.model_choice import base_of
 from ksh_studio.ui.parts.form import Form, fields, form_values, open_fields
 from ksh_studio.ui.parts.languages import t
 
@@ -66,6 +69,12 @@ def _rows(form: Form, names: tuple[str, ...]) -> None:
             form |= fields("train", *names[start : start + ROW])
 
 
-def fill(visit: Visit, preset: str) -> list[Any]:
-    """The settings that presets are about, as this one has them."""
-    return form_values(TrainConfig(**TRAIN_PRESETS.get(preset, {})), list(TOUCHED))
+def preset_for(visit: Visit, slug: str, name: str) -> FittedPreset:
+    """The preset as the project's base model can use it. Raises StudioError when that model is not there."""
+    return fitted_preset(name, base_entry(base_of(visit, visit.project(slug))))
+
+
+def fill(visit: Visit, slug: str, preset: str) -> list[Any]:
+    """The settings that presets are about, as this one has them on the project's base model."""
+    values = preset_for(visit, slug, preset).settings if slug else TRAIN_PRESETS.get(preset, {})
+    return form_values(TrainConfig(**values), list(TOUCHED))

@@ -59,10 +59,10 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> TrainTab:
     asked, now, more = _the_job(parts)
 
     planned = [plan, *(form[name] for name in OPEN)]
-    _begin(studio, parts, (slug, started, form, planned))
+    _begin(studio, parts, (slug, preset, started, form, planned))
     # the newest is shown again, whichever was looked at before
     started.change(None, None, chosen, js="() => ''", **QUIET)
-    preset.input(guarded(studio, "look", fill), preset, [form[name] for name in TOUCHED], **QUIET)
+    preset.input(guarded(studio, "look", fill), [slug, preset], [form[name] for name in TOUCHED], **QUIET)
     _watch(studio, parts, (slug, chosen, asked, now))
     wire_more(studio, more, [slug, chosen], form, parts["settings"])
     shown = [parts[name] for name in PARTS]
@@ -110,10 +110,10 @@ def _the_job(parts: Parts) -> tuple[gr.Textbox, gr.Button, More]:
 
 
 def _begin(
-    studio: Studio, parts: Parts, wires: tuple[gr.Textbox, gr.Textbox, Form, list[gr.components.Component]]
+    studio: Studio, parts: Parts, wires: tuple[gr.Textbox, gr.Radio, gr.Textbox, Form, list[gr.components.Component]]
 ) -> None:
     """What the settings and the buttons under them do."""
-    slug, started, form, planned = wires
+    slug, preset, started, form, planned = wires
     begin = guarded(studio, "train", train)
     parts["start"].click(begin, slug, started, inputs_kwargs=form, api_name="train", queue=False)
     parts["later"].click(guarded(studio, "train", line_up), slug, None, inputs_kwargs=form, **QUIET)
@@ -121,7 +121,7 @@ def _begin(
     parts["queue"].select(guarded(studio, "train", take_out), None, None, **QUIET)
     changes = [*(component.change for component in form.values()), parts["checked"].change]
     explain = guarded(studio, "look", show_plan)
-    gr.on(changes, explain, slug, planned, inputs_kwargs=form, trigger_mode="always_last", **QUIET)
+    gr.on(changes, explain, [slug, preset], planned, inputs_kwargs=form, trigger_mode="always_last", **QUIET)
 
 
 def _watch(studio: Studio, parts: Parts, wires: tuple[gr.Textbox, gr.Textbox, gr.Textbox, gr.Button]) -> None:

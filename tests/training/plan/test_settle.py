@@ -47,7 +47,7 @@ def test_the_original_is_twenty_epochs_of_single_drawings():
     config = resolve(TrainConfig(**TRAIN_PRESETS["original"]), POCKET_LIKE, 40)
     assert (config.max_train_steps, config.num_train_epochs, config.train_batch_size) == (800, 20, 1)
     assert (config.rank, config.lora_alpha, config.target_modules) == (4, 4.0, "attention")
-    assert (config.lr_warmup_steps, config.checkpointing_steps, config.random_flip) == (0, 500, True)
+    assert (config.lr_warmup_steps, config.checkpointing_steps, config.random_flip) == (0, 4000, True)
     assert (config.snr_gamma, config.ema_decay, config.caption_dropout) == (None, 0.0, 0.0)
 
 

@@ -1,5 +1,7 @@
 """Handlers of the Train tab, called as the guard calls them, on jobs whose events were written by hand."""
 
+from dataclasses import replace
+
 import gradio as gr
 import pytest
 
@@ -69,11 +71,11 @@ def test_every_setting_has_one_place_and_one_group():
 
 
 def test_a_preset_sets_back_what_another_has_set_and_leaves_the_rest_alone(owner):
-    original = dict(zip(TOUCHED, fill(owner, "original"), strict=True))
-    quick = dict(zip(TOUCHED, fill(owner, "quick"), strict=True))
+    original = dict(zip(TOUCHED, fill(owner, "", "original"), strict=True))
+    quick = dict(zip(TOUCHED, fill(owner, "", "quick"), strict=True))
     assert (original["num_train_epochs"], quick["num_train_epochs"]) == ("20", "")
     assert (quick["effort"], original["effort"], quick["max_train_steps"]) == ("quick", "balanced", "")
-    assert not {"name", "validation_prompts", "init_lora", "num_processes"} & set(TOUCHED)
+    assert not {"name", "init_lora", "num_processes", "report_to"} & set(TOUCHED)
     assert all(set(preset) <= set(TOUCHED) for preset in TRAIN_PRESETS.values())
 
 
@@ -93,6 +95,18 @@ def test_presets_show_their_steps_for_these_drawings(owner, drawn):
     labels = [label for label, _ in show_presets(owner, drawn.slug).choices]
     assert [name for _, name in show_presets(owner, drawn.slug).choices] == list(TRAIN_PRESETS)
     assert all("steps" in label for label in labels) and len(set(labels)) == len(labels)
+
+
+def test_the_original_on_a_base_model_of_another_size_says_what_it_changed(owner, drawn):
+    values = dict(zip(TOUCHED, fill(owner, drawn.slug, "original"), strict=True))
+    assert (values["resolution"], values["seed"], values["checkpointing_steps"]) == ("", 5508, "4000")
+    assert dict(zip(TOUCHED, fill(owner, "", "original"), strict=True))["resolution"] == "512"
+    sentence = "Trained at 128 px, the size of Pocket, instead of the preset&#x27;s 512 px."
+    assert sentence in show_plan(owner, drawn.slug, "original", **values)[0]
+    assert sentence not in show_plan(owner, drawn.slug, "original", **values | {"resolution": "64"})[0]
+    assert sentence not in show_plan(owner, drawn.slug, "balanced")[0]
+    korean = replace(owner, language="ko")
+    assert "512픽셀 대신" in show_plan(korean, drawn.slug, "original", **values)[0]
 
 
 def planned(**values):
