@@ -1,13 +1,14 @@
-from types import SimpleNamespace
-
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
 from peft import LoraConfig, get_peft_model_state_dict
 
+from ksh_studio.config import TrainConfig
 from ksh_studio.lora.file.metadata import base_family, modelspec
 from ksh_studio.lora.file.names import TEXT_ENCODER_TARGETS, UNET_TARGETS
 from ksh_studio.lora.file.weights import LoraWeights
+from ksh_studio.lora.save import save_lora
+from ksh_studio.training.step.adapter import add_adapter, lora_weights
+from tests.lora.bases import tiny_base
 from tests.tiny import tiny_base_folder
 
 RANK, ALPHA = 8, 4.0
@@ -15,28 +16,22 @@ RANK, ALPHA = 8, 4.0
 
 @pytest.fixture(scope="session")
 def base_folder(tmp_path_factory):
+    """The folder of a tiny Stable Diffusion model."""
     return tiny_base_folder(tmp_path_factory.mktemp("tiny") / "base")
 
 
 @pytest.fixture
-def fresh(base_folder):
-    """Loads the tiny base anew at each call: (pipeline, what our functions take)."""
-
-    def load():
-        pipe = StableDiffusionPipeline.from_pretrained(base_folder, safety_checker=None)
-        pipe.set_progress_bar_config(disable=True)
-        entry = SimpleNamespace(name="tiny")
-        return pipe, SimpleNamespace(entry=entry, unet=pipe.unet, text_encoder=pipe.text_encoder)
-
-    return load
+def load_base(base_folder):
+    """Loads the tiny base anew at each call: (its pipeline, what our functions take)."""
+    return lambda: tiny_base(base_folder)
 
 
 @pytest.fixture
-def trained(fresh):
+def random_lora(load_base):
     """Puts a LoRA with random, non-zero matrices onto a fresh base: (base, its weights)."""
 
     def make(targets="transformer", text_encoder=True, rank=RANK, alpha=ALPHA):
-        _, base = fresh()
+        _, base = load_base()
         torch.manual_seed(1)
         models = [(base.unet, UNET_TARGETS[targets])]
         models += [(base.text_encoder, TEXT_ENCODER_TARGETS)] if text_encoder else []
@@ -66,3 +61,36 @@ def metadata():
             "ss_tag_frequency": '{"ksh": {"drawn by KSH drawing style": 3}}',
         }
     )
+
+
+@pytest.fixture
+def random_adapter(load_base):
+    """Puts an adapter of a kind with random values onto a fresh base: (base, what save_lora takes)."""
+
+    def make(kind, targets="transformer", text_encoder=True, rank=4, alpha=2.0):
+        _, base = load_base()
+        config = TrainConfig(
+            adapter=kind, target_modules=targets, rank=rank, lora_alpha=alpha, train_text_encoder=text_encoder
+        )
+        parameters = add_adapter(base, config)
+        random = torch.Generator().manual_seed(3)
+        for name, parameter in parameters.items():
+            noise = torch.randn(parameter.shape, generator=random)
+            parameter.data = parameter * (1 + 0.1 * noise) if "magnitude" in name else noise * 0.3
+        return base, lora_weights({name: p.detach() for name, p in parameters.items()}, config)
+
+    return make
+
+
+@pytest.fixture
+def two_loras(random_lora, metadata, tmp_path):
+    """Two LoRA files of unlike rank and alpha, convolutions and text encoder in them."""
+    paths = []
+    for n, (rank, alpha) in enumerate([(4, 2.0), (2, 3.0)]):
+        base, weights = random_lora("all", rank=rank, alpha=alpha)
+        random = torch.Generator().manual_seed(n)
+        for part in (weights.unet, weights.text_encoder):
+            for key, value in part.items():
+                part[key] = torch.randn(value.shape, generator=random) * 0.2
+        paths.append(save_lora(tmp_path / f"part-{n}.safetensors", base, weights, metadata).path)
+    return paths

@@ -1,3 +1,5 @@
+"""A LoRA is written as other programs read it, and proved before it takes its name."""
+
 import hashlib
 import json
 import re
@@ -6,46 +8,39 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict
-from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from ksh_studio.errors import StudioError
 from ksh_studio.lora import save as export
-from ksh_studio.lora.file.metadata import base_family
+from ksh_studio.lora.file.kinds import by_module
 from ksh_studio.lora.file.names import TEXT_ENCODER_TARGETS, UNET_TARGETS, kohya_name
 from ksh_studio.lora.file.weights import LoraWeights
-from ksh_studio.lora.on_base.attach import base_shapes
+from ksh_studio.lora.on_base.attach import attach, base_shapes
 from ksh_studio.lora.save import kohya_tensors, save_lora
+from tests.lora.bases import distance, outputs
 
-RANK, ALPHA = 8, 4.0  # of the fixture `trained`
-
-
-def outputs(base):
-    """UNet output [1, 4, 8, 8] and text encoder output [1, 77, 32] at fixed input."""
-    generator = torch.Generator().manual_seed(7)
-    sample = torch.randn(1, 4, 8, 8, generator=generator)
-    context = torch.randn(1, 77, 32, generator=generator)
-    tokens = torch.arange(77)[None] % 50
-    with torch.no_grad():
-        unet = base.unet(sample, torch.tensor([500]), context).sample
-        return unet, base.text_encoder(tokens).last_hidden_state
+RANK, ALPHA = 8, 4.0  # of the fixture `random_lora`
+OTHERS = ["dora", "loha", "lokr"]
 
 
-def reloaded(fresh, path):
-    pipe, base = fresh()
+def reloaded(load_base, path):
+    pipe, base = load_base()
     pipe.load_lora_weights(path)
     return outputs(base)
 
 
 @pytest.mark.parametrize("targets", ["attention", "transformer", "all"])
-def test_a_saved_lora_gives_exactly_the_same_output_in_a_fresh_base(targets, fresh, trained, metadata, tmp_path):
-    base, weights = trained(targets)
+def test_a_saved_lora_gives_exactly_the_same_output_on_a_base(targets, load_base, random_lora, metadata, tmp_path):
+    base, weights = random_lora(targets)
     save_lora(tmp_path / "exact.safetensors", base, weights, metadata, dtype=torch.float32)
     save_lora(tmp_path / "half.safetensors", base, weights, metadata)
-    live, bare = outputs(base), outputs(fresh()[1])
-    exact, half = reloaded(fresh, tmp_path / "exact.safetensors"), reloaded(fresh, tmp_path / "half.safetensors")
+    live, bare = outputs(base), outputs(load_base()[1])
+    exact, half = (
+        reloaded(load_base, tmp_path / "exact.safetensors"),
+        reloaded(load_base, tmp_path / "half.safetensors"),
+    )
     for index in range(2):
         effect = (live[index] - bare[index]).abs().max().item()
         assert effect > 0.05
@@ -53,8 +48,8 @@ def test_a_saved_lora_gives_exactly_the_same_output_in_a_fresh_base(targets, fre
         assert (half[index] - live[index]).abs().max().item() < 1e-3 * effect
 
 
-def test_names_are_exactly_the_bases_own_modules(trained, metadata, tmp_path):
-    base, weights = trained()
+def test_names_are_exactly_the_bases_own_modules(random_lora, metadata, tmp_path):
+    base, weights = random_lora()
     save_lora(tmp_path / "ksh.safetensors", base, weights, metadata)
     tensors = load_file(tmp_path / "ksh.safetensors")
     shapes = base_shapes("unet", base.unet) | base_shapes("text_encoder", base.text_encoder)
@@ -65,15 +60,15 @@ def test_names_are_exactly_the_bases_own_modules(trained, metadata, tmp_path):
     assert all(tensors[f"{name}.alpha"].item() == ALPHA and tensors[f"{name}.alpha"].ndim == 0 for name in expected)
 
 
-def test_an_alpha_that_half_precision_cannot_hold_is_saved_as_it_is(trained, metadata, tmp_path):
-    base, weights = trained("attention", text_encoder=False, alpha=2.3)
+def test_an_alpha_that_half_precision_cannot_hold_is_saved_as_it_is(random_lora, metadata, tmp_path):
+    base, weights = random_lora("attention", text_encoder=False, alpha=2.3)
     path = save_lora(tmp_path / "ksh.safetensors", base, weights, metadata).path
     alphas = {tensor.item() for key, tensor in load_file(path).items() if key.endswith(".alpha")}
     assert alphas == {torch.tensor(2.3).item()}
 
 
-def test_alpha_and_delta_are_the_adapters_own(trained, metadata, tmp_path):
-    base, weights = trained()
+def test_alpha_and_delta_are_the_adapters_own(random_lora, metadata, tmp_path):
+    base, weights = random_lora()
     save_lora(tmp_path / "ksh.safetensors", base, weights, metadata, dtype=torch.float32)
     tensors, checked = load_file(tmp_path / "ksh.safetensors"), 0
     for path, layer in base.unet.named_modules():
@@ -87,8 +82,8 @@ def test_alpha_and_delta_are_the_adapters_own(trained, metadata, tmp_path):
     assert checked == 48  # 4 transformers of 12 modules
 
 
-def test_metadata_are_strings_without_paths_and_hashes_match_the_file(trained, metadata, tmp_path):
-    base, weights = trained()
+def test_metadata_are_strings_without_paths_and_hashes_match_the_file(random_lora, metadata, tmp_path):
+    base, weights = random_lora()
     info = save_lora(tmp_path / "ksh_000500.safetensors", base, weights, metadata)
     with safe_open(tmp_path / "ksh_000500.safetensors", "pt") as file:
         read = file.metadata()
@@ -105,17 +100,8 @@ def test_metadata_are_strings_without_paths_and_hashes_match_the_file(trained, m
     assert (info.step, info.rank, info.alpha, info.modules) == (500, RANK, ALPHA, 48 + 18)
 
 
-def test_sidecar_and_preview_lie_beside_it(trained, metadata, tmp_path):
-    Image.new("RGB", (8, 8)).save(tmp_path / "picture.png")
-    base, weights = trained()
-    save_lora(tmp_path / "ksh.safetensors", base, weights, metadata, preview=tmp_path / "picture.png")
-    sidecar = json.loads((tmp_path / "ksh.json").read_text(encoding="utf-8"))
-    assert sidecar["activation text"] == "drawn by KSH drawing style" and sidecar["sd version"] == "Unknown"
-    assert Image.open(tmp_path / "ksh.png").size == (8, 8)
-
-
-def test_a_save_that_does_not_come_back_the_same_keeps_the_file_before(trained, metadata, tmp_path, monkeypatch):
-    base, weights = trained()
+def test_a_save_that_does_not_come_back_the_same_keeps_the_file_before(random_lora, metadata, tmp_path, monkeypatch):
+    base, weights = random_lora()
     path = tmp_path / "ksh.safetensors"
     save_lora(path, base, weights, metadata)
     before = path.read_bytes()
@@ -129,8 +115,8 @@ def test_a_save_that_does_not_come_back_the_same_keeps_the_file_before(trained, 
     assert path.read_bytes() == before and not list(tmp_path.glob(".*"))
 
 
-def test_values_that_are_not_finite_are_never_saved(trained, metadata, tmp_path):
-    base, weights = trained()
+def test_values_that_are_not_finite_are_never_saved(random_lora, metadata, tmp_path):
+    base, weights = random_lora()
     next(iter(weights.unet.values()))[0, 0] = float("nan")
     with pytest.raises(StudioError, match="not finite"):
         save_lora(tmp_path / "ksh.safetensors", base, weights, metadata)
@@ -138,15 +124,15 @@ def test_values_that_are_not_finite_are_never_saved(trained, metadata, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["ksh style", "그림", "none", "a:b"])
-def test_a_name_other_programs_misread_is_refused(name, trained, metadata, tmp_path):
-    base, weights = trained()
+def test_a_name_other_programs_misread_is_refused(name, random_lora, metadata, tmp_path):
+    base, weights = random_lora()
     with pytest.raises(StudioError, match="letters"):
         save_lora(tmp_path / f"{name}.safetensors", base, weights, metadata)
 
 
 def sd15_expected(rank):
     """Names and shapes of the 264 modules, from the tables of the LoRA file's reference (section 1)."""
-    found = {}
+    sizes_by_module = {}
     places = [(f"down_blocks_{b}_attentions_{n}", c) for b, c in ((0, 320), (1, 640), (2, 1280)) for n in range(2)]
     places += [("mid_block_attentions_0", 1280)]
     places += [(f"up_blocks_{b}_attentions_{n}", c) for b, c in ((1, 1280), (2, 640), (3, 320)) for n in range(3)]
@@ -156,16 +142,16 @@ def sd15_expected(rank):
         sizes |= {f"{block}attn2_to_{m}": (768, c) for m in ("k", "v")}
         sizes |= {f"{block}ff_net_0_proj": (c, 8 * c), f"{block}ff_net_2": (4 * c, c)}
         for name, (inside, outside) in sizes.items():
-            found[name] = ((rank, inside), (outside, rank))
+            sizes_by_module[name] = ((rank, inside), (outside, rank))
         for name in ("proj_in", "proj_out"):
-            found[f"lora_unet_{place}_{name}"] = ((rank, c, 1, 1), (c, rank, 1, 1))
+            sizes_by_module[f"lora_unet_{place}_{name}"] = ((rank, c, 1, 1), (c, rank, 1, 1))
     for layer in range(12):
         block = f"lora_te_text_model_encoder_layers_{layer}_"
         for name in ("self_attn_q_proj", "self_attn_k_proj", "self_attn_v_proj", "self_attn_out_proj"):
-            found[block + name] = ((rank, 768), (768, rank))
-        found[block + "mlp_fc1"] = ((rank, 768), (3072, rank))
-        found[block + "mlp_fc2"] = ((rank, 3072), (768, rank))
-    return found
+            sizes_by_module[block + name] = ((rank, 768), (768, rank))
+        sizes_by_module[block + "mlp_fc1"] = ((rank, 768), (3072, rank))
+        sizes_by_module[block + "mlp_fc2"] = ((rank, 3072), (768, rank))
+    return sizes_by_module
 
 
 def test_the_real_sd15_gives_the_264_names_and_shapes_every_program_knows(tmp_path):
@@ -190,7 +176,54 @@ def test_the_real_sd15_gives_the_264_names_and_shapes_every_program_knows(tmp_pa
     )
 
 
-def test_sd15_is_called_sd_v1_and_nothing_else_is():
-    assert base_family(768, (320, 640, 1280, 1280), "any")["ss_base_model_version"] == "sd_v1"
-    assert base_family(1024, (320, 640, 1280, 1280), "any")["ss_v2"] == "True"
-    assert base_family(768, (64, 128), "pocket")["ss_base_model_version"] == "pocket"
+@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("targets", ["transformer", "all"])
+def test_a_saved_file_draws_as_the_trained_adapter_did(kind, targets, load_base, random_adapter, metadata, tmp_path):
+    base, weights = random_adapter(kind, targets)
+    live, bare = outputs(base), outputs(load_base()[1])
+    assert distance(live, bare) > 0.05
+    exact = save_lora(tmp_path / "exact.safetensors", base, weights, metadata, dtype=torch.float32)
+    half = save_lora(tmp_path / "half.safetensors", base, weights, metadata)
+    assert (exact.kind, half.kind) == (kind, kind) and exact.modules == half.modules
+    _, base_with_lora = load_base()
+    attach(base_with_lora, exact.path)
+    assert distance(outputs(base_with_lora), live) < 1e-4
+    attach(base_with_lora, half.path)
+    assert distance(outputs(base_with_lora), live) < 2e-2 * distance(live, bare)
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_names_and_shapes_are_those_that_lycoris_writes(kind, random_adapter, metadata, tmp_path):
+    base, weights = random_adapter(kind, "all", text_encoder=False)
+    info = save_lora(tmp_path / "names.safetensors", base, weights, metadata)
+    tensors = load_file(info.path)
+    linear = by_module(tensors)["lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"]
+    conv = by_module(tensors)["lora_unet_down_blocks_0_resnets_0_conv1"]
+    shapes = [{role: tuple(tensor.shape) for role, tensor in roles.items()} for roles in (linear, conv)]
+    expected = {
+        "dora": [
+            {"lora_down": (4, 16), "lora_up": (16, 4), "alpha": (), "dora_scale": (16, 1)},
+            {"lora_down": (4, 16, 3, 3), "lora_up": (16, 4, 1, 1), "alpha": (), "dora_scale": (16, 1, 1, 1)},
+        ],
+        "loha": [
+            {"hada_w1_a": (16, 4), "hada_w1_b": (4, 16), "hada_w2_a": (16, 4), "hada_w2_b": (4, 16), "alpha": ()},
+            {"hada_w1_a": (16, 4), "hada_w1_b": (4, 144), "hada_w2_a": (16, 4), "hada_w2_b": (4, 144), "alpha": ()},
+        ],
+        "lokr": [
+            {"lokr_w1": (4, 4), "lokr_w2": (4, 4), "alpha": ()},
+            {"lokr_w1": (4, 4), "lokr_w2": (4, 4, 3, 3), "alpha": ()},
+        ],
+    }
+    assert shapes == expected[kind]
+    assert info.rank == 4
+
+
+def test_a_lokr_says_the_same_scale_to_every_reader_whether_factored_or_not(random_adapter, metadata, tmp_path):
+    """Readers divide alpha by the rank where a half is factored and take 1 where both are whole: ours is 1 in both."""
+    for rank in (1, 16):
+        base, weights = random_adapter("lokr", rank=rank, alpha=0.5)
+        info = save_lora(tmp_path / f"{rank}.safetensors", base, weights, metadata, dtype=torch.float32)
+        modules = by_module(load_file(info.path))
+        assert any("lokr_w2_a" in roles for roles in modules.values()) == (rank == 1)
+        for roles in modules.values():
+            assert roles["alpha"].item() == rank

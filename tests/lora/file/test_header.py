@@ -7,7 +7,6 @@ from safetensors.torch import save_file
 
 from ksh_studio.errors import StudioError
 from ksh_studio.lora.file.header import read_header
-from ksh_studio.lora.shelf import find_lora, list_loras, relative
 
 GOOD = {"a.lora_down.weight": torch.ones(4, 8), "a.lora_up.weight": torch.ones(8, 4), "a.alpha": torch.tensor(4.0)}
 
@@ -73,21 +72,3 @@ def test_an_empty_file_and_a_pickle_are_refused(tmp_path):
         read_header(tmp_path / "a.safetensors")
     with pytest.raises(StudioError, match="not a .safetensors"):
         read_header(tmp_path / "a.ckpt")
-
-
-def test_the_shelf_shows_what_can_be_read_newest_first(workspace, project, tmp_path):
-    folder = project.jobs / "20260101-000000-train" / "loras"
-    folder.mkdir(parents=True)
-    save_file(GOOD, folder / "mine-000500.safetensors")
-    save_file(GOOD, workspace.loras / "friend.safetensors")
-    (workspace.loras / "broken.safetensors").write_bytes(b"x")
-    found = list_loras(workspace, project)
-    assert sorted(info.label for info in found) == ["friend", "mine-000500"]
-    names = {relative(workspace, info) for info in found}
-    mine = f"projects/{project.slug}/jobs/20260101-000000-train/loras/mine-000500.safetensors"
-    assert names == {mine, "loras/friend.safetensors"}
-    assert [info.label for info in list_loras(workspace)] == ["friend"]
-    assert find_lora(workspace, mine) == (folder / "mine-000500.safetensors").resolve()
-    for outside in ("../../etc/passwd", "loras/none.safetensors", "/etc/passwd"):
-        with pytest.raises(StudioError):
-            find_lora(workspace, outside)

@@ -6,8 +6,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from ksh_studio.config import TrainConfig
 from ksh_studio.lora.file.header import read_header
 from ksh_studio.lora.file.kinds import by_module
+from ksh_studio.training.step.adapter import add_adapter
+from tests.lora.bases import distance, outputs, tiny_base
+from tests.tiny import tiny_base_folder
 from tests.training.test_resume import assert_same, outcome
 
 KINDS = ["dora", "loha", "lokr"]
@@ -146,3 +150,18 @@ def test_where_no_checkpoint_is_whole_it_begins_from_the_file_again(lesson, begu
     ups = [key for key in before if "lora_up" in key]
     assert all(torch.allclose(after[key].float(), before[key].float(), atol=1e-3) for key in ups)
     assert max(before[key].abs().max() for key in ups) > 0.01
+
+
+def test_a_fresh_adapter_of_every_type_changes_nothing(tmp_path):
+    folder = tiny_base_folder(tmp_path / "base")
+    without = outputs(tiny_base(folder)[1])
+    for adapter in ["lora", *KINDS]:
+        _, base = tiny_base(folder)
+        config = TrainConfig(adapter=adapter, target_modules="all", rank=4, lora_alpha=2.0, train_text_encoder=True)
+        parameters = add_adapter(base, config)
+        assert distance(outputs(base), without) < 1e-5, adapter
+        assert {parameter.dtype for parameter in parameters.values()} == {torch.float32}
+        assert all(parameter.requires_grad for parameter in parameters.values())
+        ids = {id(parameter) for parameter in parameters.values()}
+        for model in (base.unet, base.text_encoder):
+            assert [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in ids] == []
