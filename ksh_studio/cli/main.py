@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,9 @@ from ksh_studio.cli.settings_table import settings_table
 from ksh_studio.config import CaptionConfig, Config, GenerateConfig, ProjectSettings, TrainConfig, Trigger
 from ksh_studio.disk import is_locked
 from ksh_studio.errors import StudioError, validated
-from ksh_studio.events import Event, Failed, Warned
-from ksh_studio.jobs.describe import describe
+from ksh_studio.events import Failed, Warned
 from ksh_studio.jobs.folder import Job, job_at, open_job
+from ksh_studio.jobs.printing import print_events
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.queue import start_next_job
 from ksh_studio.jobs.requests import forget_requests, request_stop
@@ -167,7 +166,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     from ksh_studio.demo import demo
 
     train = validated(TrainConfig, {"seed": arguments.seed, "max_train_steps": arguments.max_train_steps})
-    return _show(demo(arguments.workspace, train), arguments.language)
+    return print_events(demo(arguments.workspace, train), arguments.language)
 
 
 def _import(arguments: argparse.Namespace) -> int:
@@ -177,7 +176,7 @@ def _import(arguments: argparse.Namespace) -> int:
     if arguments.trigger is not None:
         project.change(trigger=validated(Trigger, {"text": arguments.trigger}))
     source = arguments.source[0] if len(arguments.source) == 1 else arguments.source
-    return _show(import_drawings(source, project), arguments.language)
+    return print_events(import_drawings(source, project), arguments.language)
 
 
 def _caption(arguments: argparse.Namespace) -> int:
@@ -212,13 +211,13 @@ def _training_settings(arguments: argparse.Namespace, project: Project, device_k
     base = base_entry(arguments.set_base_model or project.settings().base_model or default_base(device_kind))
     presets = {name: fitted_preset(name, base) for name in TRAIN_PRESETS}
     if arguments.preset and arguments.set_resolution is None:
-        _show((Warned.of(change) for change in presets[arguments.preset].changes), arguments.language)
+        print_events((Warned.of(change) for change in presets[arguments.preset].changes), arguments.language)
     return settings_of(arguments, TrainConfig, {name: preset.settings for name, preset in presets.items()})
 
 
 def _work(job: Job, language: Language) -> int:
     """Work on the job in this terminal, then let the next one of the queue begin in the background."""
-    code = _show(run_job(job, stage_events), language)
+    code = print_events(run_job(job, stage_events), language)
     start_next_job(job.project.workspace)
     return code
 
@@ -229,13 +228,13 @@ def _generate(arguments: argparse.Namespace) -> int:
     project = _project(arguments)
     config = settings_of(arguments, GenerateConfig, {})
     with own_device(project.workspace):
-        return _show(generate(config, project, lambda: False), arguments.language)
+        return print_events(generate(config, project, lambda: False), arguments.language)
 
 
 def _export(arguments: argparse.Namespace) -> int:
     from ksh_studio.drawings.exporting import export
 
-    return _show(export(_project(arguments), arguments.target, arguments.format), arguments.language)
+    return print_events(export(_project(arguments), arguments.target, arguments.format), arguments.language)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
@@ -266,16 +265,6 @@ def _worker(arguments: argparse.Namespace) -> int:
     sys.stdout = sys.stderr  # only events may go to the page: what a library prints goes to the log
     serve(sys.stdin.buffer, lines_out, Workspace(arguments.root))
     return 0
-
-
-def _show(events: Iterator[Event], language: Language) -> int:
-    """Print events as they come; the exit code is 1 when the last one is a failure."""
-    last: Event | None = None
-    for last in events:
-        text = describe(last, language)
-        if text is not None:
-            print(text, flush=True, file=sys.stderr if isinstance(last, Failed | Warned) else sys.stdout)
-    return 1 if isinstance(last, Failed) else 0
 
 
 if __name__ == "__main__":

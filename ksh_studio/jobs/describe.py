@@ -1,6 +1,4 @@
-"""Events as lines for a terminal."""
-
-from typing import Any
+"""The one place that turns an event into a sentence; the page and the terminal decide where they put it."""
 
 from ksh_studio.events import (
     Captioned,
@@ -24,43 +22,60 @@ from ksh_studio.events import (
     Validated,
     Warned,
 )
+from ksh_studio.jobs.figures import loss_figure, roughly, share
 from ksh_studio.locales import Language, translate
 
 
-def describe(event: Event, language: Language) -> str | None:
-    """One line for a person, or None where silence says more."""
+def describe(event: Event, language: Language) -> str:
+    """The event as one sentence for a person; empty for a heartbeat, which has nothing to say."""
     match event:
-        case Heartbeat() | Progress():
-            return None
+        case Heartbeat():
+            return ""
         case Warned() | Stopped() | Paused() | Failed() | Finished():
             return event.text(language)
-        case Imported():
-            left_out = [f"  {name} = {kept}" for name, kept in event.duplicates]
-            left_out += [f"  {name}: {translate(key, language)}" for name, key in event.unreadable]
-            left_out += [f"  {name}: {translate('import.gone', language)}" for name in event.gone]
-            values = event.model_dump(include={"added", "known", "captions"})
-            return "\n".join([translate("cli.imported", language, **values), *left_out])
+        case Progress():
+            return translate(f"events.phase_{event.phase}", language, done=event.done, total=event.total)
+        case _:
+            return translate(f"events.{event.kind}", language, **_figures(event, language))
+
+
+def files_to_look_at(event: Imported, language: Language) -> list[str]:
+    """The files of an import of which something is to be said: those left out and those gone, each with the reason."""
+    reasons = [(name, translate("events.same_as", language, name=kept)) for name, kept in event.duplicates]
+    reasons += [(name, translate(key, language)) for name, key in event.unreadable]
+    reasons += [(name, translate("events.gone", language)) for name in event.gone]
+    return [f"{name}: {reason}" for name, reason in reasons]
+
+
+def _figures(
+    event: Started
+    | Imported
+    | Captioned
+    | Planned
+    | Step
+    | Validated
+    | Scored
+    | Preview
+    | Checkpoint
+    | LoraSaved
+    | Picture
+    | Resumed,
+    language: Language,
+) -> dict[str, object]:
+    """The event's fields, with amounts as people read them."""
+    values: dict[str, object] = event.model_dump()
+    match event:
         case Step():
-            if event.step % max(1, event.total // 20) and event.step != event.total:
-                return None
-            return translate("cli.step", language, **_rounded(event))
+            values["loss"] = loss_figure(event.ema_loss)
+        case Validated():
+            values["loss"] = loss_figure(event.loss)
+        case Scored():
+            values["score"] = f"{event.score:.2f}"
+        case Picture():
+            values["number"] = event.index + 1
         case Planned():
-            minutes = f"{event.seconds / 60:.1f}"
-            return translate("cli.planned", language, **_rounded(event) | {"minutes": minutes})
-        case (
-            Started()
-            | Captioned()
-            | Validated()
-            | Scored()
-            | Preview()
-            | Checkpoint()
-            | LoraSaved()
-            | Picture()
-            | Resumed()
-        ):
-            return translate(f"cli.{event.kind}", language, **_rounded(event))
-
-
-def _rounded(event: Event) -> dict[str, Any]:
-    values = event.model_dump()
-    return {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in values.items()}
+            values["epochs"] = f"{event.epochs:.1f}"
+            values["time"] = roughly(event.seconds, language)
+            values["memory"] = share(event.memory_mb, event.memory_total_mb, language)
+            values["disk"] = share(event.disk_mb, event.disk_free_mb, language)
+    return values

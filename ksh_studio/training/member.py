@@ -21,8 +21,8 @@ from ksh_studio.config import TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed, to_line
-from ksh_studio.jobs.describe import describe
 from ksh_studio.jobs.folder import Job, open_job
+from ksh_studio.jobs.printing import print_events
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.spawn import set_computing_environment
 
@@ -77,12 +77,7 @@ def _speak(job: Job, out: BinaryIO) -> int:
 
 def _work(job: Job) -> int:
     """Without a job's process to listen, as on several machines: this is the job's process."""
-    last: Event | None = None
-    for last in run_job(job, _stage):
-        text = describe(last, "en")
-        if text is not None:
-            sys.stderr.write(text + "\n")
-    return 1 if isinstance(last, Failed) else 0
+    return print_events(run_job(job, _stage), "en")
 
 
 if __name__ == "__main__":

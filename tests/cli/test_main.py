@@ -13,8 +13,7 @@ from ksh_studio.cli import main as cli
 from ksh_studio.cli.options import settings_of
 from ksh_studio.config import ProjectSettings, TrainConfig
 from ksh_studio.disk import locked
-from ksh_studio.events import Captioned, Failed, Finished, Heartbeat, Imported, Paused, Step
-from ksh_studio.jobs.describe import describe
+from ksh_studio.events import Finished, Paused
 from ksh_studio.jobs.folder import jobs_of
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.queue import queued_jobs
@@ -50,11 +49,11 @@ def drawings(tmp_path):
 def test_a_folder_becomes_a_project_and_is_added_to(studio, drawings, tmp_path):
     code, out, _ = studio("import", "--project", "내 그림", drawings)
     assert code == 0
-    assert "3 drawings added, 0 were there already, 1 captions taken over" in out
+    assert "3 drawings added, 0 already here, 1 captions taken over" in out
     Image.new("RGB", (64, 64), "white").save(drawings / "new.png")
     code, out, _ = studio("import", "--project", "내 그림", drawings)
     assert code == 0
-    assert "1 drawings added, 3 were there already" in out
+    assert "1 drawings added, 3 already here" in out
     assert [found.settings().name for found in Workspace(tmp_path / "w").projects()] == ["내 그림"]
 
 
@@ -169,17 +168,6 @@ def test_options_before_and_after_the_command_count(tmp_path):
     before = cli._parser().parse_args(["--workspace", str(tmp_path), "demo"])
     after = cli._parser().parse_args(["demo", "--workspace", str(tmp_path)])
     assert before.workspace == after.workspace == tmp_path
-
-
-def test_events_become_lines():
-    assert describe(Heartbeat(), "en") is None
-    assert describe(Captioned(drawing="x", caption="a {girl}", done=1, total=2), "en") == "  1/2  a {girl}"
-    step = Step(step=100, total=100, loss=0.5, ema_loss=0.25, learning_rate=1e-4, seconds=9)
-    assert describe(step, "en") == "  step 100/100  loss 0.25  learning rate 0.0001  9 s"
-    assert describe(step.model_copy(update={"step": 3}), "en") is None
-    assert describe(Failed(key="job.unknown", values={"name": "x"}), "ko") == "작업 x이(가) 없습니다."
-    told = describe(Imported(added=1, known=0, captions=0, duplicates=(("b.png", "a.png"),)), "en")
-    assert told.splitlines()[1] == "  b.png = a.png"
 
 
 def test_sigterm_closes_the_studio_as_ctrl_c_does(tmp_path, monkeypatch):

@@ -13,10 +13,10 @@ from ksh_studio.events import (
     Warned,
     to_line,
 )
+from ksh_studio.jobs.figures import duration, roughly, size
 from ksh_studio.jobs.history import Stories
 from ksh_studio.jobs.start import create_job
 from ksh_studio.jobs.status import JobStatus
-from ksh_studio.ui.parts.figures import duration, roughly, size
 from ksh_studio.ui.train.status import headline
 
 
@@ -110,4 +110,4 @@ def test_a_paused_job_says_that_the_device_is_free_and_a_queued_one_that_it_wait
 def test_work_in_mid_run_leaves_the_bar_where_the_training_is(project):
     job = job_with(project, step(25), Progress(phase="validate", done=0, total=4))
     said = headline(JobStatus("running", None), Stories().of(job), "en")
-    assert "25.0%" in said and "Step 25 of 100 · Measuring" in said
+    assert "25.0%" in said and "Step 25 of 100 · loss 0.0800 · Measuring" in said

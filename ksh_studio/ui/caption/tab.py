@@ -11,6 +11,7 @@ from ksh_studio.config import CaptionConfig
 from ksh_studio.drawings.exporting import export
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.errors import StudioError
+from ksh_studio.events import Progress
 from ksh_studio.jobs.folder import Job, jobs_of
 from ksh_studio.jobs.requests import stop_job
 from ksh_studio.jobs.start import start_job
@@ -25,7 +26,7 @@ from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.caption.grid import ksh_rows, ksh_save
-from ksh_studio.ui.caption.view import exported, job_line, report, summary
+from ksh_studio.ui.caption.view import exported, job_line, progress_bar, report, summary
 from ksh_studio.ui.model_choice import captioner_of, field_with_choices, known_models_only
 from ksh_studio.ui.parts.form import Form, config_from, fields, form_values
 from ksh_studio.ui.parts.languages import json_texts, script, t
@@ -179,14 +180,13 @@ def bring_folder(visit: Visit, slug: str, folder: str) -> Iterator[str]:
 
 def _bring(visit: Visit, project: Project, source: Path | list[Path]) -> Iterator[str]:
     said = []
-    doing = translate("ui.phase_import", visit.language)
-    yield bar(0, 0, doing)
+    yield progress_bar(Progress(phase="import", done=0, total=0), visit.language)
     with_reason = shown_before_raised(import_drawings(source, project), visit.language)
     for event in with_reason:
         if isinstance(event, str):
             yield event
-        elif event.kind == "progress":
-            yield bar(event.done, event.total, doing)
+        elif isinstance(event, Progress):
+            yield progress_bar(event, visit.language)
         else:
             said.append(report(event, visit.language))
     yield "".join(said)
@@ -246,14 +246,13 @@ def send_out(visit: Visit, slug: str, kind: str) -> Iterator[str]:
         raise StudioError("caption_tab.bad_call")
     target = outgoing(project, "export") / f"{project.slug}-{_plain(kind)}.zip"
     target.unlink(missing_ok=True)
-    doing = translate("ui.phase_export", visit.language)
-    yield bar(0, 0, doing)
+    yield progress_bar(Progress(phase="export", done=0, total=0), visit.language)
     said = []
     for event in shown_before_raised(export(project, target, kind), visit.language):
         if isinstance(event, str):
             yield event
-        elif event.kind == "progress":
-            yield bar(event.done, event.total, doing)
+        elif isinstance(event, Progress):
+            yield progress_bar(event, visit.language)
         else:
             said.append(event)
     yield exported(project, target, said, visit.language)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ksh_studio.events import Event, Failed, Imported, Warned
+from ksh_studio.events import Event, Failed, Imported, Progress, Warned
+from ksh_studio.jobs.describe import describe, files_to_look_at
 from ksh_studio.jobs.folder import Job
 from ksh_studio.jobs.status import job_status
 from ksh_studio.locales import Language, translate
@@ -39,15 +40,17 @@ def job_line(visit: Visit, job: Job) -> str:
         kind = {"finished": "good", "failed": "bad"}.get(story.final.kind, "plain")
         parts.insert(0, note(story.final.text(language), kind))
     elif story.progress is not None:
-        phase = translate(f"ui.phase_{story.progress.phase}", language)
-        parts.insert(0, bar(story.progress.done, story.progress.total, phase))
+        parts.insert(0, progress_bar(story.progress, language))
     elif story.captioned is not None:
-        done = story.captioned
-        text = translate("caption_tab.running", language, done=done.done, total=done.total)
-        parts.insert(0, bar(done.done, done.total, f"{text} · {done.caption}"))
+        parts.insert(0, bar(story.captioned.done, story.captioned.total, describe(story.captioned, language)))
     else:
         parts.insert(0, bar(0, 0, translate("ui.starting", language)))
     return notes(parts)
+
+
+def progress_bar(progress: Progress, language: Language) -> str:
+    """Work under way, with its bar."""
+    return bar(progress.done, progress.total, describe(progress, language))
 
 
 def report(event: Event, language: Language) -> str:
@@ -60,14 +63,10 @@ def report(event: Event, language: Language) -> str:
 
 
 def _imported(event: Imported, language: Language) -> str:
-    values = {"added": event.added, "known": event.known, "captions": event.captions}
-    parts = [note(translate("caption_tab.imported", language, **values), "good")]
-    left_out = [(name, translate("caption_tab.same_as", language, name=kept)) for name, kept in event.duplicates]
-    left_out += [(name, translate(key, language)) for name, key in event.unreadable]
-    left_out += [(name, translate("caption_tab.gone", language)) for name in event.gone]
-    if left_out:
-        title = translate("caption_tab.left_out", language, count=len(left_out))
-        parts.append(details(title, "\n".join(f"{name}: {why}" for name, why in left_out)))
+    parts = [note(describe(event, language), "good")]
+    files = files_to_look_at(event, language)
+    if files:
+        parts.append(details(translate("caption_tab.left_out", language, count=len(files)), "\n".join(files)))
     return notes(parts)
 
 

@@ -10,6 +10,7 @@ from ksh_studio.config import MAX_PROMPT_CHARACTERS, GenerateConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed, Finished, Picture, Progress, Stopped, Warned
 from ksh_studio.generation.sampler_menu import check_pair, schedules_of
+from ksh_studio.jobs.describe import describe
 from ksh_studio.locales import Language, translate
 from ksh_studio.lora.shelf import find_lora
 from ksh_studio.models.registry import base_entry
@@ -127,7 +128,7 @@ def generate(visit: Visit, slug: str, **values: Any) -> Iterator[tuple[Any, Any]
         visit.studio.turn.key = visit.key
         if isinstance(event, Warned) and event.key != KOREAN_HINT:  # that one stands under the prompt already
             warned.append(note(event.text(language), "warn"))
-        shown = _said(event, language)
+        shown = shown_event(event, language)
         if shown is not None:
             yield notes([shown, *warned]), gallery(project, language) if isinstance(event, Picture) else gr.skip()
 
@@ -149,20 +150,17 @@ def _wanted(visit: Visit, project: Project, values: dict[str, Any]) -> GenerateC
     return config
 
 
-def _said(event: Event, language: Language) -> str | None:
+def shown_event(event: Event, language: Language) -> str | None:
+    """HTML of what the worker has just done; None for what the tab does not show, empty where only the notes change."""
     match event:
-        case Progress(phase="denoise"):
-            return bar(
-                event.done, event.total, translate("generate_tab.step", language, step=event.done, total=event.total)
-            )
         case Progress():
-            return bar(event.done, event.total, translate(f"ui.phase_{event.phase}", language))
+            return bar(event.done, event.total, describe(event, language))
         case Picture():
-            return bar(event.index + 1, event.total, translate("generate_tab.drawn", language, seed=event.seed))
+            return bar(event.index + 1, event.total, describe(event, language))
         case Finished() | Stopped():
-            return note(event.text(language), "good")
+            return note(describe(event, language), "good")
         case Failed():
-            return note(event.text(language), "bad")
+            return note(describe(event, language), "bad")
         case Warned():
             return ""
     return None

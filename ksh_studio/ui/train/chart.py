@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from ksh_studio.jobs.history import Story
 from ksh_studio.locales import Language, translate
-from ksh_studio.ui.parts.figures import thinned
 from ksh_studio.ui.parts.markup import esc
+from ksh_studio.ui.parts.thinning import thinned
 
 WIDTH, HEIGHT = 640, 230
 LEFT, RIGHT, TOP, BOTTOM = 46, 40, 10, 22

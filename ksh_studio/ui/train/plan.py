@@ -7,6 +7,7 @@ import gradio as gr
 from ksh_studio.config import TrainConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Planned
+from ksh_studio.jobs.figures import roughly, share, size
 from ksh_studio.jobs.folder import jobs_of
 from ksh_studio.jobs.start import start_job
 from ksh_studio.locales import Language, Sentence, translate
@@ -19,7 +20,6 @@ from ksh_studio.training.plan.preset import fitted_preset
 from ksh_studio.training.plan.settle import per_step, settled
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.model_choice import base_of, known_models_only
-from ksh_studio.ui.parts.figures import roughly, size
 from ksh_studio.ui.parts.form import chosen_numbers, config_from
 from ksh_studio.ui.parts.markup import figures, note, notes
 from ksh_studio.ui.train.settings import OPEN, preset_for
@@ -133,7 +133,7 @@ def plan_card(
         planned = None  # drawings came or went since
     seconds = found.seconds if planned is None else planned.seconds
     unknown = say("unmeasured")
-    memory = "–" if planned is None else say("of", part=size(planned.memory_mb), whole=size(planned.memory_total_mb))
+    memory = "–" if planned is None else share(planned.memory_mb, planned.memory_total_mb, language)
     batch = per_step(config)
     held = say("held_out", count=found.held_out) if found.held_out else ""
     rows = [

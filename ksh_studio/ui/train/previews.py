@@ -3,8 +3,8 @@
 from ksh_studio.events import Preview
 from ksh_studio.locales import Language, translate
 from ksh_studio.project.workspace import Project
-from ksh_studio.ui.parts.figures import thinned
 from ksh_studio.ui.parts.markup import chip, esc
+from ksh_studio.ui.parts.thinning import thinned
 from ksh_studio.ui.server.files import url
 
 SHOWN_STEPS = 24

@@ -8,12 +8,12 @@ import gradio as gr
 
 from ksh_studio.disk import inside
 from ksh_studio.errors import StudioError
+from ksh_studio.jobs.figures import size
 from ksh_studio.locales import Language, translate
 from ksh_studio.lora.publishing import Publication, prepare, publish
 from ksh_studio.ui.access.guard import guarded
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
-from ksh_studio.ui.parts.figures import size
 from ksh_studio.ui.parts.languages import t
 from ksh_studio.ui.parts.markup import details, esc, note
 from ksh_studio.ui.parts.theme import html

@@ -3,11 +3,11 @@
 from pathlib import PurePosixPath
 
 from ksh_studio.events import Finished, LoraSaved
+from ksh_studio.jobs.figures import duration, size
 from ksh_studio.jobs.history import Story
 from ksh_studio.locales import Language, translate
 from ksh_studio.project.workspace import Project
 from ksh_studio.training.measures.recommend import Recommendation, percent, recommend
-from ksh_studio.ui.parts.figures import duration, size
 from ksh_studio.ui.parts.markup import esc, note, pick
 from ksh_studio.ui.server.files import url
 from ksh_studio.ui.train.previews import best_of, picture, step_name

@@ -1,9 +1,10 @@
 """What a training job is at, in words and with a bar. Pure functions from events to HTML."""
 
+from ksh_studio.jobs.describe import describe
+from ksh_studio.jobs.figures import duration, size
 from ksh_studio.jobs.history import Story
 from ksh_studio.jobs.status import JobStatus
 from ksh_studio.locales import Language, translate
-from ksh_studio.ui.parts.figures import duration, size
 from ksh_studio.ui.parts.markup import bar, details, note, notes
 
 KINDS = {"finished": "good", "failed": "bad", "paused": "warn"}
@@ -29,11 +30,10 @@ def _state(status: JobStatus, story: Story, language: Language) -> str:
         said = note(story.final.text(language), KINDS.get(story.final.kind, "plain"))
         return said + (note(translate("train_tab.paused_free", language)) if status.state == "paused" else "")
     if story.progress is not None:
-        doing = translate(f"ui.phase_{story.progress.phase}", language)
+        doing = describe(story.progress, language)
         step = story.steps[-1] if story.steps else None
         if step is not None:  # a preview in mid-run: the bar stays where the training is
-            at = translate("train_tab.at", language, step=step.step, total=step.total)
-            return bar(step.step, step.total, f"{at} · {doing}")
+            return bar(step.step, step.total, f"{describe(step, language)} · {doing}")
         return bar(story.progress.done, story.progress.total, doing)
     if story.steps:
         return _running(story, language)
@@ -42,7 +42,7 @@ def _state(status: JobStatus, story: Story, language: Language) -> str:
 
 def _running(story: Story, language: Language) -> str:
     last, pace, left = story.steps[-1], story.pace(), story.remaining_seconds()
-    said = [translate("train_tab.running", language, step=last.step, total=last.total, loss=f"{last.ema_loss:.4f}")]
+    said = [describe(last, language)]
     if pace is not None:
         key, value = ("speed", 1 / pace) if pace <= 1 else ("pace", pace)
         said.append(translate(f"train_tab.{key}", language, value=f"{value:.1f}"))

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from ksh_studio.jobs.describe import describe
 from ksh_studio.jobs.folder import Job, JobFile, jobs_of, running_job
 from ksh_studio.jobs.history import Story
 from ksh_studio.jobs.queue import queued_jobs
@@ -161,7 +162,7 @@ def _checking(visit: Visit, look: Look) -> str:
         progress = story.progress
         if progress is None:
             return bar(0, 0, translate("ui.starting", language))
-        return bar(progress.done, progress.total, translate(f"ui.phase_{progress.phase}", language))
+        return bar(progress.done, progress.total, describe(progress, language))
     if look.checking.state == "ended unexpectedly":
         return note(translate("train_tab.check_ended", language), "bad")
     failed = story.final is not None and look.checking.state == "failed"

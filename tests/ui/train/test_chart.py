@@ -3,7 +3,7 @@ import time
 
 from ksh_studio.events import Scored, Validated
 from ksh_studio.jobs.history import Stories
-from ksh_studio.ui.parts.figures import thinned
+from ksh_studio.ui.parts.thinning import thinned
 from ksh_studio.ui.train.chart import HEIGHT, WIDTH, loss_chart
 from tests.jobs.test_history import job_with, step
 

@@ -1,0 +1,45 @@
+"""Amounts as people read them, on the page and on the terminal: times, sizes, losses."""
+
+from ksh_studio.locales import Language, translate
+
+
+def duration(seconds: float, language: Language) -> str:
+    """A length of time in words: the two largest units."""
+    whole = max(0, round(seconds))
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    if hours:
+        return translate("figures.hours", language, hours=hours, minutes=minutes)
+    if minutes:
+        return translate("figures.minutes", language, minutes=minutes, seconds=rest)
+    return translate("figures.seconds", language, seconds=rest)
+
+
+def roughly(seconds: float, language: Language) -> str:
+    """A predicted time: whole minutes once there are any."""
+    if 60 <= seconds < 3600:
+        return translate("figures.about_minutes", language, minutes=max(1, round(seconds / 60)))
+    return translate("figures.about", language, time=duration(seconds, language))
+
+
+def size(megabytes: float) -> str:
+    """An amount of memory or disk: "640 MB", "1.9 GB"."""
+    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
+
+
+def share(part_mb: float, whole_mb: float, language: Language) -> str:
+    """How much of a memory or disk is needed, both in the unit that suits the whole: "0.8 of 25 GB"."""
+    divisor, unit = (1000, "GB") if whole_mb >= 1000 else (1, "MB")
+    part, whole = _short(part_mb / divisor), _short(whole_mb / divisor)
+    return translate("figures.share", language, part=part, whole=whole, unit=unit)
+
+
+def loss_figure(loss: float) -> str:
+    """A loss as every place shows it: four decimals."""
+    return f"{loss:.4f}"
+
+
+def _short(amount: float) -> str:
+    """Whole from ten on, else one decimal; a tiny amount keeps its first figure instead of becoming nothing."""
+    if 0 < amount < 0.05:
+        return f"{amount:.1g}"
+    return f"{amount:.0f}" if amount >= 10 else f"{amount:.1f}"

@@ -1,0 +1,53 @@
+"""Events on a terminal, a line each; what would only scroll by is left out."""
+
+import sys
+from collections.abc import Iterator
+
+from ksh_studio.events import (
+    Captioned,
+    Checkpoint,
+    Event,
+    Failed,
+    Heartbeat,
+    Imported,
+    Picture,
+    Preview,
+    Progress,
+    Step,
+    Validated,
+    Warned,
+)
+from ksh_studio.jobs.describe import describe, files_to_look_at
+from ksh_studio.jobs.figures import duration
+from ksh_studio.locales import Language, translate
+
+STEP_LINES = 20
+"""Steps of a training that are printed, evenly spread."""
+
+
+def print_events(events: Iterator[Event], language: Language) -> int:
+    """Print events as they come, failures and warnings to stderr; the exit code is 1 when the last one is a failure."""
+    last: Event | None = None
+    for last in events:
+        text = terminal_lines(last, language)
+        if text is not None:
+            print(text, flush=True, file=sys.stderr if isinstance(last, Failed | Warned) else sys.stdout)
+    return 1 if isinstance(last, Failed) else 0
+
+
+def terminal_lines(event: Event, language: Language) -> str | None:
+    """The event as it is printed; None for what a terminal leaves out: heartbeats, progress and most steps."""
+    text = describe(event, language)
+    match event:
+        case Heartbeat() | Progress():
+            return None
+        case Step():
+            if event.step % max(1, event.total // STEP_LINES) and event.step != event.total:
+                return None
+            time = duration(event.seconds, language)
+            return "  " + translate("cli.step", language, step=text, rate=f"{event.learning_rate:.4g}", time=time)
+        case Imported():
+            return "\n  ".join([text, *files_to_look_at(event, language)])
+        case Captioned() | Validated() | Preview() | Checkpoint() | Picture():
+            return f"  {text}"
+    return text

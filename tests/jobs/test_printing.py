@@ -1,0 +1,40 @@
+import pytest
+
+from ksh_studio.events import Captioned, Failed, Finished, Heartbeat, Imported, Progress, Step, Warned
+from ksh_studio.jobs.printing import print_events, terminal_lines
+
+STEP = Step(step=100, total=100, loss=0.5, ema_loss=0.25, learning_rate=1e-4, seconds=9)
+
+
+def test_events_become_lines():
+    assert (
+        terminal_lines(Captioned(drawing="x", caption="a {girl}", done=1, total=2), "en")
+        == "  1 of 2 captions · a {girl}"
+    )
+    assert terminal_lines(STEP, "en") == "  Step 100 of 100 · loss 0.2500 · learning rate 0.0001 · 9 s"
+    assert terminal_lines(Failed(key="job.unknown", values={"name": "x"}), "ko") == "작업 x이(가) 없습니다."
+    imported = Imported(added=1, known=0, captions=0, duplicates=(("b.png", "a.png"),), gone=("c.png",))
+    assert terminal_lines(imported, "en").splitlines()[1:] == [
+        "  b.png: the same as a.png",
+        "  c.png: no longer in the folder; the project keeps it",
+    ]
+
+
+def test_a_terminal_leaves_out_what_would_only_scroll_by():
+    assert terminal_lines(Heartbeat(), "en") is None
+    assert terminal_lines(Progress(phase="load", done=1, total=2), "en") is None
+    printed = [
+        step for step in range(1, 1001) if terminal_lines(STEP.model_copy(update={"step": step, "total": 1000}), "en")
+    ]
+    assert printed == list(range(50, 1001, 50))
+    assert terminal_lines(STEP.model_copy(update={"step": 101, "total": 101}), "en")
+
+
+@pytest.mark.parametrize(
+    ("last", "code"), [(Failed(key="job.none"), 1), (Finished(key="job.none"), 0), (Heartbeat(), 0)]
+)
+def test_the_exit_code_is_that_of_the_last_event_and_trouble_goes_to_stderr(last, code, capsys):
+    assert print_events(iter([Warned(key="job.no_pause"), last]), "en") == code
+    out, err = capsys.readouterr()
+    assert "Only a training" in err and ("no training yet" in err) == (code == 1)
+    assert ("no training yet" in out) == isinstance(last, Finished)
