@@ -1,11 +1,8 @@
-"""A stand-in tunnel, and no look for a device."""
+"""A stand-in tunnel."""
 
 import pytest
 
 from tests.attacks.server import PUBLIC_HOST
-from tests.ui.conftest import no_probe
-
-__all__ = ["no_probe"]
 
 
 @pytest.fixture(autouse=True)

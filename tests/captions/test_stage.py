@@ -16,7 +16,7 @@ from ksh_studio.models.loading import load_captioner
 from ksh_studio.models.registry import CaptionerEntry, captioner_entry
 from ksh_studio.presets import CAPTION_PRESETS
 from ksh_studio.project.catalogue import By, Catalogue
-from tests.drawings.conftest import picture, run_import, save_pictures
+from tests.drawings.pictures import picture, run_import, save_pictures
 from tests.tiny import tiny_captioner_folder
 
 CPU = torch.device("cpu")

@@ -6,8 +6,7 @@ import pytest
 from ksh_studio.drawings import decoding
 from ksh_studio.drawings.decoding import Decoders
 from ksh_studio.drawings.pixels import Prepared, Unreadable
-from tests.drawings.conftest import picture
-from tests.drawings.test_pixels import data_of
+from tests.drawings.pictures import data_of, picture
 
 
 def deadly(data):

@@ -13,7 +13,7 @@ from ksh_studio.drawings.exporting import KINDS, export
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Warned
 from ksh_studio.project.catalogue import By, Catalogue, tidy
-from tests.drawings.conftest import run_import, save_pictures
+from tests.drawings.pictures import run_import, save_pictures
 
 CAPTIONS = {
     "쉼표, 그림.png": 'a girl, "smiling", with\r\nlong hair',

@@ -9,7 +9,7 @@ from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Imported, Progress
 from ksh_studio.project.catalogue import Catalogue
-from tests.drawings.conftest import picture, run_import, save_pictures
+from tests.drawings.pictures import picture, run_import, save_pictures
 
 
 def hashes(folder):

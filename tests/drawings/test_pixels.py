@@ -7,13 +7,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from ksh_studio.drawings.pixels import Unreadable, prepare, read_upright
-from tests.drawings.conftest import picture
-
-
-def data_of(image, kind="PNG", **options):
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+from tests.drawings.pictures import data_of, picture
 
 
 def reason(data):

@@ -10,8 +10,7 @@ from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.drawings.sources import open_sources
 from ksh_studio.errors import StudioError
 from ksh_studio.project.catalogue import Catalogue
-from tests.drawings.conftest import picture, run_import, save_pictures
-from tests.drawings.test_pixels import data_of
+from tests.drawings.pictures import data_of, picture, run_import, save_pictures
 
 
 def zip_of(path, entries, **options):

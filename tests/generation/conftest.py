@@ -6,12 +6,6 @@ import torch
 from ksh_studio.config import ProjectSettings
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
-from tests.tiny import tiny_base_folder
-
-
-@pytest.fixture(scope="session")
-def base_folder(tmp_path_factory):
-    return tiny_base_folder(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture(scope="module")

@@ -1,102 +1,66 @@
-import hashlib
-import time
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from PIL import Image
+import torch
 
-from ksh_studio.config import TrainConfig
-from ksh_studio.jobs.process import run_job
-from ksh_studio.jobs.requests import forget_requests, stop_job
-from ksh_studio.jobs.start import create_job
-from ksh_studio.jobs.status import job_events
+from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
-from ksh_studio.project.catalogue import Catalogue, NewDrawing
-from ksh_studio.training.stage import train
-from tests.tiny import tiny_base_folder
-
-SIZES = [(96, 96), (96, 64), (64, 96), (96, 96), (80, 80)]
-
-
-@pytest.fixture(scope="session")
-def base_folder(tmp_path_factory):
-    return tiny_base_folder(tmp_path_factory.mktemp("tiny") / "base")
-
-
-def add_drawing(project, number, size):
-    random = np.random.default_rng(number)
-    small = random.integers(0, 255, (4, 4, 3), dtype=np.uint8)
-    picture = Image.fromarray(small).resize(size, Image.Resampling.BICUBIC)
-    digest = hashlib.sha256(picture.tobytes()).hexdigest()
-    drawing = NewDrawing(digest[:16], f"그림 {number}.png", f"{number}.png", *size, digest, digest)
-    drawing.path(project).parent.mkdir(parents=True, exist_ok=True)
-    picture.save(drawing.path(project), "WEBP", lossless=True)
-    with Catalogue(project) as catalogue:
-        catalogue.add(drawing)
-        catalogue.save_caption(drawing.id, f"a girl number {number}")
-    return drawing
+from ksh_studio.training.data.cache import Cache
+from ksh_studio.training.data.encode import prepare
+from ksh_studio.training.data.items import load_items
+from ksh_studio.training.plan.settle import resolve
+from ksh_studio.training.step.adapter import add_adapter
+from ksh_studio.training.step.state import Session
+from ksh_studio.training.step.step import Stepper
+from tests.training.lessons import Lesson, add_drawings, short_training
 
 
 @pytest.fixture
 def drawings(project):
-    return [add_drawing(project, number, size) for number, size in enumerate(SIZES)]
+    return add_drawings(project)
 
 
 @pytest.fixture
 def settings(base_folder):
     """Complete settings of a run of a few steps with everything on."""
-
-    def make(**values):
-        chosen = {
-            "base_model": str(base_folder), "name": "ksh", "max_train_steps": 6, "train_batch_size": 2,
-            "gradient_accumulation_steps": 1, "checkpointing_steps": 100, "validation_steps": 100,
-            "lr_warmup_steps": 2, "learning_rate": 1e-2, "rank": 4, "lora_alpha": 2.0, "caption_dropout": 0.3,
-            "random_flip": True, "mixed_precision": "no", "validation_prompts": ("a girl",), "clip_skip": 1,
-            "resolution": 64,
-        }  # fmt: skip
-        return TrainConfig(**chosen | values)
-
-    return make
-
-
-class Lesson:
-    """Trains in this process and keeps what was said."""
-
-    def __init__(self, project, config, parent=None):
-        self.project = project
-        self.job = create_job(project, "train", config, parent)
-        self.events = []
-
-    def run(self, stop_after=None):
-        """One life of the job; `stop_after`: the artist's stop comes when this step has been made."""
-        forget_requests(self.job)
-        said = []
-
-        def stage(job):
-            for event in train(job.file.config(TrainConfig), job.project, job):
-                yield event
-                if event.kind == "step" and event.step == stop_after:
-                    stop_job(job)
-
-        for event in run_job(self.job, stage):
-            said.append(event)
-        self.events += said
-        if said[-1].kind == "failed" and said[-1].key == "job.crashed":
-            raise AssertionError(self.job.log.read_text(encoding="utf-8"))
-        return said
-
-    def of(self, kind):
-        return [event for event in job_events(self.job) if event.kind == kind]
+    return lambda **values: short_training(base_folder, **values)
 
 
 @pytest.fixture
 def lesson(project, drawings, settings):
+    """Makes a training job of the project that runs in this process."""
+
     def make(parent=None, **values):
-        time.sleep(0.001)
         return Lesson(project, settings(**values), parent)
 
     return make
+
+
+@pytest.fixture
+def stepper(project, drawings, settings, tmp_path):
+    """Makes what computes single steps, on the prepared drawings."""
+
+    def make(precision="no", **values):
+        entry = base_entry(settings().base_model)
+        config = resolve(settings(mixed_precision=precision, **values), entry, len(drawings))
+        base = load_base(entry, torch.device("cpu"), config.mixed_precision)
+        items, _ = load_items(project, project.settings().trigger, config, entry.bucket_step)
+        data = _result(prepare(base, items, config, Cache(tmp_path / "cache")))
+        session = Session(add_adapter(base, config), config, base.dtype)
+        if config.gradient_checkpointing:
+            base.unet.enable_gradient_checkpointing()
+        return Stepper(base, data, session, list(range(len(data.items))))
+
+    return make
+
+
+def _result(generator):
+    """What a generator of events returns at its end."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as end:
+            return end.value
 
 
 @pytest.fixture(autouse=True)

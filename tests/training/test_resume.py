@@ -5,33 +5,9 @@ import json
 import shutil
 
 import torch
-from safetensors.torch import load_file
 
 from ksh_studio.project.catalogue import Catalogue
-from ksh_studio.training.checkpoint import load_newest
-
-EVERYTHING = {
-    "max_train_steps": 4,
-    "validation_steps": 2,
-    "checkpointing_steps": 3,
-    "validation_share": 0.2,
-    "gradient_accumulation_steps": 3,
-}
-
-
-def outcome(made):
-    """Losses as told, and every tensor of the last checkpoint and of the last LoRA."""
-    steps = [(event.step, event.loss, event.ema_loss, event.learning_rate) for event in made.of("step")]
-    validated = [(event.step, event.loss) for event in made.of("validated")]
-    lora = load_file(made.project.root / made.of("lora")[-1].path)
-    return steps, validated, load_newest(made.job.checkpoints).tensors, lora
-
-
-def assert_same(first, second):
-    assert first[0] == second[0] and first[1] == second[1]
-    for one, other in zip(first[2:], second[2:], strict=True):
-        assert one.keys() == other.keys() and len(one) > 50
-        assert [name for name in one if not torch.equal(one[name], other[name])] == []
+from tests.training.lessons import EVERYTHING, assert_same, outcome
 
 
 def test_a_run_stopped_at_every_step_equals_a_straight_one(lesson):

@@ -3,15 +3,7 @@
 import pytest
 
 from ksh_studio.generation.worker.handle import Worker
-from ksh_studio.models.device import DeviceInfo
 from ksh_studio.ui.access.studio import Studio
-
-
-@pytest.fixture
-def no_probe(monkeypatch):
-    """The device is a CPU, known at once."""
-    found = DeviceInfo(kind="cpu", name="CPU", memory_gb=0.0, bf16=False, torch="2.13", cuda_build=False)
-    monkeypatch.setattr("ksh_studio.ui.access.studio.probe", lambda: found)
 
 
 @pytest.fixture

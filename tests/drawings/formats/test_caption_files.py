@@ -4,7 +4,7 @@ import pytest
 
 from ksh_studio.config import MAX_PROMPT_CHARACTERS
 from ksh_studio.project.catalogue import By, Catalogue
-from tests.drawings.conftest import run_import, save_pictures
+from tests.drawings.pictures import run_import, save_pictures
 
 TRIGGER = "drawn by KSH drawing style"
 

@@ -1,7 +1,7 @@
 from ksh_studio.lora.file.header import read_header
 from ksh_studio.training.checkpoint import load_newest
 from ksh_studio.training.data.holdout import frozen, held_out, held_out_count
-from tests.training.conftest import add_drawing
+from tests.training.lessons import add_drawing
 
 
 def test_held_out_drawings_are_a_fixed_share():

@@ -3,7 +3,6 @@ import torch
 from ksh_studio.config import Trigger
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.training.data.tag_orders import variants
-from tests.training.data.test_encode import base, ready  # noqa: F401 - fixtures
 
 END, FRONT = Trigger(), Trigger(position="front")
 TAGS = "1girl, solo, blue hair, smile, hat, tree"
@@ -39,7 +38,7 @@ def test_sentences_and_few_tags_have_as_many_orders_as_there_are():
     assert len(variants("a, b, c", Trigger(text=""), keep=0)) == 5
 
 
-def test_orders_are_embedded_once_and_chosen_by_row(ready, project, drawings):  # noqa: F811
+def test_orders_are_embedded_once_and_chosen_by_row(ready, project, drawings):
     with Catalogue(project) as catalogue:
         catalogue.save_caption(drawings[0].id, TAGS)
         catalogue.save_caption(drawings[1].id, "hat, tree, sun")

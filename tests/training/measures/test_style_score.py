@@ -7,7 +7,7 @@ from ksh_studio.config import TrainConfig
 from ksh_studio.jobs.requests import stop_job
 from ksh_studio.training.measures import style_score as scoring_room
 from ksh_studio.training.run import EarlyEnd, set_up
-from tests.training.conftest import Lesson, add_drawing
+from tests.training.lessons import Lesson, add_drawing
 
 TRIGGER = "drawn by KSH drawing style"
 PROMPTS = (f"a girl {TRIGGER}", f"a boy {TRIGGER}", "a girl")

@@ -15,8 +15,7 @@ from ksh_studio.training.preflight import check as preflight
 from ksh_studio.training.preflight.check import check
 from ksh_studio.training.preflight.rehearsal import Measured, largest_batch, undone
 from ksh_studio.training.stage import train
-from tests.training.step.test_step import stepper  # noqa: F401 - a fixture
-from tests.training.test_resume import EVERYTHING, assert_same, outcome
+from tests.training.lessons import EVERYTHING, assert_same, outcome
 
 
 def everything(session):
@@ -27,7 +26,7 @@ def everything(session):
 
 
 @pytest.mark.parametrize("precision", ["no", "fp16"])
-def test_steps_that_are_undone_leave_everything_as_it_was(precision, stepper):  # noqa: F811
+def test_steps_that_are_undone_leave_everything_as_it_was(precision, stepper):
     dry, plain = stepper(precision), stepper(precision)
     for fresh in (True, False):  # before the optimiser has a state, and after
         before = everything(dry.session)
@@ -94,7 +93,7 @@ def measured_lora(run):
     return sum(parameter.numel() for parameter in run.session.parameters.values()) * 2 / 1e6
 
 
-def test_the_measured_batch_is_of_the_largest_pictures(stepper):  # noqa: F811
+def test_the_measured_batch_is_of_the_largest_pictures(stepper):
     data = stepper().data
     bucket, items, rows = largest_batch(data, list(range(5)), 4)
     assert data.latents[bucket].shape[-2:] == (8, 8) and len(items) == len(rows) == 4

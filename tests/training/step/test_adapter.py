@@ -12,7 +12,7 @@ from ksh_studio.lora.file.kinds import by_module
 from ksh_studio.training.step.adapter import add_adapter
 from tests.lora.bases import distance, outputs, tiny_base
 from tests.tiny import tiny_base_folder
-from tests.training.test_resume import assert_same, outcome
+from tests.training.lessons import assert_same, outcome
 
 KINDS = ["dora", "loha", "lokr"]
 

@@ -10,7 +10,6 @@ from ksh_studio.training.measures import previews
 from ksh_studio.training.memory.out_of_memory import out_of_memory
 from ksh_studio.training.step import backoff as fitting
 from ksh_studio.training.step.step import Stepper
-from tests.training.step.test_step import stepper  # noqa: F401 - a fixture
 
 GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8 GiB")
 CPU = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 3000000000 bytes.")
@@ -114,7 +113,7 @@ def test_a_resumed_run_goes_on_as_it_was_made_to_fit(lesson, monkeypatch):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_in_half_precision_the_scaler_is_not_left_half_way(stepper, monkeypatch):  # noqa: F811
+def test_in_half_precision_the_scaler_is_not_left_half_way(stepper, monkeypatch):
     made = []
 
     def make():

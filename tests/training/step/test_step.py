@@ -1,42 +1,7 @@
 import pytest
 import torch
 
-from ksh_studio.models.loading import load_base
-from ksh_studio.models.registry import base_entry
-from ksh_studio.training.data.cache import Cache
-from ksh_studio.training.data.encode import prepare
-from ksh_studio.training.data.items import load_items
-from ksh_studio.training.plan.settle import resolve
-from ksh_studio.training.step.adapter import add_adapter
-from ksh_studio.training.step.state import Session
 from ksh_studio.training.step.step import Stepper, clip
-
-CPU = torch.device("cpu")
-
-
-def finished(generator):
-    """What a generator of events returns at its end."""
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            return end.value
-
-
-@pytest.fixture
-def stepper(project, drawings, settings, tmp_path):
-    def make(precision="no", **values):
-        entry = base_entry(settings().base_model)
-        config = resolve(settings(mixed_precision=precision, **values), entry, len(drawings))
-        base = load_base(entry, CPU, config.mixed_precision)
-        items, _ = load_items(project, project.settings().trigger, config, entry.bucket_step)
-        data = finished(prepare(base, items, config, Cache(tmp_path / "cache")))
-        session = Session(add_adapter(base, config), config, base.dtype)
-        if config.gradient_checkpointing:
-            base.unet.enable_gradient_checkpointing()
-        return Stepper(base, data, session, list(range(len(data.items))))
-
-    return make
 
 
 def weights(stepper):

@@ -5,7 +5,7 @@ from ksh_studio.events import Scored, Validated
 from ksh_studio.jobs.history import Stories
 from ksh_studio.ui.parts.thinning import thinned
 from ksh_studio.ui.train.chart import HEIGHT, WIDTH, loss_chart
-from tests.jobs.test_history import job_with, step
+from tests.jobs.written_jobs import job_with, step
 
 
 def points_of(chart):

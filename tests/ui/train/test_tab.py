@@ -23,7 +23,7 @@ from ksh_studio.ui.train.plan import measured, ready, show_plan, show_presets
 from ksh_studio.ui.train.queue import line_up, take_out
 from ksh_studio.ui.train.settings import ADVANCED, FORM, GROUPS, TOUCHED, fill
 from ksh_studio.ui.train.watch import PARTS, poll
-from tests.jobs.test_history import append, job_with, step
+from tests.jobs.written_jobs import append, job_with, step
 from tests.tiny import tiny_lora_file
 
 
