@@ -1,15 +1,16 @@
-"""Work in another process, steered from a terminal: stopped, paused, gone on with, looked at, lined up.
+"""Work in another process, controlled from a terminal: stop, pause, resume, preview-now, and the queue.
 
-Each answers with the sentence to print.
+Each function returns the sentence to print.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ksh_studio.config import TrainConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.folder import Job, jobs_of, running_job
-from ksh_studio.jobs.queue import dequeue, enqueue_job, paused_job, queued_jobs, start_next_job
+from ksh_studio.jobs.queue import dequeue_job, enqueue_job, paused_job, queued_jobs, start_next_job
 from ksh_studio.jobs.requests import pause_job, request_preview, stop_job
 from ksh_studio.jobs.start import begin_job
 from ksh_studio.jobs.status import job_status
@@ -18,122 +19,141 @@ from ksh_studio.project.workspace import Project, Workspace
 
 
 @dataclass(frozen=True)
-class Asking:
-    """What was typed after the word."""
+class ActionOptions:
+    """What was typed after an action's name."""
 
     project: Project
-    job: str | None = None
-    """Id of a job; None: the one that works, else the newest training."""
+    job_id: str | None = None
+    """None: the job that works, else the newest training."""
     language: Language = "en"
-    prompt: str | None = None
+    prompt: str = ""
     seed: int | None = None
 
-    def meant(self) -> Job:
-        """The job. Raises StudioError when there is none."""
-        if self.job:
-            found = [job for job in jobs_of(self.project) if job.id == self.job]
-        else:
-            running = [job for job in jobs_of(self.project) if job_status(job).alive]
-            found = running or jobs_of(self.project, "train")
-        if not found:
-            raise StudioError("job.unknown", name=self.job) if self.job else StudioError("job.none")
-        return found[0]
+    def job(self) -> Job:
+        """The job that is meant. Raises StudioError when there is none."""
+        jobs = jobs_of(self.project)
+        if self.job_id is not None:
+            jobs = [job for job in jobs if job.id == self.job_id]
+            if not jobs:
+                raise StudioError("job.unknown", name=self.job_id)
+            return jobs[0]
+        candidates = [job for job in jobs if job_status(job).alive] or jobs_of(self.project, "train")
+        if not candidates:
+            raise StudioError("job.none")
+        return candidates[0]
 
-    def working(self) -> Job:
-        """The job, which works right now. Raises StudioError when it does not."""
-        job = self.meant()
+    def working_job(self) -> Job:
+        """The job that is meant. Raises StudioError when it does not work right now."""
+        job = self.job()
         if not job_status(job).alive:
             raise StudioError("job.not_working", name=job.id)
         return job
 
-    def says(self, key: str, job: Job) -> str:
+    def answer(self, key: str, job: Job) -> str:
         """The sentence about the job."""
-        return translate(f"steering.{key}", self.language, name=job.id)
+        return translate(f"job_actions.{key}", self.language, name=job.id, folder=job.previews)
 
 
-def stop(asking: Asking) -> str:
-    """End a job: it finishes its step and saves; what it has made is kept."""
-    job = asking.meant()
+def stop(options: ActionOptions) -> str:
+    """Ask the job to end after its step; end one that is paused at once, so that the queue goes on."""
+    job = options.job()
     if job_status(job).state == "paused":
         stop_job(job)
         start_next_job(job.project.workspace)
-        return asking.says("given_up", job)
-    job = asking.working()
+        return options.answer("stopped_paused", job)
+    job = options.working_job()
     stop_job(job)
-    return asking.says("stop", job)
+    return options.answer("stop", job)
 
 
-def pause(asking: Asking) -> str:
-    """Free the device for a while: the training saves and ends, and the queue waits until it is resumed."""
-    job = asking.working()
+def pause(options: ActionOptions) -> str:
+    """Ask the training to save and free the device."""
+    job = options.working_job()
     pause_job(job)
-    return asking.says("pause", job)
+    return options.answer("pause", job)
 
 
-def resume(asking: Asking) -> str:
-    """Go on with a training in the background: where its newest checkpoint left it."""
-    job = asking.meant()
+def resume(options: ActionOptions) -> str:
+    """Start the job again in the background. Raises StudioError for one that is finished or waits in the queue."""
+    job = options.job()
     state = job_status(job).state
     if state == "finished":
         raise StudioError("job.resume_finished", name=job.id)
     if state == "queued":
         raise StudioError("job.resume_queued", name=job.id)
     begin_job(job)
-    return asking.says("resume", job)
+    return options.answer("resume", job)
 
 
-def preview_now(asking: Asking) -> str:
-    """Draw a prompt in the middle of a training: the picture comes after its current step."""
-    job = asking.working()
+def preview_now(options: ActionOptions) -> str:
+    """Ask the training to draw a prompt after its current step. Raises StudioError for a job of another stage."""
+    job = options.working_job()
     if job.file.stage != "train":
         raise StudioError("job.no_preview")
-    request_preview(job, asking.prompt or "", asking.seed)
-    return translate("steering.preview", asking.language, name=job.id, folder=job.previews)
+    request_preview(job, options.prompt, options.seed)
+    return options.answer("preview", job)
 
 
-WORDS: dict[str, Callable[[Asking], str]] = {
-    "stop": stop,
-    "pause": pause,
-    "resume": resume,
-    "preview-now": preview_now,
-}
+@dataclass(frozen=True)
+class JobAction:
+    """One action as the command line offers it."""
+
+    run: Callable[[ActionOptions], str]
+    help: str
+    """What it does, in a few words."""
+    more: str
+    """What the artist should know besides."""
 
 
-def line_up(project: Project, config: TrainConfig, language: Language) -> str:
+ACTIONS: Mapping[str, JobAction] = MappingProxyType(
+    {
+        "stop": JobAction(stop, "end a job", "It finishes its step and saves; what it has made is kept."),
+        "pause": JobAction(
+            pause,
+            "free the device for a while",
+            "The training saves and ends, and the queue waits until it is resumed or stopped.",
+        ),
+        "resume": JobAction(
+            resume, "go on with a training in the background", "It goes on where its newest checkpoint left it."
+        ),
+        "preview-now": JobAction(
+            preview_now, "draw a prompt in the middle of a training", "The picture comes after its current step."
+        ),
+    }
+)
+
+
+def queue_training(project: Project, config: TrainConfig, language: Language) -> str:
     """Put a training at the end of the queue, and start what may start."""
     job = enqueue_job(project, "train", config)
     start_next_job(project.workspace)
     waiting = [other.id for other in queued_jobs(project.workspace)]
     if job.id not in waiting:
-        return translate("steering.begun", language, name=job.id)
-    return translate("steering.queued", language, name=job.id, place=waiting.index(job.id) + 1)
+        return translate("job_actions.begun", language, name=job.id)
+    return translate("job_actions.queued", language, name=job.id, place=waiting.index(job.id) + 1)
 
 
-def waiting(workspace: Workspace, language: Language) -> Iterator[str]:
-    """What works and what waits, a line each; starts what may start."""
-    start_next_job(workspace)
-    running = running_job(workspace)
-    if running is not None:
-        yield translate("steering.working", language, name=running.id, project=_name(running))
-    held_back = paused_job(workspace)
-    if held_back is not None:
-        yield translate("steering.held_back", language, name=held_back.id, project=_name(held_back))
-    found = queued_jobs(workspace)
-    for place, job in enumerate(found, 1):
-        yield f"{place}. {job.id}  {_name(job)}"
-    if not found:
-        yield translate("steering.nothing_waits", language)
+def queue_lines(workspace: Workspace, language: Language) -> Iterator[str]:
+    """The job that works, the paused one for which the queue waits, and the queue in its order; starts nothing."""
+    for key, job in (("working", running_job(workspace)), ("paused", paused_job(workspace))):
+        if job is not None:
+            yield translate(f"job_actions.{key}", language, name=job.id, project=_project_name(job))
+    jobs = queued_jobs(workspace)
+    for place, job in enumerate(jobs, 1):
+        yield f"{place}. {job.id}  {_project_name(job)}"
+    if not jobs:
+        yield translate("job_actions.nothing_waits", language)
 
 
-def take_out(workspace: Workspace, name: str) -> None:
-    """Remove the job of this id from the queue. Raises StudioError when none of that id waits."""
+def remove_from_queue(workspace: Workspace, job_id: str) -> None:
+    """Take a job out of the queue. Raises StudioError when none of that id waits."""
     for job in queued_jobs(workspace):
-        if job.id == name:
-            return dequeue(job)
-    raise StudioError("job.not_queued", name=name[:100])
+        if job.id == job_id:
+            return dequeue_job(job)
+    raise StudioError("job.not_queued", name=job_id[:100])
 
 
-def _name(job: Job) -> str:
+def _project_name(job: Job) -> str:
     try:
         return job.project.settings().name
     except StudioError:

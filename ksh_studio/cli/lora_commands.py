@@ -1,35 +1,30 @@
-"""LoRA files from the command line: convert, merge, push. `cli` puts these under `studio.py lora`."""
+"""LoRA files from the command line: `studio.py lora convert`, `merge` and `push`."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
+from ksh_studio.cli.commands import Commands
 from ksh_studio.errors import StudioError
+from ksh_studio.jobs.figures import size
 from ksh_studio.locales import translate
 from ksh_studio.project.workspace import Workspace
 
 
-def add_commands(parser: argparse.ArgumentParser, common: Callable[[argparse.ArgumentParser], None]) -> None:
-    """Put the three subcommands under `parser`; common: adds the options that every command has."""
-    commands = parser.add_subparsers(title="commands", metavar="", required=True)
-    convert = commands.add_parser("convert", help="write a LoRA file in diffusers' own format")
+def add_lora_commands(commands: Commands) -> None:
+    """Add the three subcommands."""
+    convert = commands.add("convert", _convert, "write a LoRA file in diffusers' own format")
     convert.add_argument("lora", type=Path)
     convert.add_argument("target", type=Path, help="a .safetensors file")
-    convert.set_defaults(run=_convert)
-    merge = commands.add_parser("merge", help="add several LoRA files up, each by its weight")
+    merge = commands.add("merge", _merge, "add several LoRA files up, each by its weight")
     merge.add_argument("parts", nargs="+", metavar="FILE=WEIGHT", help="such as a.safetensors=0.5")
     merge.add_argument("--target", type=Path, required=True, help="a .safetensors file")
     merge.add_argument("--rank", type=int, help="of the result; as large as needed to lose nothing when not given")
-    merge.set_defaults(run=_merge)
-    push = commands.add_parser("push", help="publish a LoRA on the Hugging Face Hub; without --yes only shows what")
+    push = commands.add("push", _push, "publish a LoRA on the Hugging Face Hub; without --yes only shows what")
     push.add_argument("lora", type=Path)
     push.add_argument("repository", help="account/name")
     push.add_argument("--public", action="store_true", help="anybody may see it; private when not given")
     push.add_argument("--license", default="", help="the Hub's name of a licence, such as cc-by-4.0")
     push.add_argument("--yes", action="store_true", help="upload; without it nothing leaves this machine")
-    push.set_defaults(run=_push)
-    for command in (convert, merge, push):
-        common(command)
 
 
 def _convert(arguments: argparse.Namespace) -> int:
@@ -57,10 +52,10 @@ def _push(arguments: argparse.Namespace) -> int:
         Workspace(arguments.workspace.resolve()), lora, arguments.repository, not arguments.public, arguments.license
     )
     visibility = "@publish.private" if planned.private else "@publish.public"
-    size = f"{planned.bytes / 1e6:.1f} MB"
-    print(translate("publish.planned", language, name=planned.repo_id, visibility=visibility, size=size))
+    values = {"name": planned.repo_id, "visibility": visibility, "size": size(planned.bytes / 1e6)}
+    print(translate("publish.planned", language, **values))
     for file in planned.files:
-        print(f"  {file.name}  {file.bytes / 1000:.1f} kB")
+        print(f"  {file.name}  {size(file.bytes / 1e6)}")
     print(f"\n{planned.card}")
     if not arguments.yes:
         print(translate("publish.sure", language))

@@ -1,24 +1,27 @@
 """Every stage without a browser: studio · demo · import · caption · train · generate · export · doctor.
 
-What works in another process is steered from here too: stop · pause · resume · preview-now · queue.
+What works in another process is controlled from here too: stop · pause · resume · preview-now · queue.
 
 The command line prints the very events that a page reads. Exit codes: 0 done, 1 a sentence says why not, 2 wrong
 arguments, 130 interrupted.
 """
 
 import argparse
+import io
 import locale
 import logging
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
-from ksh_studio.cli import job_actions, job_commands, lora_commands
+from ksh_studio.cli.commands import Commands, common_options, project_of
+from ksh_studio.cli.job_actions import queue_training
+from ksh_studio.cli.job_commands import add_job_commands
+from ksh_studio.cli.lora_commands import add_lora_commands
 from ksh_studio.cli.options import settings_of, settings_options
 from ksh_studio.cli.settings_table import settings_table
-from ksh_studio.config import CaptionConfig, Config, GenerateConfig, ProjectSettings, TrainConfig, Trigger
+from ksh_studio.config import CaptionConfig, GenerateConfig, TrainConfig, Trigger
 from ksh_studio.disk import is_locked
 from ksh_studio.errors import StudioError, validated
 from ksh_studio.events import Failed, Warned
@@ -41,7 +44,8 @@ def main(argv: list[str] | None = None) -> int:
     set_computing_environment()
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace")
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
     arguments = _parser().parse_args(argv)
     language: Language = arguments.language
     try:
@@ -55,11 +59,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="studio.py", description="Drawings in, a model that draws like them out.")
-    parser.set_defaults(run=_studio, workspace=default_root(), language=_spoken())
-    _common(parser)
+    parser.set_defaults(run=_studio, workspace=default_root(), language=_system_language())
+    common_options(parser)
     _studio_options(parser)
-    commands = parser.add_subparsers(title="commands", metavar="")
-    add = _Adder(commands)
+    commands = Commands(parser.add_subparsers(title="commands", metavar=""))
+    add = commands.add
     _studio_options(add("studio", _studio, "open the page (the default)"))
     demo = add("demo", _demo, "import, caption, train and generate on the demo drawings")
     demo.add_argument("--seed", type=int, default=0, help="same seed on the same machine, same result")
@@ -77,44 +81,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     how.add_argument("--check", action="store_true", help="only measure what it will take: time, memory, disk")
     settings_options(train, TrainConfig, TRAIN_PRESETS)
-    job_commands.add_commands(add, _project)
+    add_job_commands(commands)
     generate = add("generate", _generate, "draw pictures", project=True)
     settings_options(generate, GenerateConfig, {})
     export = add("export", _export, "write the drawings and captions for other programs", project=True)
     export.add_argument("target", type=Path, help="a folder that does not exist yet, or a .zip")
     export.add_argument("--format", default="imagefolder", choices=("imagefolder", "info.csv", "txt", "kohya"))
-    lora_commands.add_commands(add("lora", None, "convert, merge or publish LoRA files"), _common)
+    add_lora_commands(commands.add_group("lora", "convert, merge or publish LoRA files"))
     add("doctor", _doctor, "what this machine has, and what is missing")
     add("settings", _settings_table, "every setting of training as a Markdown table")
-    add("job", _job, None).add_argument("folder", type=Path)
-    add("worker", _worker, None).add_argument("root", type=Path)
+    commands.add_internal("job", _job).add_argument("folder", type=Path)
+    commands.add_internal("worker", _worker).add_argument("root", type=Path)
     return parser
 
 
-class _Adder:
-    """Adds subcommands that share the common options."""
-
-    def __init__(self, commands: Any) -> None:
-        self.commands = commands
-
-    def __call__(self, name: str, run: Any, text: str | None, project: bool = False) -> argparse.ArgumentParser:
-        shown = {"help": text} if text else {}
-        parser = self.commands.add_parser(name, **shown)
-        parser.set_defaults(run=run)
-        _common(parser)
-        if project:
-            parser.add_argument("--project", required=True, help="name of the project; import makes it when it is new")
-        return parser
-
-
-def _common(parser: argparse.ArgumentParser) -> None:
-    # SUPPRESS: a subcommand that is not given an option must not overwrite what stood before the subcommand.
-    silent = {"default": argparse.SUPPRESS}
-    parser.add_argument("--workspace", type=Path, help="where everything is kept", **silent)
-    parser.add_argument("--language", choices=("en", "ko"), help="of what is printed", **silent)
-
-
-def _spoken() -> Language:
+def _system_language() -> Language:
     return "ko" if (locale.getlocale()[0] or "").startswith(("ko", "Korean")) else "en"
 
 
@@ -131,26 +112,6 @@ def port_number(text: str) -> int:
     if not 0 < number < 65_536:
         raise ValueError(text)
     return number
-
-
-def _project(arguments: argparse.Namespace, make: bool = False) -> Project:
-    workspace = Workspace(arguments.workspace)
-    workspace.prepare()
-    named = [project for project in workspace.projects() if _is_called(project, arguments.project)]
-    if named:
-        return named[0]
-    if make:
-        return workspace.create_project(validated(ProjectSettings, {"name": arguments.project}))
-    raise StudioError("project.unknown", name=arguments.project)
-
-
-def _is_called(project: Project, name: str) -> bool:
-    if project.slug == name:
-        return True
-    try:
-        return project.settings().name == name
-    except StudioError:
-        return False  # its file is damaged: no reason to refuse the other projects
 
 
 def _studio(arguments: argparse.Namespace) -> int:
@@ -172,7 +133,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _import(arguments: argparse.Namespace) -> int:
     from ksh_studio.drawings.importing import import_drawings
 
-    project = _project(arguments, make=True)
+    project = project_of(arguments, make=True)
     if arguments.trigger is not None:
         project.change(trigger=validated(Trigger, {"text": arguments.trigger}))
     source = arguments.source[0] if len(arguments.source) == 1 else arguments.source
@@ -181,11 +142,11 @@ def _import(arguments: argparse.Namespace) -> int:
 
 def _caption(arguments: argparse.Namespace) -> int:
     config = settings_of(arguments, CaptionConfig, CAPTION_PRESETS)
-    return _work(create_job_if_free(_project(arguments), "caption", config), arguments.language)
+    return _work_here(create_job_if_free(project_of(arguments), "caption", config), arguments.language)
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    project = _project(arguments)
+    project = project_of(arguments)
     if arguments.resume:
         job = job_at(project.jobs / Path(arguments.resume).name, project)
         if not is_locked(job.lock):  # else somebody works on it, and what was asked is meant for them
@@ -197,14 +158,14 @@ def _train(arguments: argparse.Namespace) -> int:
         device = pick_device().type
         config = settled(_training_settings(arguments, project, device), project, device)
         if arguments.queue:
-            print(job_actions.line_up(project, config, arguments.language))
+            print(queue_training(project, config, arguments.language))
             return 0
         job = create_job_if_free(project, "check" if arguments.check else "train", config)
     signal.signal(signal.SIGINT, lambda *_: request_stop(job))  # Ctrl+C keeps everything, as Stop on the page does
-    return _work(job, arguments.language)
+    return _work_here(job, arguments.language)
 
 
-def _training_settings(arguments: argparse.Namespace, project: Project, device_kind: str) -> Config:
+def _training_settings(arguments: argparse.Namespace, project: Project, device_kind: str) -> TrainConfig:
     """What was typed, over the preset as the base model can use it; what had to be changed for that is printed."""
     from ksh_studio.training.plan.preset import fitted_preset
 
@@ -215,7 +176,7 @@ def _training_settings(arguments: argparse.Namespace, project: Project, device_k
     return settings_of(arguments, TrainConfig, {name: preset.settings for name, preset in presets.items()})
 
 
-def _work(job: Job, language: Language) -> int:
+def _work_here(job: Job, language: Language) -> int:
     """Work on the job in this terminal, then let the next one of the queue begin in the background."""
     code = print_events(run_job(job, stage_events), language)
     start_next_job(job.project.workspace)
@@ -225,7 +186,7 @@ def _work(job: Job, language: Language) -> int:
 def _generate(arguments: argparse.Namespace) -> int:
     from ksh_studio.generation.stage import generate
 
-    project = _project(arguments)
+    project = project_of(arguments)
     config = settings_of(arguments, GenerateConfig, {})
     with own_device(project.workspace):
         return print_events(generate(config, project, lambda: False), arguments.language)
@@ -234,7 +195,7 @@ def _generate(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     from ksh_studio.drawings.exporting import export
 
-    return print_events(export(_project(arguments), arguments.target, arguments.format), arguments.language)
+    return print_events(export(project_of(arguments), arguments.target, arguments.format), arguments.language)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

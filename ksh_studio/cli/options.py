@@ -1,14 +1,18 @@
 """Options of the command line for the settings of a stage: one each, made from its class."""
 
 import argparse
+from collections.abc import Mapping
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
-from ksh_studio.config import Config
+from ksh_studio.config import C, Config
 from ksh_studio.errors import validated
 
+Presets = Mapping[str, Mapping[str, Any]]
+"""Settings to begin with, by the preset's name."""
 
-def settings_options(parser: argparse.ArgumentParser, config: type[Config], presets: dict[str, Any]) -> None:
+
+def settings_options(parser: argparse.ArgumentParser, config: type[Config], presets: Presets) -> None:
     """One option for every setting of a stage, made from its class."""
     if presets:
         parser.add_argument("--preset", choices=tuple(presets), help="settings to begin with; others win over it")
@@ -32,14 +36,14 @@ def _base_type(annotation: Any) -> Any:
     return annotation
 
 
-def settings_of(arguments: argparse.Namespace, config: type[Config], presets: dict[str, Any]) -> Config:
+def settings_of(arguments: argparse.Namespace, config: type[C], presets: Presets) -> C:
     """The config of what was typed, over the preset that was chosen.
 
     Raises StudioError for a setting that is out of its bounds.
     """
     given = {name: getattr(arguments, f"set_{name}") for name in config.model_fields}
-    chosen = {name: _typed(config, name, value) for name, value in given.items() if value is not None}
-    return validated(config, presets.get(getattr(arguments, "preset", None) or "", {}) | chosen)
+    typed = {name: _typed(config, name, value) for name, value in given.items() if value is not None}
+    return validated(config, {**presets.get(getattr(arguments, "preset", None) or "", {}), **typed})
 
 
 def _typed(config: type[Config], name: str, value: Any) -> Any:

@@ -22,7 +22,9 @@ def roughly(seconds: float, language: Language) -> str:
 
 
 def size(megabytes: float) -> str:
-    """An amount of memory or disk: "640 MB", "1.9 GB"."""
+    """An amount of memory or disk: "12 kB", "640 MB", "1.9 GB"."""
+    if 0 < megabytes < 1:
+        return f"{1000 * megabytes:.0f} kB"
     return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
 
 

@@ -43,7 +43,7 @@ def queued_jobs(workspace: Workspace) -> list[Job]:
     return sorted(found, key=lambda job: (_place(job), job.id))
 
 
-def dequeue(job: Job) -> None:
+def dequeue_job(job: Job) -> None:
     """Take the job out of the queue; nothing is left of one that has never worked.
 
     Raises StudioError when it does not wait any more.

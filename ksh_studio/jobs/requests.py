@@ -59,7 +59,7 @@ def request_preview(job: Job, prompt: str, seed: int | None = None) -> None:
     write_text(job.control / name, Asked(prompt=chosen.prompt, seed=chosen.seed).model_dump_json())
 
 
-def kill_job(job: Job) -> None:
+def end_job(job: Job) -> None:
     """End a job that does not answer, at once; what it saved before stays."""
     found = owner_of(job.folder)
     if found is not None and not found.starting and is_locked(job.lock):

@@ -3,24 +3,41 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 from PIL import Image
 
-from ksh_studio.cli import job_actions as steering
+from ksh_studio import ROOT
 from ksh_studio.cli import main as cli
+from ksh_studio.cli.job_actions import ACTIONS
 from ksh_studio.cli.options import settings_of
 from ksh_studio.config import ProjectSettings, TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.events import Finished, Paused
 from ksh_studio.jobs.folder import jobs_of
 from ksh_studio.jobs.process import run_job
-from ksh_studio.jobs.queue import queued_jobs
+from ksh_studio.jobs.queue import enqueue_job, queued_jobs
 from ksh_studio.jobs.requests import pause_job, stop_job
 from ksh_studio.jobs.start import create_job, own_device
 from ksh_studio.jobs.status import job_status
 from ksh_studio.project.workspace import Workspace
+
+EVERY_HELP = """
+from argparse import _SubParsersAction
+from ksh_studio.cli.main import _parser
+
+def show(parser):
+    print(parser.format_help())
+    for action in parser._actions:
+        if isinstance(action, _SubParsersAction):
+            for each in action.choices.values():
+                show(each)
+
+show(_parser())
+"""
 
 
 @pytest.fixture
@@ -114,7 +131,7 @@ def test_an_export_is_written(studio, drawings, tmp_path):
 def test_bad_input_is_one_sentence_and_an_exit_code(studio, command, sentence, tmp_path):
     workspace = Workspace(tmp_path / "w")
     workspace.prepare()
-    workspace.create_project(cli.ProjectSettings(name="p", base_model="pocket", captioner="pocket"))
+    workspace.create_project(ProjectSettings(name="p", base_model="pocket", captioner="pocket"))
     code, _, err = studio(*command)
     assert code == 1
     assert sentence in err
@@ -253,6 +270,42 @@ def test_a_finished_job_has_nothing_to_go_on_with(studio, project, begun):
     assert code == 1 and "is finished" in err and begun == []
 
 
+def test_listing_the_queue_starts_nothing(studio, project, monkeypatch):
+    job = enqueue_job(project, "train", TrainConfig())
+    monkeypatch.setattr("ksh_studio.jobs.start._spawn", lambda job: pytest.fail("a job was started"))
+    assert studio("queue")[1].strip() == f"1. {job.id}  p"
+    assert job_status(job).state == "queued"
+
+
+def test_of_two_projects_of_one_name_the_first_folder_is_meant_and_a_warning_names_both(studio, drawings, tmp_path):
+    workspace = Workspace(tmp_path / "w")
+    workspace.prepare()
+    for _ in range(2):
+        workspace.create_project(ProjectSettings(name="My Style"))
+    code, _, err = studio("import", "--project", "My Style", drawings)
+    assert code == 0 and "my-style, my-style-2. my-style is used" in err
+    projects = workspace.projects()
+    assert [any(project.drawings.glob("*.webp")) for project in projects] == [True, False]
+    assert "is used" not in studio("import", "--project", "my-style-2", drawings)[2]
+    assert any(projects[1].drawings.glob("*.webp"))
+
+
+def test_a_folder_of_that_very_name_comes_before_a_name(studio, drawings, tmp_path):
+    workspace = Workspace(tmp_path / "w")
+    workspace.prepare()
+    workspace.create_project(ProjectSettings(name="a")).change(name="b")
+    workspace.create_project(ProjectSettings(name="b"))
+    assert "a is used" not in (err := studio("import", "--project", "b", drawings)[2]) and "b is used" in err
+    assert any(workspace.project("b").drawings.glob("*.webp"))
+
+
+@pytest.mark.parametrize("arguments", [["studio.py", "--help"], ["-c", EVERY_HELP]])
+def test_help_works_where_python_leaves_out_the_docstrings(arguments):
+    done = subprocess.run([sys.executable, "-OO", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "preview-now" in done.stdout and "draw a prompt in the middle of a training" in done.stdout
+
+
 def test_the_queue_is_listed_and_shortened(studio, project, drawings, monkeypatch):
     studio("import", "--project", "p", drawings)
     monkeypatch.setattr("ksh_studio.cli.job_actions.start_next_job", lambda workspace: None)
@@ -292,19 +345,19 @@ def test_the_original_on_the_pocket_model_warns_of_the_size_that_it_changed(stud
     project.change(base_model="pocket")
     jobs = []
     done = Finished(key="train.finished", values={"steps": "9", "name": "x"})
-    monkeypatch.setattr(cli, "stage_of", lambda job: jobs.append(job) or iter([done]))
+    monkeypatch.setattr(cli, "stage_events", lambda job: jobs.append(job) or iter([done]))
     check = ("train", "--project", "p", "--check", "--preset", "original")
     code, _, warned = studio(*check)
     assert code == 0 and "Trained at 128 px, the size of Pocket, instead of the preset's 512 px." in warned
     assert "Trained at" not in studio(*check, "--resolution", "64")[2]
-    assert [(job.file.config().resolution, job.file.config().seed) for job in jobs] == [(128, 5508), (64, 5508)]
+    assert [(job.file.settings["resolution"], job.file.settings["seed"]) for job in jobs] == [(128, 5508), (64, 5508)]
 
 
-@pytest.mark.parametrize("word", [*steering.WORDS, "queue", "train"])
+@pytest.mark.parametrize("word", [*ACTIONS, "queue", "train"])
 def test_every_word_that_steers_says_what_it_does(word, capsys):
     with pytest.raises(SystemExit) as asked:
         cli.main([word, "--help"])
     assert asked.value.code == 0
     assert "--job" in (shown := capsys.readouterr().out) or word in ("queue", "train")
-    assert word not in steering.WORDS or steering.WORDS[word].__doc__.split()[-1] in shown
+    assert word not in ACTIONS or ACTIONS[word].more.split()[-1] in shown
     assert word != "train" or ("--queue" in shown and "--check" in shown)

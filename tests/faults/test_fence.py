@@ -11,7 +11,7 @@ from ksh_studio import events as said
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Finished, Resumed, Step
 from ksh_studio.jobs.process import run_job
-from ksh_studio.jobs.requests import kill_job, stop_job
+from ksh_studio.jobs.requests import end_job, stop_job
 from ksh_studio.jobs.start import begin_job
 from ksh_studio.jobs.status import job_status
 from tests.faults.counting import counted, wait_for
@@ -26,7 +26,7 @@ def test_a_stopped_process_keeps_its_job_until_it_is_ended(begin, signalled):
     with pytest.raises(StudioError, match="already working"):
         list(run_job(life.job, lambda _: iter([Finished(key="train.finished")])))
     assert job_status(life.job).alive
-    kill_job(life.job)
+    end_job(life.job)
     assert life.child.wait(timeout=30) == -signal.SIGKILL
     other = begin(life.job)
     assert other.pid != life.pid and job_status(life.job).state == "running"

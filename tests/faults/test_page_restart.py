@@ -11,7 +11,7 @@ from ksh_studio import ROOT
 from ksh_studio.config import TrainConfig
 from ksh_studio.jobs.folder import job_at, jobs_of, running_job
 from ksh_studio.jobs.owner import OWNER_FILE, owner_of, take_ownership
-from ksh_studio.jobs.requests import kill_job, stop_job
+from ksh_studio.jobs.requests import end_job, stop_job
 from ksh_studio.jobs.start import create_job
 from ksh_studio.jobs.status import job_status
 from ksh_studio.project.workspace import Workspace
@@ -41,7 +41,7 @@ def orphan(project):
     page.wait()
     page.stdout.close()
     yield job
-    kill_job(job)
+    end_job(job)
     wait_for(lambda: not job_status(job).alive)
 
 
@@ -66,7 +66,7 @@ def test_a_number_that_now_belongs_to_somebody_else_is_not_believed(project, sta
         (job.folder / OWNER_FILE).write_text(json.dumps(said | other))
         assert not owner_of(job.folder).lives()
         assert job_status(job).state == "ended unexpectedly"
-        kill_job(job)  # would end this test
+        end_job(job)  # would end this test
 
 
 def test_a_damaged_process_file_is_nobodys(project):
@@ -75,4 +75,4 @@ def test_a_damaged_process_file_is_nobodys(project):
         (job.folder / OWNER_FILE).write_text(text)
         assert owner_of(job.folder) is None
         assert job_status(job).state == "ended unexpectedly"
-        kill_job(job)
+        end_job(job)

@@ -9,7 +9,7 @@ from ksh_studio import ROOT
 from ksh_studio.config import TrainConfig
 from ksh_studio.jobs.folder import job_at, jobs_of
 from ksh_studio.jobs.queue import enqueue_job, queued_jobs
-from ksh_studio.jobs.requests import kill_job
+from ksh_studio.jobs.requests import end_job
 from ksh_studio.jobs.status import job_status
 from tests.faults.counting import counted, wait_for
 
@@ -71,4 +71,4 @@ def test_exactly_one_job_starts(project, how):
         for one in jobs_of(project):
             one.queue_mark.unlink(missing_ok=True)
         for name in started:
-            kill_job(job_at(project.jobs / name, project))
+            end_job(job_at(project.jobs / name, project))

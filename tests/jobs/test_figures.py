@@ -28,4 +28,5 @@ def test_times_sizes_and_losses():
         "about 3 min",
         "about 2 h 1 min",
     )
+    assert (size(0.0123), size(0)) == ("12 kB", "0 MB")
     assert (size(812.4), size(1900), loss_figure(0.25)) == ("812 MB", "1.9 GB", "0.2500")

@@ -13,8 +13,8 @@ from ksh_studio.events import Finished, Paused
 from ksh_studio.jobs.folder import jobs_of
 from ksh_studio.jobs.owner import release_ownership, take_ownership
 from ksh_studio.jobs.process import run_job
-from ksh_studio.jobs.queue import dequeue, enqueue_job, next_job, paused_job, queued_jobs, start_next_job
-from ksh_studio.jobs.requests import kill_job, pause_job, stop_job
+from ksh_studio.jobs.queue import dequeue_job, enqueue_job, next_job, paused_job, queued_jobs, start_next_job
+from ksh_studio.jobs.requests import end_job, pause_job, stop_job
 from ksh_studio.jobs.start import begin_job, create_job, own_device
 from ksh_studio.jobs.status import job_events, job_status
 from ksh_studio.project.workspace import Workspace
@@ -41,10 +41,10 @@ def started(workspace, monkeypatch):
     monkeypatch.setattr("ksh_studio.jobs.start._spawn", begin)
     yield children
     for job in queued_jobs(workspace):
-        dequeue(job)
+        dequeue_job(job)
     for project in workspace.projects():
         for job in jobs_of(project):
-            kill_job(job)
+            end_job(job)
 
 
 def end_at_once(job):
@@ -64,11 +64,11 @@ def test_jobs_of_all_projects_wait_in_the_order_of_asking(workspace, project, en
 
 def test_a_job_taken_out_of_the_queue_leaves_nothing(workspace, enqueue):
     first, second = enqueue(), enqueue()
-    dequeue(first)
+    dequeue_job(first)
     assert not first.folder.exists()
     assert queued_jobs(workspace) == [second]
     with pytest.raises(StudioError, match="does not wait"):
-        dequeue(first)
+        dequeue_job(first)
 
 
 def test_the_jobs_of_a_deleted_project_wait_no_more(workspace, project, enqueue):
@@ -174,10 +174,10 @@ def test_a_job_that_is_just_being_started_is_left_alone(workspace, enqueue):
     job = enqueue()
     take_ownership(job.folder, starting=True)
     assert job_status(job).state == "starting" and next_job(workspace) is None
-    for meddle in (begin_job, dequeue):
+    for meddle in (begin_job, dequeue_job):
         with pytest.raises(StudioError, match="just being started"):
             meddle(job)
-    kill_job(job)  # whoever starts it is not the job
+    end_job(job)  # whoever starts it is not the job
     release_ownership(job.folder)
     assert next_job(workspace) == job
 

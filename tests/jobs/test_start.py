@@ -18,7 +18,7 @@ from ksh_studio.jobs.folder import jobs_of
 from ksh_studio.jobs.journal import EventReader
 from ksh_studio.jobs.owner import OWNER_FILE, _began, boot_id
 from ksh_studio.jobs.process import run_job
-from ksh_studio.jobs.requests import MOST_ASKED, kill_job, pause_job, request_preview, stop_job
+from ksh_studio.jobs.requests import MOST_ASKED, end_job, pause_job, request_preview, stop_job
 from ksh_studio.jobs.start import begin_job, create_job, own_device, start_job
 from ksh_studio.jobs.status import job_events, job_status
 from ksh_studio.project.workspace import Workspace
@@ -90,7 +90,7 @@ def test_sigterm_is_a_stop(job, counting):
 
 def test_a_killed_job_is_shown_as_that_with_its_last_log_lines(job, counting):
     job.log.write_text("the last words\n")
-    kill_job(job)
+    end_job(job)
     assert counting.wait(timeout=10) == -signal.SIGKILL
     status = job_status(job)
     assert status.state == "ended unexpectedly"
@@ -104,11 +104,11 @@ def test_a_process_that_only_bears_the_number_is_not_killed(job):
     try:
         with locked(job.lock, "job.running", name=job.id):
             (job.folder / OWNER_FILE).write_text(json.dumps(named | {"began": began - 1}))
-            kill_job(job)
+            end_job(job)
             time.sleep(0.3)
             assert other.poll() is None
             (job.folder / OWNER_FILE).write_text(json.dumps(named | {"began": began}))
-            kill_job(job)
+            end_job(job)
             assert other.wait(timeout=30) != 0
     finally:
         other.kill()
@@ -141,7 +141,7 @@ def test_two_clicks_start_one_job(project, monkeypatch):
     assert len(refused) == 1
     with pytest.raises(StudioError, match="already working"):
         begin_job(both[0])
-    kill_job(spawned[0])
+    end_job(spawned[0])
 
 
 def test_a_job_that_may_not_start_leaves_nothing(project, job, counting):

@@ -14,7 +14,7 @@ from ksh_studio.config import TrainConfig
 from ksh_studio.generation.worker.handle import Worker
 from ksh_studio.jobs.folder import job_at, jobs_of
 from ksh_studio.jobs.process import run_job
-from ksh_studio.jobs.requests import kill_job
+from ksh_studio.jobs.requests import end_job
 from ksh_studio.jobs.spawn import COMPUTING
 from ksh_studio.jobs.start import begin_job
 from ksh_studio.jobs.status import job_events, job_status
@@ -44,7 +44,7 @@ def test_a_killed_run_loses_at_most_a_checkpoint_interval_and_ends_the_same(less
     killed = lesson(**settings).job
     begin_job(killed)
     wait(killed, lambda events: any(event.kind == "checkpoint" for event in events))
-    kill_job(killed)
+    end_job(killed)
     while job_status(killed).alive:
         time.sleep(0.05)
     assert job_status(killed).state == "ended unexpectedly"

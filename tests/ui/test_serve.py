@@ -10,7 +10,7 @@ from ksh_studio.config import TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.worker.handle import Worker
-from ksh_studio.jobs.queue import dequeue, enqueue_job, queued_jobs
+from ksh_studio.jobs.queue import dequeue_job, enqueue_job, queued_jobs
 from ksh_studio.ui import serve as serving
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visitors import clean_visitors, welcome
@@ -153,7 +153,7 @@ def test_the_studio_starts_what_waits_once_no_picture_is_drawn(workspace, projec
 
     def start_next(of):
         told.append(queued_jobs(of)[0].id)
-        dequeue(queued_jobs(of)[0])
+        dequeue_job(queued_jobs(of)[0])
         if len(told) == 2:
             raise StudioError("disk.full", path="x")  # does not end the watch
 

@@ -6,7 +6,7 @@ import gradio as gr
 
 from ksh_studio.disk import open_folder
 from ksh_studio.errors import StudioError
-from ksh_studio.jobs.requests import kill_job, pause_job, request_preview, stop_job
+from ksh_studio.jobs.requests import end_job, pause_job, request_preview, stop_job
 from ksh_studio.jobs.start import begin_job, start_job
 from ksh_studio.locales import translate
 from ksh_studio.ui.access.visit import Visit
@@ -34,7 +34,7 @@ def rest(visit: Visit, slug: str, chosen: str) -> None:
 
 def end_now(visit: Visit, slug: str, chosen: str) -> None:
     """End a job that does not answer."""
-    kill_job(wanted_job(visit, slug, chosen))
+    end_job(wanted_job(visit, slug, chosen))
 
 
 def go_on(visit: Visit, slug: str, chosen: str) -> None:

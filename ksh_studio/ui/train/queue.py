@@ -6,7 +6,7 @@ import gradio as gr
 
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.folder import Job
-from ksh_studio.jobs.queue import dequeue, enqueue_job, queued_jobs
+from ksh_studio.jobs.queue import dequeue_job, enqueue_job, queued_jobs
 from ksh_studio.locales import Language, translate
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.parts.markup import esc, pick
@@ -26,7 +26,7 @@ def take_out(visit: Visit, event: gr.EventData) -> None:
     waiting = {_name(job): job for job in queued_jobs(visit.workspace)}
     if wanted not in waiting:
         raise StudioError("job.not_queued", name=wanted[:80])
-    dequeue(waiting[wanted])
+    dequeue_job(waiting[wanted])
 
 
 def queue_list(waiting: list[Job], language: Language, may_change: bool) -> str:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from ksh_studio.config import TrainConfig
 from ksh_studio.errors import StudioError
-from ksh_studio.jobs.requests import kill_job
+from ksh_studio.jobs.requests import end_job
 from ksh_studio.jobs.start import begin_job
 from ksh_studio.jobs.status import job_events, job_status
 from ksh_studio.training.plan.settle import per_step
@@ -66,7 +66,7 @@ def test_processes_end_when_the_job_is_killed(lesson, monkeypatch):
     job = lesson(max_train_steps=100_000, num_processes=2, **SETTINGS).job
     begin_job(job)
     _wait(lambda: sum(_works_on(one, job) for one in psutil.process_iter()) == 2)
-    kill_job(job)
+    end_job(job)
     _wait(lambda: not any(_works_on(one, job) for one in psutil.process_iter()))
 
 
