@@ -7,7 +7,7 @@ no None of that kind.
 
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 MAX_PROMPT_CHARACTERS = 20_000
 DEFAULT_TRIGGER = "drawn by KSH drawing style"
@@ -196,6 +196,36 @@ class TrainConfig(Config):
     """Same seed on the same machine, same LoRA."""
     report_to: Literal["none", "tensorboard", "wandb", "trackio"] = Field("none", title="Also report to")
     """A tracker of your own; it must be installed."""
+
+
+class SettledTraining(TrainConfig):
+    """The settings of a training with nothing left open: what `job.json` keeps, and all that the training engine takes.
+
+    Made by `training.plan.settle`. Only `snr_gamma` may still be None, which means plain mean squared error, and
+    `mixed_precision` "auto": loading decides by the device. The bounds are those of `TrainConfig`.
+    """
+
+    base_model: str = Field(min_length=1)
+    resolution: int
+    train_batch_size: int
+    num_train_epochs: int
+    max_train_steps: int
+    checkpointing_steps: int
+    validation_steps: int
+    learning_rate: float
+    lr_warmup_steps: int
+    rank: int
+    lora_alpha: float
+    target_modules: Literal["attention", "transformer", "all"]
+    caption_dropout: float
+    clip_skip: int
+    validation_share: float
+
+    @model_validator(mode="before")
+    @classmethod
+    def _within_bounds(cls, values: object) -> object:
+        TrainConfig.model_validate(values)  # its error says which bound was crossed
+        return values
 
 
 class GenerateConfig(Config):

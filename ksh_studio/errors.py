@@ -52,7 +52,7 @@ def validated(config: type[C], values: dict[str, Any]) -> C:
         return config.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        stage = next(stage for stage, known in ALL_CONFIGS.items() if known is config)
+        stage = next(stage for stage, known in ALL_CONFIGS.items() if issubclass(config, known))
         name = str(first["loc"][0]) if first["loc"] else ""
         known = name in config.model_fields
         limits = {str(limit) for limit in first.get("ctx", {}).values() if not isinstance(limit, Exception)}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic
 
-from ksh_studio.config import C, CaptionConfig, TrainConfig
+from ksh_studio.config import C, CaptionConfig, SettledTraining
 from ksh_studio.events import Event
 from ksh_studio.jobs.folder import Job, StageName
 
@@ -33,23 +33,23 @@ def _caption(config: CaptionConfig, job: Job) -> Iterator[Event]:
     return caption(config, job.project, job.stop_requested)
 
 
-def _check(config: TrainConfig, job: Job) -> Iterator[Event]:
+def _check(config: SettledTraining, job: Job) -> Iterator[Event]:
     from ksh_studio.training.preflight.check import check
 
     return check(config, job.project, job)
 
 
-def _train(config: TrainConfig, job: Job) -> Iterator[Event]:
+def _train(config: SettledTraining, job: Job) -> Iterator[Event]:
     from ksh_studio.training.stage import train
 
     return train(config, job.project, job)
 
 
-STAGES: Mapping[StageName, Stage[CaptionConfig] | Stage[TrainConfig]] = MappingProxyType(
+STAGES: Mapping[StageName, Stage[CaptionConfig] | Stage[SettledTraining]] = MappingProxyType(
     {
         "caption": Stage(CaptionConfig, _caption),
-        "check": Stage(TrainConfig, _check),
-        "train": Stage(TrainConfig, _train),
+        "check": Stage(SettledTraining, _check),
+        "train": Stage(SettledTraining, _train),
     }
 )
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed, to_line
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     if int(os.environ.get("RANK", "0")) > 0:
         from ksh_studio.training.stage import follow
 
-        follow(job.file.config(TrainConfig), job.project, job)
+        follow(job.file.config(SettledTraining), job.project, job)
         return 0
     return _speak(job, events_out) if chosen.heard else _work(job)
 
@@ -57,7 +57,7 @@ def _end_with_the_job() -> None:
 def _stage(job: Job) -> Iterator[Event]:
     from ksh_studio.training.stage import train
 
-    return train(job.file.config(TrainConfig), job.project, job)
+    return train(job.file.config(SettledTraining), job.project, job)
 
 
 def _speak(job: Job, out: BinaryIO) -> int:

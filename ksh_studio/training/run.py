@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.events import (
     Event,
@@ -40,7 +40,6 @@ from ksh_studio.training.measures.style_score import Scoring
 from ksh_studio.training.measures.validation import Validation
 from ksh_studio.training.memory.offload import park
 from ksh_studio.training.memory.out_of_memory import memory_errors
-from ksh_studio.training.plan.settle import settled
 from ksh_studio.training.processes.group import Group, join
 from ksh_studio.training.saving.saver import Saver
 from ksh_studio.training.step.adapter import add_adapter, notes_of
@@ -58,7 +57,7 @@ class EarlyEnd(Exception):  # noqa: N818 - no error
 class Run:
     """The parts of one training, put together."""
 
-    config: TrainConfig
+    config: SettledTraining
     job: Job
     base: Base
     session: Session
@@ -83,13 +82,12 @@ class Run:
         return self.session.seconds + time.monotonic() - self.began
 
 
-def set_up(config: TrainConfig, project: Project, job: Job, began: float) -> Generator[Event, None, Run]:
+def set_up(config: SettledTraining, project: Project, job: Job, began: float) -> Generator[Event, None, Run]:
     """Load the base, encode drawings and captions, put the LoRA on, and take up the newest checkpoint.
 
     began: monotonic seconds. Raises EarlyEnd when the artist asks to stop, StudioError for what they can mend.
     """
     device = pick_device()
-    config = settled(config, project, device.type)
     group = join(config.num_processes, device)
     entry = base_entry(config.base_model)
     items, warnings = load_items(project, job.file.trigger, config, entry.bucket_step)

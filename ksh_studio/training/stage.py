@@ -4,7 +4,7 @@ import time
 from collections.abc import Generator, Iterator
 from typing import TypeVar
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Paused, Stopped
 from ksh_studio.jobs.folder import Job
@@ -21,7 +21,7 @@ from ksh_studio.training.run import EarlyEnd, Run, ended_early, set_up
 T = TypeVar("T")
 
 
-def train(config: TrainConfig, project: Project, job: Job) -> Iterator[Event]:
+def train(config: SettledTraining, project: Project, job: Job) -> Iterator[Event]:
     """Train a LoRA on the project's drawings, or go on with the job where its newest checkpoint left it.
 
     Ends with Finished, or with Stopped or Paused when the artist asked; all leave a checkpoint and a LoRA file.
@@ -46,7 +46,7 @@ def train(config: TrainConfig, project: Project, job: Job) -> Iterator[Event]:
                 yield event
 
 
-def follow(config: TrainConfig, project: Project, job: Job) -> None:
+def follow(config: SettledTraining, project: Project, job: Job) -> None:
     """What the other processes of a training do: every step along with the main one, until that ends."""
     try:
         run = _quietly(set_up(config, project, job, time.monotonic()))

@@ -28,7 +28,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ksh_studio.config import CaptionConfig, Config, TrainConfig
+from ksh_studio.config import CaptionConfig, SettledTraining, TrainConfig
 from ksh_studio.demo import DRAWINGS, demo_project
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.errors import validated
@@ -138,7 +138,7 @@ def captioned(workspace: Workspace) -> Project:
     return project
 
 
-def settings(project: Project, kind: str, seed: int, chosen: argparse.Namespace) -> TrainConfig:
+def settings(project: Project, kind: str, seed: int, chosen: argparse.Namespace) -> SettledTraining:
     """What is trained: the studio's defaults or the preset `original`, measured alike."""
     values = fitted_preset("original", base_entry("pocket")).settings if kind == "original" else {}
     trigger = project.settings().trigger.text
@@ -150,11 +150,10 @@ def settings(project: Project, kind: str, seed: int, chosen: argparse.Namespace)
     }
     if chosen.max_steps:
         values |= {"max_train_steps": chosen.max_steps, "num_train_epochs": None}
-    config: Config = validated(TrainConfig, values)
-    return settled(config, project, "cpu")
+    return settled(validated(TrainConfig, values), project, "cpu")
 
 
-def run(project: Project, config: TrainConfig, target: float | None) -> Curve:
+def run(project: Project, config: SettledTraining, target: float | None) -> Curve:
     """One training from nothing; with a target it ends at the first look whose loss is as low."""
     shutil.rmtree(project.workspace.cache, ignore_errors=True)
     project.workspace.prepare()

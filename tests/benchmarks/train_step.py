@@ -40,6 +40,7 @@ from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.workspace import Project, Workspace
 from ksh_studio.training.measures.slowdown import Pace
 from ksh_studio.training.memory.offload import awake
+from ksh_studio.training.plan.settle import settled
 from ksh_studio.training.run import Run, set_up
 from ksh_studio.training.stage import turn
 from tests.benchmarks.original_step import OriginalStep, checkout_seconds
@@ -91,16 +92,17 @@ class Bench:
 
     def __init__(self, chosen: argparse.Namespace, precision: str, stack: ExitStack) -> None:
         self.project = _project(chosen.state.with_suffix(".workspace"), 4 if chosen.full_size else 40)
-        self.config = TrainConfig(
+        if chosen.full_size:
+            for place in ("run", "plan.settle"):
+                stack.enter_context(patch(f"ksh_studio.training.{place}.base_entry", lambda name: ENTRY))
+            stack.enter_context(patch("ksh_studio.training.run.load_base", _random_base))
+        config = TrainConfig(
             base_model=ENTRY.name if chosen.full_size else "pocket", mixed_precision=precision, random_flip=True,
             target_modules=chosen.targets, lr_scheduler="constant", max_train_steps=NEVER, validation_steps=NEVER,
             checkpointing_steps=NEVER,
         )  # fmt: skip
+        self.config = settled(config, self.project, "cpu")
         self.job = create_job(self.project, "train", self.config)
-        if chosen.full_size:
-            for place in ("run", "plan"):
-                stack.enter_context(patch(f"ksh_studio.training.{place}.base_entry", lambda name: ENTRY))
-            stack.enter_context(patch("ksh_studio.training.run.load_base", _random_base))
         self.run = _result(set_up(self.config, self.project, self.job, time.monotonic()))
         self.journal = stack.enter_context(Journal(self.job.events_file))
         stack.enter_context(awake(self.run.base))

@@ -8,13 +8,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining, TrainConfig
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.requests import forget_requests, stop_job
 from ksh_studio.jobs.start import create_job
 from ksh_studio.jobs.status import job_events
 from ksh_studio.project.catalogue import Catalogue, NewDrawing
 from ksh_studio.training.checkpoint import load_newest
+from ksh_studio.training.plan.settle import settled
 from ksh_studio.training.stage import train
 
 SIZES = [(96, 96), (96, 64), (64, 96), (96, 96), (80, 80)]
@@ -65,7 +66,7 @@ class Lesson:
 
     def __init__(self, project, config, parent=None):
         self.project = project
-        self.job = create_job(project, "train", config, parent)
+        self.job = create_job(project, "train", settled(config, project, "cpu"), parent)
         self.events = []
 
     def run(self, stop_after=None):
@@ -73,7 +74,7 @@ class Lesson:
         forget_requests(self.job)
 
         def stage(job):
-            for event in train(job.file.config(TrainConfig), job.project, job):
+            for event in train(job.file.config(SettledTraining), job.project, job):
                 yield event
                 if event.kind == "step" and event.step == stop_after:
                     stop_job(job)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from ksh_studio import ROOT
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.generation.worker.handle import Worker
 from ksh_studio.jobs.folder import job_at, jobs_of
 from ksh_studio.jobs.process import run_job
@@ -58,7 +58,7 @@ def test_a_killed_run_loses_at_most_a_checkpoint_interval_and_ends_the_same(less
     assert job_status(killed).state == "finished"
     assert [event.step for event in job_events(killed) if event.kind == "step"] == list(range(1, 41))
     straight = lesson(**settings).job
-    told = list(run_job(straight, lambda job: train(job.file.config(TrainConfig), job.project, job)))
+    told = list(run_job(straight, lambda job: train(job.file.config(SettledTraining), job.project, job)))
     losses = [event.loss for event in told if event.kind == "step"]
     assert [event.loss for event in job_events(killed) if event.kind == "step"] == losses
     one, other = (load_file(job.loras / "ksh-000040.safetensors") for job in (killed, straight))

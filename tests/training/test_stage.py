@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ksh_studio.config import GenerateConfig, TrainConfig
+from ksh_studio.config import GenerateConfig, SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.events import to_line
 from ksh_studio.generation.sampling.denoising import draw
@@ -91,7 +91,7 @@ def test_stopping_before_the_first_step_is_clean(lesson):
     made = lesson()
     stop_job(made.job)
     stop = made.job.control / "stop"
-    said = list(run_job(made.job, lambda job: train(job.file.config(TrainConfig), job.project, job)))
+    said = list(run_job(made.job, lambda job: train(job.file.config(SettledTraining), job.project, job)))
     assert stop.exists() and last(said) == ("stopped", "train.stopped_early")
     assert not [event for event in said if event.kind in ("step", "checkpoint", "lora")]
     assert made.run()[-1].kind == "finished"
@@ -99,7 +99,7 @@ def test_stopping_before_the_first_step_is_clean(lesson):
 
 def test_a_run_killed_before_its_first_checkpoint_begins_again_and_says_so(lesson):
     made = lesson(max_train_steps=4)
-    for event in train(made.job.file.config(TrainConfig), made.project, made.job):
+    for event in train(made.job.file.config(SettledTraining), made.project, made.job):
         with made.job.events_file.open("ab") as file:
             file.write(to_line(event))
         if event.kind == "step" and event.step == 2:
@@ -137,7 +137,13 @@ def test_no_drawings_is_one_sentence(lesson, drawings):
 
 
 def test_a_base_that_is_not_there_is_one_sentence(lesson):
-    assert lesson(base_model="/nowhere/model").run()[-1].key == "models.not_there"
+    with pytest.raises(StudioError, match="no model at /nowhere/model"):
+        lesson(base_model="/nowhere/model")
+    made = lesson()  # planned while the base was there
+    file = json.loads((made.job.folder / "job.json").read_text())
+    file["settings"]["base_model"] = "/nowhere/model"
+    (made.job.folder / "job.json").write_text(json.dumps(file))
+    assert made.run()[-1].key == "models.not_there"
 
 
 def test_drawings_without_captions_are_counted(lesson, drawings):

@@ -6,7 +6,7 @@ import time
 import pytest
 from safetensors.torch import load_file
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.sampling import denoising as drawing
 from ksh_studio.jobs.owner import OWNER_FILE, take_ownership
@@ -70,7 +70,7 @@ def test_a_training_that_lost_its_job_saves_nothing_more(lesson):
     made = lesson(max_train_steps=6, checkpointing_steps=2)
     said = []
     with pytest.raises(StudioError, match="no longer this process's"):
-        for event in train(made.job.file.config(TrainConfig), made.project, made.job):
+        for event in train(made.job.file.config(SettledTraining), made.project, made.job):
             said.append(event)
             if event.kind == "lora":
                 take_ownership(made.job.folder)

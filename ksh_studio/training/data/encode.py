@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.events import Event, Progress, Warned
 from ksh_studio.generation.prompt.encoding import caption_tokens, encode_tokens
 from ksh_studio.models.loading import Base
@@ -44,7 +44,7 @@ class Prepared:
         return len(self.embeddings) - 1
 
 
-def prepare(base: Base, items: list[Item], config: TrainConfig, cache: Cache) -> Generator[Event, None, Prepared]:
+def prepare(base: Base, items: list[Item], config: SettledTraining, cache: Cache) -> Generator[Event, None, Prepared]:
     """Encode what the cache lacks, saying how far it is, and put everything on the base's device.
 
     A drawing that cannot be decoded is left out, with a warning.

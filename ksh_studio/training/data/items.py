@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ksh_studio.config import TrainConfig, Trigger
+from ksh_studio.config import SettledTraining, Trigger
 from ksh_studio.errors import StudioError
 from ksh_studio.locales import Sentence, sentence
 from ksh_studio.project.catalogue import Catalogue
@@ -30,7 +30,9 @@ class Item:
     """The artist's own file name."""
 
 
-def load_items(project: Project, trigger: Trigger, config: TrainConfig, step: int) -> tuple[list[Item], list[Sentence]]:
+def load_items(
+    project: Project, trigger: Trigger, config: SettledTraining, step: int
+) -> tuple[list[Item], list[Sentence]]:
     """The drawings that can be trained on, in the catalogue's order, and what is to be said of the others.
 
     step: sides of training pictures are multiples of it. A drawing without a caption gets the trigger alone.

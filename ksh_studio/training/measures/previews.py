@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from ksh_studio.config import GenerateConfig, TrainConfig, Trigger
+from ksh_studio.config import GenerateConfig, SettledTraining, Trigger
 from ksh_studio.disk import write_bytes
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Preview, Warned
@@ -25,7 +25,7 @@ FROM_CAPTIONS = 3
 """How many of the project's own captions are drawn when the artist names no prompts."""
 
 
-def preview_prompts(config: TrainConfig, project: Project, trigger: Trigger, items: list[Item]) -> tuple[str, ...]:
+def preview_prompts(config: SettledTraining, project: Project, trigger: Trigger, items: list[Item]) -> tuple[str, ...]:
     """What is drawn: the job's prompts, else the project's, else captions of the drawings, spread evenly.
 
     Prompts made of captions end with one without the trigger, which shows how far the style has leaked into
@@ -43,7 +43,7 @@ def preview_prompts(config: TrainConfig, project: Project, trigger: Trigger, ite
 class Previews:
     """Draws the preview prompts of one job, each once a step, and what the artist asks for in between."""
 
-    def __init__(self, base: Base, job: Job, config: TrainConfig, prompts: tuple[str, ...]) -> None:
+    def __init__(self, base: Base, job: Job, config: SettledTraining, prompts: tuple[str, ...]) -> None:
         self.base, self.job, self.prompts, self.seed = base, job, prompts, config.seed
         self.clip_skip = config.clip_skip
         self.told: set[str] = set()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Step, Warned
 from ksh_studio.training.memory.measure import held_mb
@@ -29,7 +29,7 @@ class _Reading:
 class Readings:
     """Steps made but not yet told."""
 
-    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+    def __init__(self, config: SettledTraining, device: torch.device) -> None:
         self.total, self.device = config.max_train_steps, device
         self.memory_mb = 0.0
         self.waiting: list[_Reading] = []

@@ -45,7 +45,7 @@ class Scoring:
         self.asked = [n for n, prompt in enumerate(previews.prompts) if trigger in prompt.lower()]
         """Prompts that call the style; the others show leakage, and a style that stays away from them is no fault."""
         entry = self.base.entry
-        self.side = min(session.config.resolution or entry.native_size, entry.native_size)
+        self.side = min(session.config.resolution, entry.native_size)
         self.multiple = 2 ** (len(self.base.vae.config.block_out_channels) - 1)
         enough = len(data.items) >= max(LEAST_DRAWINGS, len(self.asked) + 2)
         self.possible = bool(self.asked) and enough

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.models.memory import is_out_of_memory
 from ksh_studio.training.memory.measure import free_mb, held_mb, total_mb
@@ -17,7 +17,7 @@ _MB = {"KiB": 2**10 / 1e6, "MiB": 2**20 / 1e6, "GiB": 2**30 / 1e6, "KB": 1e-3, "
 
 
 @contextmanager
-def memory_errors(config: TrainConfig, device: torch.device) -> Iterator[None]:
+def memory_errors(config: SettledTraining, device: torch.device) -> Iterator[None]:
     """Turn an out-of-memory error of the block into a sentence with what was needed and what there is."""
     try:
         yield
@@ -27,7 +27,7 @@ def memory_errors(config: TrainConfig, device: torch.device) -> Iterator[None]:
         raise out_of_memory(config, device, error) from error
 
 
-def out_of_memory(config: TrainConfig, device: torch.device, error: BaseException) -> StudioError:
+def out_of_memory(config: SettledTraining, device: torch.device, error: BaseException) -> StudioError:
     """The sentence: what was needed, as far as torch says so, what is free, and what to change."""
     asked = _ASKED.search(str(error))
     piece = float(asked[1]) * _MB.get(asked[2] or "bytes", 1e-6) if asked else 0.0

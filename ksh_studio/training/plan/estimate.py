@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Planned, Resumed, Step
 from ksh_studio.jobs.folder import Job, jobs_of
@@ -20,7 +20,6 @@ from ksh_studio.training.data.buckets import fit
 from ksh_studio.training.data.holdout import held_out
 from ksh_studio.training.plan.forecast import epochs, needed_mb, picture_mb, remaining
 from ksh_studio.training.plan.lora_size import CHECKPOINT_COPIES, lora_numbers
-from ksh_studio.training.plan.settle import settled
 
 LOOKED_AT = 20
 """Newest jobs whose pace is considered."""
@@ -50,12 +49,8 @@ class Estimate:
     """From the pace of an earlier job with the same settings, where there is one."""
 
 
-def estimate(config: TrainConfig, project: Project) -> Estimate:
-    """The estimate; settings that are still open are filled as for a CPU, whatever the machine has.
-
-    Raises StudioError when no drawing can be trained on, or the size does not suit the base model.
-    """
-    config = settled(config, project, "cpu")
+def estimate(config: SettledTraining, project: Project) -> Estimate:
+    """The estimate. Raises StudioError when no drawing can be trained on."""
     entry = base_entry(config.base_model)
     with Catalogue(project) as catalogue:
         sizes = [(one.width, one.height) for one in catalogue.drawings()]
@@ -79,7 +74,7 @@ def estimate(config: TrainConfig, project: Project) -> Estimate:
     )
 
 
-def _crop(width: int, height: int, config: TrainConfig, step: int) -> tuple[int, int] | None:
+def _crop(width: int, height: int, config: SettledTraining, step: int) -> tuple[int, int] | None:
     """Size of the training picture; None for a drawing that is too small."""
     try:
         return fit(width, height, config.resolution, step, config.crop).size
@@ -87,7 +82,7 @@ def _crop(width: int, height: int, config: TrainConfig, step: int) -> tuple[int,
         return None
 
 
-def _seconds(config: TrainConfig, project: Project) -> float | None:
+def _seconds(config: SettledTraining, project: Project) -> float | None:
     """Steps times the seconds that a step of the newest comparable job took, previews and saves included."""
     for job in jobs_of(project)[:LOOKED_AT]:
         if job.file.stage in ("train", "check") and _same_pace(config, job):
@@ -97,7 +92,7 @@ def _seconds(config: TrainConfig, project: Project) -> float | None:
     return None
 
 
-def _same_pace(config: TrainConfig, job: Job) -> bool:
+def _same_pace(config: SettledTraining, job: Job) -> bool:
     return all(job.file.settings.get(name) == getattr(config, name) for name in _PACE)
 
 

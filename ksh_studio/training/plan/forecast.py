@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.training.plan.settle import per_step
 
 CHECKPOINTS = 4
@@ -24,7 +24,7 @@ class Remaining:
     saves: int
 
 
-def remaining(config: TrainConfig, step: int) -> Remaining:
+def remaining(config: SettledTraining, step: int) -> Remaining:
     """What is left of a settled training that stands at `step`."""
     total = config.max_train_steps
     looks = {n for n in range(step, total + 1) if n % config.validation_steps == 0} | {total}
@@ -32,7 +32,7 @@ def remaining(config: TrainConfig, step: int) -> Remaining:
     return Remaining(total - step, len(looks), len(saves))
 
 
-def epochs(config: TrainConfig, trained: int) -> float:
+def epochs(config: SettledTraining, trained: int) -> float:
     """Times that each trained drawing is seen in the whole run."""
     return round(config.max_train_steps * per_step(config) / max(1, trained), 1)
 

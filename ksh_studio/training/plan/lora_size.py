@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.lora.file.names import UNET_TARGETS
 from ksh_studio.models.files import check_safetensors, needs_download
@@ -14,7 +14,7 @@ CHECKPOINT_COPIES = 4
 """The weights, their average, and AdamW's two, all in fp32."""
 
 
-def lora_numbers(config: TrainConfig, entry: BaseEntry) -> int:
+def lora_numbers(config: SettledTraining, entry: BaseEntry) -> int:
     """Numbers in the LoRA of a settled training; for kinds other than plain LoRA about so many."""
     shapes = _shapes(entry)
     targets = UNET_TARGETS[config.target_modules]

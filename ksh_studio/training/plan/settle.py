@@ -7,8 +7,8 @@ experiments; what was measured for a base model stands in its registry entry and
 import math
 from typing import Any
 
-from ksh_studio.config import TrainConfig
-from ksh_studio.errors import StudioError
+from ksh_studio.config import SettledTraining, TrainConfig
+from ksh_studio.errors import StudioError, validated
 from ksh_studio.models.registry import BaseEntry, base_entry, default_base
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.workspace import Project
@@ -23,11 +23,11 @@ _OPEN = ("base_model", "resolution", "train_batch_size", "target_modules", "rank
          "clip_skip", "validation_share")  # fmt: skip
 
 
-def settled(config: TrainConfig, project: Project, device_kind: str) -> TrainConfig:
-    """The settings as `job.json` keeps them: nothing left open, so that a resumed job is the job that was begun.
+def settled(config: TrainConfig, project: Project, device_kind: str) -> SettledTraining:
+    """The settings as `job.json` keeps them, so that a resumed job is the job that was begun.
 
-    device_kind: "cuda", "mps" or "cpu"; decides the base model where neither settings nor project name one.
-    Raises StudioError as `resolve` does.
+    Called once, when a training is planned. `device_kind` is "cuda", "mps" or "cpu"; it decides the base model where
+    neither the settings nor the project name one. Raises StudioError as `resolve` does.
     """
     entry = base_entry(config.base_model or project.settings().base_model or default_base(device_kind))
     config = taken_over(config, project.workspace)
@@ -35,36 +35,31 @@ def settled(config: TrainConfig, project: Project, device_kind: str) -> TrainCon
         return resolve(config, entry, len(catalogue.drawings()))
 
 
-def resolve(config: TrainConfig, entry: BaseEntry, drawings: int) -> TrainConfig:
+def resolve(config: TrainConfig, entry: BaseEntry, drawings: int) -> SettledTraining:
     """The settings with every open one filled: the artist's, else the base model's, else by the number of drawings.
 
-    `snr_gamma` None stays: it means plain mean squared error. Filled settings come out unchanged.
-    Raises StudioError when there is no drawing or the size does not fit the base model.
+    Raises StudioError when there is no drawing, the size does not fit the base model, or the epochs make more steps
+    than a training may have.
     """
     if drawings < 1:
         raise StudioError("train.no_drawings")
-    own = _by_drawings(entry, drawings) | dict(entry.training)
-    if config.optimizer == "prodigy":  # it finds the pace itself and multiplies it with this
-        own["learning_rate"] = 1.0
-    filled: dict[str, Any] = {name: own[name] for name in _OPEN if getattr(config, name) in (None, "", "auto")}
+    defaults = _by_drawings(entry, drawings) | dict(entry.training)
+    if config.optimizer == "prodigy":  # it finds the learning rate itself and multiplies it with this
+        defaults["learning_rate"] = 1.0
+    values = dict(config)
+    values |= {name: defaults[name] for name in _OPEN if values[name] in (None, "", "auto")}
     if config.mixed_precision == "auto":  # stays so unless the entry knows better: loading decides by size and device
-        filled["mixed_precision"] = own.get("mixed_precision", "auto")
-    config = config.model_copy(update=filled)
+        values["mixed_precision"] = defaults.get("mixed_precision", "auto")
     if config.lora_alpha is None:
-        alpha = entry.training.get("lora_alpha") if config.rank == entry.training.get("rank") else None
-        config = config.model_copy(update={"lora_alpha": float(alpha or config.rank / 2)})
-    _check_size(config, entry)
-    return _with_amounts(config, entry, drawings)
+        alpha = entry.training.get("lora_alpha") if values["rank"] == entry.training.get("rank") else None
+        values["lora_alpha"] = float(alpha or values["rank"] / 2)
+    _check_size(values["resolution"], entry)
+    return validated(SettledTraining, values | _amounts(config, values, entry, drawings))
 
 
-def per_step(config: TrainConfig) -> int:
+def per_step(config: SettledTraining) -> int:
     """Drawings seen in one step, on all devices."""
     return config.train_batch_size * config.gradient_accumulation_steps * config.num_processes
-
-
-def trained_on(config: TrainConfig, drawings: int) -> int:
-    """How many of the drawings are not held out."""
-    return drawings - held_out_count(drawings, config.validation_share)
 
 
 def _by_drawings(entry: BaseEntry, drawings: int) -> dict[str, Any]:
@@ -81,9 +76,13 @@ def _by_drawings(entry: BaseEntry, drawings: int) -> dict[str, Any]:
     }
 
 
-def _with_amounts(config: TrainConfig, entry: BaseEntry, drawings: int) -> TrainConfig:
-    """Steps from the epochs, the base model or the drawings; then what is a share of the steps."""
-    seen, trained = per_step(config), trained_on(config, drawings)
+def _amounts(config: TrainConfig, values: dict[str, Any], entry: BaseEntry, drawings: int) -> dict[str, int]:
+    """Steps from the epochs, the base model or the drawings, then what is a share of the steps; all that were open.
+
+    `values` are the settings that are filled by now.
+    """
+    seen = values["train_batch_size"] * config.gradient_accumulation_steps * config.num_processes
+    trained = drawings - held_out_count(drawings, values["validation_share"])
     steps = config.max_train_steps
     if steps is None and config.num_train_epochs is not None:
         steps = config.num_train_epochs * math.ceil(trained / seen)
@@ -91,15 +90,14 @@ def _with_amounts(config: TrainConfig, entry: BaseEntry, drawings: int) -> Train
         usual = entry.training.get("max_train_steps") or _table(drawings) * 4 / seen
         steps = max(100, round(usual * _EFFORTS[config.effort]))
     tenth = max(1, round(steps / 10))
-    warmup = 0 if config.lr_scheduler == "constant" else round(steps / 20)
-    shares = {
+    amounts = {
+        "max_train_steps": steps,
         "num_train_epochs": max(1, min(10_000, round(steps * seen / trained))),
         "checkpointing_steps": entry.training.get("checkpointing_steps", tenth),
         "validation_steps": entry.training.get("validation_steps", tenth),
-        "lr_warmup_steps": warmup,
+        "lr_warmup_steps": 0 if config.lr_scheduler == "constant" else round(steps / 20),
     }
-    update = {name: value for name, value in shares.items() if getattr(config, name) is None}
-    return config.model_copy(update={"max_train_steps": steps} | update)
+    return {name: amount for name, amount in amounts.items() if values[name] is None}
 
 
 def _table(drawings: int) -> float:
@@ -112,8 +110,8 @@ def _table(drawings: int) -> float:
     return _STEPS[-1][1]
 
 
-def _check_size(config: TrainConfig, entry: BaseEntry) -> None:
-    size, step = config.resolution, entry.bucket_step
+def _check_size(size: int, entry: BaseEntry) -> None:
+    step = entry.bucket_step
     if not entry.min_size <= size <= entry.max_size:
         raise StudioError("train.size", size=size, smallest=entry.min_size, largest=entry.max_size, base=entry.label)
     if size % step:

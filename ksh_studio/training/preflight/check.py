@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterator
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Planned
 from ksh_studio.jobs.folder import Job
@@ -22,7 +22,7 @@ FILE_BYTES = 2
 """Of a number in a LoRA file."""
 
 
-def check(config: TrainConfig, project: Project, job: Job) -> Iterator[Event]:
+def check(config: SettledTraining, project: Project, job: Job) -> Iterator[Event]:
     """Everything of a training up to its first step: load, encode into the caches, measure, say what it will take.
 
     Ends with Finished, or with Stopped or Paused when the artist asked. Raises StudioError as `train` does, and when

@@ -15,9 +15,10 @@ from ksh_studio.events import Progress, Warned
 from ksh_studio.generation.sampling.denoising import decode, denoise, encode_request
 from ksh_studio.models.memory import is_out_of_memory, let_go
 from ksh_studio.training.data.encode import Prepared
+from ksh_studio.training.measures.previews import end_requested
 from ksh_studio.training.memory.measure import MB, forget_peak, held_mb, wait
 from ksh_studio.training.memory.offload import awake
-from ksh_studio.training.run import EarlyEnd, Run, end_requested
+from ksh_studio.training.run import EarlyEnd, Run
 from ksh_studio.training.step.state import Session
 
 STEPS = 2

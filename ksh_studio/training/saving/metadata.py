@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from ksh_studio.config import TrainConfig, Trigger
+from ksh_studio.config import SettledTraining, Trigger
 from ksh_studio.lora.file.metadata import base_family, modelspec, safe_stem
 from ksh_studio.training.data.items import Item
 from ksh_studio.training.plan.settle import per_step
@@ -38,7 +38,7 @@ class Facts:
     finished: float
 
 
-def training_metadata(config: TrainConfig, base: "Base", facts: Facts, step: int) -> dict[str, str]:
+def training_metadata(config: SettledTraining, base: "Base", facts: Facts, step: int) -> dict[str, str]:
     """All `ss_` and `modelspec.` keys of a LoRA saved after `step` steps; hashes are added when it is written."""
     unet = base.unet.config
     base_name = safe_stem(PurePath(base.entry.name.replace("\\", "/")).name.removesuffix(".safetensors"))
@@ -56,7 +56,7 @@ def training_metadata(config: TrainConfig, base: "Base", facts: Facts, step: int
     return found | {"modelspec.encoder_layer": str(config.clip_skip)}
 
 
-def _run(config: TrainConfig, step: int) -> dict[str, object]:
+def _run(config: SettledTraining, step: int) -> dict[str, object]:
     """How it was trained."""
     return {
         "network_module": "networks.lora" if config.adapter == "lora" else "lycoris.kohya",
@@ -89,14 +89,14 @@ def _run(config: TrainConfig, step: int) -> dict[str, object]:
     }
 
 
-def _text_rate(config: TrainConfig) -> float | None:
+def _text_rate(config: SettledTraining) -> float | None:
     """Prodigy has one rate for everything."""
     if not config.train_text_encoder:
         return None
     return config.learning_rate if config.optimizer == "prodigy" else config.text_encoder_lr
 
 
-def _network_args(config: TrainConfig) -> dict[str, str]:
+def _network_args(config: SettledTraining) -> dict[str, str]:
     """What the kind of LoRA and its reach are called by the program that kohya's scripts load for it."""
     convolutions = {"conv_dim": str(config.rank), "conv_alpha": str(config.lora_alpha)}
     found = convolutions if config.target_modules == "all" else {}
@@ -105,7 +105,7 @@ def _network_args(config: TrainConfig) -> dict[str, str]:
     return found | ({"dora_wd": "True", "wd_on_output": "True"} if config.adapter == "dora" else {})
 
 
-def _data(config: TrainConfig, facts: Facts, step: int) -> dict[str, object]:
+def _data(config: SettledTraining, facts: Facts, step: int) -> dict[str, object]:
     """What it was trained on."""
     count = len(facts.items)
     seen = per_step(config)

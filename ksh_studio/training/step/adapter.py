@@ -6,7 +6,7 @@ import torch
 from peft import LoHaConfig, LoKrConfig, LoraConfig, PeftConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.locales import Sentence, sentence
 from ksh_studio.lora.file.names import ROLES, TEXT_ENCODER_TARGETS, UNET_TARGETS
 from ksh_studio.lora.file.weights import LoraWeights
@@ -20,7 +20,7 @@ _RANDOM = ("lora_A", "hada_w1_a", "hada_w1_b", "hada_w2_a", "lokr_w1_b", "lokr_w
 """Factors that begin at random; one other of each module begins at zero, so that the base draws as before."""
 
 
-def add_adapter(base: Base, config: TrainConfig) -> dict[str, nn.Parameter]:
+def add_adapter(base: Base, config: SettledTraining) -> dict[str, nn.Parameter]:
     """Put a fresh LoRA onto the base and return its parameters by `<unet|text_encoder>.<peft's key>`.
 
     Always fp32: in half precision the small steps of training round away. Random factors come from the seed, not from
@@ -51,7 +51,7 @@ def add_adapter(base: Base, config: TrainConfig) -> dict[str, nn.Parameter]:
     return found
 
 
-def peft_config(config: TrainConfig, targets: tuple[str, ...]) -> PeftConfig:
+def peft_config(config: SettledTraining, targets: tuple[str, ...]) -> PeftConfig:
     """Peft's settings of the chosen kind of LoRA on these modules."""
     rank, alpha, modules = config.rank, config.lora_alpha, list(targets)
     if config.adapter == "loha":
@@ -61,7 +61,7 @@ def peft_config(config: TrainConfig, targets: tuple[str, ...]) -> PeftConfig:
     return LoraConfig(r=rank, lora_alpha=alpha, target_modules=modules, use_dora=config.adapter == "dora")
 
 
-def lora_weights(values: dict[str, Tensor], config: TrainConfig) -> LoraWeights:
+def lora_weights(values: dict[str, Tensor], config: SettledTraining) -> LoraWeights:
     """What `save_lora` takes, of parameters (or their average) by the names of `add_adapter`."""
     parts = {
         part: {name.removeprefix(f"{part}."): value for name, value in values.items() if name.startswith(f"{part}.")}
@@ -70,7 +70,7 @@ def lora_weights(values: dict[str, Tensor], config: TrainConfig) -> LoraWeights:
     return LoraWeights(parts["unet"], config.lora_alpha, parts["text_encoder"], config.adapter, config.rank)
 
 
-def notes_of(config: TrainConfig) -> list[Sentence]:
+def notes_of(config: SettledTraining) -> list[Sentence]:
     """What is to be said before it is trained: where its kind does not load, a rate that would teach nothing.
 
     Prodigy multiplies the rate with the pace that it finds: an ordinary one, as of a preset, makes hardly a step of it.

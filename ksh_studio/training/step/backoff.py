@@ -72,7 +72,7 @@ class Fitting:
     def _adjusted(self, sentence: StudioError) -> Warned:
         """Take the next way to need less; the steps of several processes go together, so they change nothing."""
         config = self.stepper.config
-        values = {"batch": str(config.train_batch_size), "free": sentence.values["free"]}
+        values = {"batch": str(config.train_batch_size), "free": sentence.sentence.values["free"]}
         if config.num_processes > 1:
             raise sentence
         if self.split < config.train_batch_size:

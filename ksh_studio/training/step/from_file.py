@@ -4,7 +4,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.lora.file.header import LoraInfo, read_header
 from ksh_studio.lora.file.kinds import by_module
@@ -18,7 +18,7 @@ _SCALED = ("lora_up", "hada_w2_b", "lokr_w1", "lokr_w1_a")
 
 
 @torch.no_grad()
-def begin_from_file(parameters: dict[str, nn.Parameter], config: TrainConfig, workspace: Workspace) -> None:
+def begin_from_file(parameters: dict[str, nn.Parameter], config: SettledTraining, workspace: Workspace) -> None:
     """Give a fresh LoRA's parameters, by the names of `add_adapter`, the values of the file `init_lora` names.
 
     Kohya's and peft's spelling are read. The file's own alpha is taken up by the weights: at the first step the LoRA
@@ -46,7 +46,7 @@ def begin_from_file(parameters: dict[str, nn.Parameter], config: TrainConfig, wo
             parameter.copy_(value.reshape(parameter.shape))
 
 
-def _check(info: LoraInfo, config: TrainConfig, wanted: dict[str, dict[str, nn.Parameter]]) -> None:
+def _check(info: LoraInfo, config: SettledTraining, wanted: dict[str, dict[str, nn.Parameter]]) -> None:
     """Raise StudioError unless the file has exactly the modules, of the kind and the sizes that are to be trained."""
     shapes = {
         module: {role: shape for role, shape in roles.items() if role != "alpha"}

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.training.step.learning_rate import Schedule
 
@@ -30,7 +30,7 @@ class Optimizer:
     Raises StudioError with the command that installs it when its package is not there.
     """
 
-    def __init__(self, parameters: dict[str, nn.Parameter], config: TrainConfig) -> None:
+    def __init__(self, parameters: dict[str, nn.Parameter], config: SettledTraining) -> None:
         self.parameters = parameters
         self.inner = _make(parameters, config)
         self.fused = bool(self.inner.defaults.get("fused"))
@@ -124,14 +124,14 @@ class Optimizer:
                 yield name, kind, value
 
 
-def schedule_of(config: TrainConfig) -> Schedule:
+def schedule_of(config: SettledTraining) -> Schedule:
     """How the learning rate falls: schedule-free averages instead, so for it it stays after the warm-up."""
     if config.optimizer == "schedule_free" and config.lr_scheduler != "constant":
         return "constant_with_warmup"
     return config.lr_scheduler
 
 
-def _make(parameters: dict[str, nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
+def _make(parameters: dict[str, nn.Parameter], config: SettledTraining) -> torch.optim.Optimizer:
     """The chosen optimiser; the text encoder has a learning rate of its own."""
     groups, kind = _groups(parameters, config), config.optimizer
     betas = (config.adam_beta1, config.adam_beta2)
@@ -151,7 +151,7 @@ def _make(parameters: dict[str, nn.Parameter], config: TrainConfig) -> torch.opt
     return package.AdamWScheduleFree(groups, betas=betas)
 
 
-def _groups(parameters: dict[str, nn.Parameter], config: TrainConfig) -> list[dict[str, Any]]:
+def _groups(parameters: dict[str, nn.Parameter], config: SettledTraining) -> list[dict[str, Any]]:
     # prodigy finds one pace for all of it and refuses groups of different rates
     text_rate = config.learning_rate if config.optimizer == "prodigy" else config.text_encoder_lr
     groups = []

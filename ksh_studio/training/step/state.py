@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.training.checkpoint import Saved
 from ksh_studio.training.step.optimizers import Optimizer
@@ -22,7 +22,7 @@ class Session:
     The random streams need no place here: they follow from the seed and the step.
     """
 
-    def __init__(self, parameters: dict[str, nn.Parameter], config: TrainConfig, dtype: torch.dtype) -> None:
+    def __init__(self, parameters: dict[str, nn.Parameter], config: SettledTraining, dtype: torch.dtype) -> None:
         self.parameters = parameters
         self.config = config
         self.optimizer = Optimizer(parameters, config)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.generation.prompt.encoding import encode_tokens
 from ksh_studio.models.loading import Base
 from ksh_studio.training.data.batches import batches
@@ -151,7 +151,9 @@ def clip(parameters: list[nn.Parameter], max_norm: float) -> Tensor:
     return torch.nn.utils.clip_grad_norm_(parameters, max_norm)
 
 
-def feed(data: Prepared, chosen: list[int], config: TrainConfig, drawn: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+def feed(
+    data: Prepared, chosen: list[int], config: SettledTraining, drawn: int
+) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Endless (bucket, item indices [B], rows [B]) of the chosen items, beginning after `drawn` batches.
 
     B is the batch of all processes together. Indices go to the device many batches at a time, so that no step copies

@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Planned
 from ksh_studio.jobs.figures import roughly, share, size
@@ -34,7 +34,7 @@ class NothingToTrain(StudioError):
     """The project has no drawings with captions yet."""
 
 
-def ready(visit: Visit, slug: str, values: dict[str, Any]) -> tuple[Project, TrainConfig]:
+def ready(visit: Visit, slug: str, values: dict[str, Any]) -> tuple[Project, SettledTraining]:
     """The project and the settings, every number filled in, as the training will use them.
 
     Raises StudioError when there is nothing to train on, or a setting is out of its bounds.
@@ -45,7 +45,7 @@ def ready(visit: Visit, slug: str, values: dict[str, Any]) -> tuple[Project, Tra
     return project, settled(config, project, visit.studio.device().kind)
 
 
-def to_begin(visit: Visit, slug: str, values: dict[str, Any]) -> tuple[Project, TrainConfig]:
+def to_begin(visit: Visit, slug: str, values: dict[str, Any]) -> tuple[Project, SettledTraining]:
     """As `ready`, for work that begins now or later. Raises StudioError for a model that this visitor may not name."""
     project, config = ready(visit, slug, values)
     known_models_only(visit, config.base_model)
@@ -104,7 +104,7 @@ def _preset(visit: Visit, slug: str, name: str) -> str:
     return " · ".join(said)
 
 
-def measured(visit: Visit, project: Project, config: TrainConfig) -> Planned | None:
+def measured(visit: Visit, project: Project, config: SettledTraining) -> Planned | None:
     """What the newest check, or training, of these very settings measured; None when there was none."""
     wanted = config.model_dump(mode="json", exclude=UNMEASURED)
     for job in jobs_of(project)[:LOOKED_AT]:
@@ -119,7 +119,7 @@ def measured(visit: Visit, project: Project, config: TrainConfig) -> Planned | N
 
 def plan_card(
     found: Estimate,
-    config: TrainConfig,
+    config: SettledTraining,
     planned: Planned | None,
     language: Language,
     changes: tuple[Sentence, ...] = (),
@@ -166,7 +166,7 @@ def _sizes(buckets: tuple[tuple[int, int, int], ...], language: Language) -> tup
     return translate("train_tab.shapes", language, count=len(buckets)), others + more
 
 
-def _adjusted(config: TrainConfig, planned: Planned, language: Language) -> str:
+def _adjusted(config: SettledTraining, planned: Planned, language: Language) -> str:
     """What was changed so that it fits into the memory."""
     changes = []
     if planned.train_batch_size != config.train_batch_size:

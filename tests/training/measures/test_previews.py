@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.sampling import denoising as drawing
 from ksh_studio.jobs.process import run_job
@@ -24,7 +24,7 @@ def spoken(made, say):
     forget_requests(made.job)
 
     def stage(job):
-        for event in train(job.file.config(TrainConfig), job.project, job):
+        for event in train(job.file.config(SettledTraining), job.project, job):
             yield event
             say(event)
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.jobs.requests import stop_job
 from ksh_studio.training.measures import style_score as scoring_room
 from ksh_studio.training.run import EarlyEnd, set_up
@@ -169,7 +169,7 @@ def test_a_stop_while_it_measures_is_answered_at_the_next_picture(scored, monkey
 
 def test_the_lora_is_off_only_while_the_base_draws(scored):
     made = scored()
-    work = set_up(made.job.file.config(TrainConfig), made.project, made.job, 0.0)
+    work = set_up(made.job.file.config(SettledTraining), made.project, made.job, 0.0)
     try:
         while True:
             next(work)

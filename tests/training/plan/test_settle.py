@@ -1,7 +1,7 @@
 import pytest
 
-from ksh_studio.config import TrainConfig
-from ksh_studio.errors import StudioError
+from ksh_studio.config import SettledTraining, TrainConfig
+from ksh_studio.errors import StudioError, validated
 from ksh_studio.models.registry import ANYTHING, BaseEntry
 from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.training.plan.settle import per_step, resolve
@@ -30,8 +30,27 @@ def test_open_settings_follow_the_number_of_drawings(drawings, rank, rate, dropo
 
 def test_nothing_stays_open_but_what_means_off():
     config = resolve(TrainConfig(snr_gamma=None), ANYTHING, 40)
+    assert type(config) is SettledTraining
     assert [name for name, value in config if value is None] == ["snr_gamma"]
     assert resolve(config, ANYTHING, 40) == config
+
+
+def test_a_job_file_holds_the_same_keys_in_the_same_order_and_none_of_them_open():
+    settings = resolve(TrainConfig(), ANYTHING, 40).model_dump(mode="json")
+    assert list(settings) == list(TrainConfig().model_dump(mode="json"))
+    assert validated(SettledTraining, settings) == resolve(TrainConfig(), ANYTHING, 40)
+    optional = {name for name, value in TrainConfig() if value is None}
+    assert optional and all(settings[name] is not None for name in optional)
+    for name in (*optional, "base_model"):
+        with pytest.raises(StudioError):
+            validated(SettledTraining, settings | {name: "" if name == "base_model" else None})
+
+
+@pytest.mark.parametrize("values", [{"rank": 257}, {"resolution": 63}, {"validation_share": 0.6}, {"lora_alpha": 0}])
+def test_settled_settings_keep_the_bounds_of_the_open_ones(values):
+    (name,) = values
+    with pytest.raises(StudioError, match=TrainConfig.model_fields[name].title):
+        validated(SettledTraining, resolve(TrainConfig(), ANYTHING, 40).model_dump() | values)
 
 
 def test_the_base_models_own_values_come_before_the_table_and_the_artists_before_both():
@@ -89,6 +108,7 @@ def test_several_devices_see_as_many_times_the_drawings():
         ({}, 0, "no drawing"),
         ({"resolution": 64}, 5, "from 256 to 2048"),
         ({"resolution": 500}, 5, "multiple of 64, for example 448"),
+        ({"num_train_epochs": 10_000}, 5000, "1000000"),
     ],
 )
 def test_what_cannot_be_trained_is_one_sentence(values, drawings, sentence):

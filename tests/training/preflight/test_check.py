@@ -6,7 +6,7 @@ from collections import namedtuple
 import pytest
 import torch
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.events import Planned
 from ksh_studio.jobs.start import create_job
 from ksh_studio.models.loading import load_base
@@ -117,10 +117,10 @@ def test_a_disk_that_is_too_full_is_refused_with_numbers_before_the_first_step(l
 
 def test_a_check_measures_and_trains_nothing(lesson, monkeypatch):
     made = lesson()
-    job = create_job(made.project, "check", made.job.file.config(TrainConfig))
+    job = create_job(made.project, "check", made.job.file.config(SettledTraining))
     loads = []
     monkeypatch.setattr("ksh_studio.training.run.load_base", lambda *args: loads.append(1) or load_base(*args))
-    said = list(check(job.file.config(TrainConfig), made.project, job))
+    said = list(check(job.file.config(SettledTraining), made.project, job))
     kinds = [event.kind for event in said]
     assert kinds[-2:] == ["planned", "finished"] and said[-1].key == "preflight.checked"
     assert next(event for event in said if event.kind == "started").stage == "check"
@@ -128,7 +128,7 @@ def test_a_check_measures_and_trains_nothing(lesson, monkeypatch):
     assert not any(folder.exists() for folder in (job.checkpoints, job.loras, job.previews))
     assert said[-1].figures["seconds"] == said[-2].seconds
     encoded = [
-        event for event in train(job.file.config(TrainConfig), made.project, made.job) if hasattr(event, "phase")
+        event for event in train(job.file.config(SettledTraining), made.project, made.job) if hasattr(event, "phase")
     ]
     assert {event.done for event in encoded if event.phase == "latents"} == {5}  # the cache has them all
 
@@ -136,9 +136,9 @@ def test_a_check_measures_and_trains_nothing(lesson, monkeypatch):
 @pytest.mark.parametrize("word", ["stop", "pause"])
 def test_a_check_ends_when_asked(word, lesson):
     made = lesson()
-    job = create_job(made.project, "check", made.job.file.config(TrainConfig))
+    job = create_job(made.project, "check", made.job.file.config(SettledTraining))
     said = []
-    for event in check(job.file.config(TrainConfig), made.project, job):
+    for event in check(job.file.config(SettledTraining), made.project, job):
         said.append(event)
         if getattr(event, "phase", "") == "measure":
             job.control.mkdir(exist_ok=True)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.requests import end_job
 from ksh_studio.jobs.start import begin_job
@@ -31,7 +31,7 @@ def test_two_processes_learn_what_one_learns_of_twice_the_batch(lesson, monkeypa
     alone = lesson(max_train_steps=50, train_batch_size=4, **SETTINGS)
     alone.run()
     both = lesson(max_train_steps=50, train_batch_size=2, num_processes=2, **SETTINGS)
-    assert per_step(both.job.file.config(TrainConfig)) == per_step(alone.job.file.config(TrainConfig)) == 4
+    assert per_step(both.job.file.config(SettledTraining)) == per_step(alone.job.file.config(SettledTraining)) == 4
     stopped = both.run(stop_after=10)[-1]
     assert stopped.kind == "stopped" and 10 <= int(stopped.values["step"]) < 50
     again = both.run()

@@ -122,9 +122,9 @@ def test_a_file_that_is_something_else_is_one_sentence_naming_both(lesson, begun
         assert (last.kind, last.key) == ("failed", "adapter.init_other")
         assert last.values["kind"] == "lora" and last.values["rank"] == "4"
         assert last.values["own_kind"] == other.get("adapter", "lora")
-    (*_, last) = begun(path, init_lora="../outside.safetensors").run()
+    (*_, last) = begun(path, init_lora="../outside.safetensors", target_modules="attention").run()
     assert (last.kind, last.key) == ("failed", "disk.outside")
-    (*_, last) = begun(path, init_lora="loras/nothing.safetensors").run()
+    (*_, last) = begun(path, init_lora="loras/nothing.safetensors", target_modules="attention").run()
     assert (last.kind, last.key) == ("failed", "lora.missing")
 
 

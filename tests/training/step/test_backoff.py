@@ -156,7 +156,9 @@ def test_what_was_asked_is_read_from_torchs_words(settings):
     device = torch.device("cpu")
     little = out_of_memory(config, device, RuntimeError("out of memory"))
     much = out_of_memory(config, device, CPU)
-    assert float(much.values["needed"]) - float(little.values["needed"]) == pytest.approx(3.0, abs=0.2)
+    assert float(much.sentence.values["needed"]) - float(little.sentence.values["needed"]) == pytest.approx(
+        3.0, abs=0.2
+    )
 
 
 def test_a_preview_is_drawn_once_more_in_tiles_and_never_ends_a_run(lesson, monkeypatch):
