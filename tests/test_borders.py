@@ -155,4 +155,4 @@ def test_top_level_is_as_the_artist_was_promised():
     done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     top = {line.split("/")[0] for line in done.stdout.split("\0") if line}
     visible = {name for name in top if not name.startswith(".")}
-    assert visible <= {"studio.py", "ksh_studio", "assets", "tests", "requirements.txt", "README.md", "CHANGELOG.md"}
+    assert visible == {"studio.py", "ksh_studio", "assets", "tests", "requirements.txt", "README.md"}

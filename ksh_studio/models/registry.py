@@ -18,7 +18,7 @@ PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle")
 HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
 # Latents [4] x this = RGB in about -1..1, for SD 1.x and 2.x autoencoders (least squares fit, as ComfyUI and InvokeAI
-# publish it; values of the project's generation notes).
+# publish it).
 SD_LATENT_RGB = (
     (0.3512, 0.2297, 0.3227),
     (0.3250, 0.4974, 0.2350),

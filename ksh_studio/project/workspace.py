@@ -1,6 +1,6 @@
 """Workspace, project, job folder: every path there is.
 
-The layout is the design's section 3. Nothing here knows what a drawing or a LoRA is.
+`assets/docs/architecture.md` shows the folders. Nothing here knows what a drawing or a LoRA is.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Every event of the page called over raw HTTP, past the page's own buttons (S9, S10, S12, S13 of the safety notes)."""
+"""Every event of the page called over raw HTTP, past the page's own buttons."""
 
 import hashlib
 from typing import Any

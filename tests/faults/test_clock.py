@@ -1,4 +1,4 @@
-"""The computer's clock is set a day ahead or back while a job works: no verdict and no forecast changes (R14)."""
+"""The computer's clock is set a day ahead or back while a job works: no verdict and no forecast changes."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""`events.jsonl` as a crash or a bad disk leaves it, and as a very long run does: read in bounded pieces (R13)."""
+"""`events.jsonl` as a crash or a bad disk leaves it, and as a very long run does: read in bounded pieces."""
 
 import time
 from operator import sub

@@ -1,4 +1,4 @@
-"""The page's process dies while a job works: the next one finds the job on the disk, and believes no number (R11)."""
+"""The page's process dies while a job works: the next one finds the job on the disk, and believes no number."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A job's process that crashes, is killed, told to end, or stopped: shown as that, and nothing it did is lost (R10)."""
+"""A job's process that crashes, is killed, told to end, or stopped: shown as that, and nothing it did is lost."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""Two clicks in each of two studios, all at once, start exactly one job (R12)."""
+"""Two clicks in each of two studios, all at once, start exactly one job."""
 
 import subprocess
 import sys

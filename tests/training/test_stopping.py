@@ -1,4 +1,4 @@
-"""Stop is quick wherever it comes, and leaves a whole state (R18); a training that lost its job saves nothing."""
+"""Stop is quick wherever it comes, and leaves a whole state; a training that lost its job saves nothing."""
 
 import json
 import time

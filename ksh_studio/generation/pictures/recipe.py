@@ -1,6 +1,6 @@
 """A picture's recipe: A1111's `parameters` text for everybody, and our own JSON for exact recall. No torch.
 
-Both are PNG text chunks. The order of A1111's fields is that of the project's generation notes, section 2.
+Both are PNG text chunks. The fields of A1111's text stand in the order in which A1111 itself writes them.
 """
 
 import io

@@ -1,6 +1,6 @@
 """What stands before the page: foreign hosts and origins, oversized bodies and password guessing are turned away.
 
-Plain ASGI, so that streams pass untouched. The measures are those of the project's safety notes, section 3, items 1-4.
+Plain ASGI, so that streams pass untouched. `assets/docs/safety.md` lists what it keeps out.
 """
 
 import ipaddress
