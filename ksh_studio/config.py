@@ -14,6 +14,7 @@ DEFAULT_TRIGGER = "drawn by KSH drawing style"
 
 Sampler = Literal["Euler a", "Euler", "DPM++ 2M", "DDIM", "UniPC"]
 Schedule = Literal["Automatic", "Uniform", "Karras", "Exponential", "SGM Uniform"]
+Attention = Literal["sdpa", "xformers"]
 
 
 class Config(BaseModel):
@@ -184,7 +185,7 @@ class TrainConfig(Config):
     """Which layer of the text encoder is read, from the end; None: the base model's own."""
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = Field("auto", title="Precision")
     """auto: the fastest this machine can do well."""
-    attention: Literal["sdpa", "xformers"] = Field("sdpa", title="Attention")
+    attention: Attention = Field("sdpa", title="Attention")
     """sdpa: PyTorch's own; xformers: that library's, where it is installed and works on this GPU."""
     gradient_checkpointing: bool = Field(False, title="Save memory")
     """Needs about a fifth more time and much less memory."""
@@ -259,7 +260,7 @@ class GenerateConfig(Config):
     """Pictures made together; picture i has seed + i."""
     clip_skip: int | None = Field(None, ge=1, le=4, title="Clip skip")
     """Which layer of the text encoder is read, from the end; None: the base model's own."""
-    attention: Literal["sdpa", "xformers"] = Field("sdpa", title="Attention")
+    attention: Attention = Field("sdpa", title="Attention")
     """sdpa: PyTorch's own; xformers: that library's, where it is installed and works on this GPU."""
 
 

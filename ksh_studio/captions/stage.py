@@ -15,9 +15,10 @@ from ksh_studio.config import CaptionConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Captioned, Event, Finished, Progress, Started, Stopped, Warned
 from ksh_studio.locales import Sentence, sentence
+from ksh_studio.models.choice import captioner_of
 from ksh_studio.models.device import pick_device
 from ksh_studio.models.loading import Captioner, load_captioner
-from ksh_studio.models.registry import CaptionerEntry, captioner_entry, default_captioner
+from ksh_studio.models.registry import CaptionerEntry, captioner_entry
 from ksh_studio.project.catalogue import By, CaptionConflict, Catalogue, Drawing
 from ksh_studio.project.workspace import Project
 
@@ -38,8 +39,7 @@ def caption(config: CaptionConfig, project: Project, should_stop: Callable[[], b
     Raises StudioError when there are no drawings, the captioner cannot be loaded, or not one caption could be made.
     """
     device = pick_device()
-    name = config.captioner or project.settings().captioner or default_captioner(device.type)
-    entry = captioner_entry(name)
+    entry = captioner_entry(captioner_of(project, device.type, config.captioner))
     config = resolved(config, entry)
     by = By("captioner", author_of(entry), _settings_kept(config))
     with Catalogue(project) as catalogue:

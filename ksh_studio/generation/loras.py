@@ -1,4 +1,4 @@
-"""Which LoRA files a request wears, and how strongly: its own setting and the tags in its prompt. No torch."""
+"""Which LoRA files a request applies, and how strongly: its LoRA setting and the tags in its prompt. No torch."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,18 +8,20 @@ from ksh_studio.config import GenerateConfig
 from ksh_studio.generation.prompt.lora_tags import LoraTag
 from ksh_studio.generation.prompt.parse import Parsed
 from ksh_studio.locales import Sentence, sentence
-from ksh_studio.lora.file.header import LoraInfo, read_header
+from ksh_studio.lora.file.header import read_header
 from ksh_studio.lora.shelf import find_lora, list_loras
 from ksh_studio.project.workspace import Project
 
 
 @dataclass(frozen=True)
-class Chosen:
+class AppliedLora:
     """A LoRA file and its strength in both parts of the model."""
 
     path: Path
     te: float
+    """Strength in the text encoder."""
     unet: float
+    """Strength in the UNet."""
     by_setting: float = 0.0
     """How much of the strength comes from the setting, which no tag of the prompt says."""
 
@@ -39,37 +41,40 @@ class Chosen:
         return LoraTag(self.name, self.by_setting, self.by_setting).text() if self.by_setting else ""
 
 
-def chosen_loras(config: GenerateConfig, parsed: Parsed, project: Project) -> tuple[list[Chosen], list[Sentence]]:
-    """The LoRA files to wear, each once, and a warning for every tag that names none.
+def loras_to_apply(
+    config: GenerateConfig, prompt: Parsed, project: Project
+) -> tuple[list[AppliedLora], list[Sentence]]:
+    """The LoRA files that a request applies, each once, and a warning for every tag that names none.
 
     A tag names a file of the project or of the workspace without its ending; the newest, where two have that name. The
     strengths of several tags of one file add up, as in A1111.
     Raises StudioError when the file of the setting is missing, outside the workspace, or no LoRA.
     """
-    found: dict[Path, Chosen] = {}
+    loras: dict[Path, AppliedLora] = {}
     if config.lora:
         path = find_lora(project.workspace, config.lora)
         read_header(path)
-        _wear(found, Chosen(path, config.lora_scale, config.lora_scale, by_setting=config.lora_scale))
+        _add(loras, AppliedLora(path, config.lora_scale, config.lora_scale, by_setting=config.lora_scale))
     warnings: list[Sentence] = []
-    known = {info.label: info for info in reversed(_shelf(parsed, project))}
-    for tag in parsed.loras:
-        if tag.name in known:
-            _wear(found, Chosen(known[tag.name].path, tag.te, tag.unet))
+    newest = _newest_by_name(project) if prompt.loras else {}
+    for tag in prompt.loras:
+        if tag.name in newest:
+            _add(loras, AppliedLora(newest[tag.name], tag.te, tag.unet))
         else:
             warnings.append(sentence("generate.no_such_lora", name=tag.name[:100]))
-    return list(found.values()), warnings
+    return list(loras.values()), warnings
 
 
-def _shelf(parsed: Parsed, project: Project) -> list[LoraInfo]:
-    return list_loras(project.workspace, project) if parsed.loras else []
+def _newest_by_name(project: Project) -> dict[str, Path]:
+    return {info.label: info.path for info in reversed(list_loras(project.workspace, project))}
 
 
-def _wear(found: dict[Path, Chosen], new: Chosen) -> None:
-    old = found.get(new.path)
-    if old is not None:
-        new = Chosen(new.path, old.te + new.te, old.unet + new.unet, old.by_setting + new.by_setting)
-    found[new.path] = new
+def _add(loras: dict[Path, AppliedLora], lora: AppliedLora) -> None:
+    """Add a LoRA; where its file is applied already, add up their strengths."""
+    same = loras.get(lora.path)
+    if same is not None:
+        lora = AppliedLora(lora.path, same.te + lora.te, same.unet + lora.unet, same.by_setting + lora.by_setting)
+    loras[lora.path] = lora
 
 
 def _tensor_hash(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Fills in what the artist left to the model, so that a recipe says everything. No torch."""
+"""A request for pictures with every setting filled in, so that a recipe records all of them. No torch."""
 
 import secrets
 
@@ -6,17 +6,31 @@ from ksh_studio.config import GenerateConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.sampler_menu import check_pair
 from ksh_studio.models.registry import BaseEntry
-from ksh_studio.project.workspace import Project
 
 
-def resolve(config: GenerateConfig, entry: BaseEntry) -> GenerateConfig:
-    """The settings with every None replaced: by the base model's own values, the seed by a random one.
+class SettledGeneration(GenerateConfig):
+    """The settings of one request with no None among them: the engine takes only these. Made by `settle`."""
+
+    num_inference_steps: int
+    guidance_scale: float
+    seed: int
+    width: int
+    height: int
+    clip_skip: int
+
+    def seeds(self) -> list[int]:
+        """Seed of each picture: seed, seed + 1 and so on, beginning again at 0 after the largest."""
+        return [(self.seed + index) % 2**32 for index in range(self.batch_size)]
+
+
+def settle(config: GenerateConfig, entry: BaseEntry) -> SettledGeneration:
+    """The settings, with the base model's own values where one was left open, and a random seed.
 
     Raises StudioError for a size the base model cannot draw, or a sampler without that schedule.
     """
     check_pair(config.sampler, config.schedule)
-    own = {
-        "base_model": config.base_model or entry.name,
+    defaults = {
+        "base_model": entry.name,
         "num_inference_steps": entry.num_inference_steps,
         "guidance_scale": entry.guidance_scale,
         "seed": secrets.randbelow(2**32 - config.batch_size + 1),
@@ -24,20 +38,12 @@ def resolve(config: GenerateConfig, entry: BaseEntry) -> GenerateConfig:
         "height": entry.native_size,
         "clip_skip": entry.clip_skip,
     }
-    filled = config.model_copy(update={k: v for k, v in own.items() if getattr(config, k) in (None, "")})
-    for side in (filled.width, filled.height):
+    values = config.model_dump()
+    values |= {name: value for name, value in defaults.items() if values[name] in (None, "")}
+    request = SettledGeneration.model_validate(values)
+    for side in (request.width, request.height):
         if not entry.min_size <= side <= entry.max_size:
             raise StudioError(
                 "generate.size", size=side, smallest=entry.min_size, largest=entry.max_size, base=entry.label
             )
-    return filled
-
-
-def base_model_of(config: GenerateConfig, project: Project, fallback: str) -> str:
-    """Name of the base model: the request's, else the project's, else `fallback`."""
-    return config.base_model or project.settings().base_model or fallback
-
-
-def seeds_of(config: GenerateConfig) -> list[int]:
-    """Seed of each picture: seed, seed + 1 and so on, beginning again at 0 after the largest."""
-    return [(config.seed + index) % 2**32 for index in range(config.batch_size)]
+    return request

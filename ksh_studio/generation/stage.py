@@ -1,96 +1,93 @@
-"""The Generate stage: a request becomes pictures on disk, each with its recipe before anybody hears of it."""
+"""The Generate stage: a request becomes pictures on disk, each with its recipe before an event names it."""
 
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import torch
-
 from ksh_studio.config import GenerateConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed, Finished, Picture, Progress, Started, Stopped, Warned
-from ksh_studio.generation.loaded import Loaded
-from ksh_studio.generation.loras import Chosen, chosen_loras
+from ksh_studio.generation.loaded import LoadedModels
+from ksh_studio.generation.loras import AppliedLora, loras_to_apply
 from ksh_studio.generation.pictures.gallery import add_picture
-from ksh_studio.generation.pictures.recipe import Facts, model_name, shareable, to_png
-from ksh_studio.generation.prompt.parse import Parsed, is_korean, parse
-from ksh_studio.generation.request import base_model_of, resolve, seeds_of
-from ksh_studio.generation.sampling.denoising import DenoisingStep, Interrupted, decode, denoise, draw, encode_request
+from ksh_studio.generation.pictures.recipe import RecipeDetails, model_name, shareable, to_png
+from ksh_studio.generation.prompt.encoding import encode_prompts
+from ksh_studio.generation.prompt.parse import ParsedPrompts, parse_prompts
+from ksh_studio.generation.request import SettledGeneration, settle
+from ksh_studio.generation.sampling.denoising import decode, denoise
+from ksh_studio.models.choice import base_model_of
 from ksh_studio.models.files import needs_download
 from ksh_studio.models.loading import Base
-from ksh_studio.models.registry import base_entry, default_base
+from ksh_studio.models.memory import is_out_of_memory
+from ksh_studio.models.registry import base_entry
 from ksh_studio.project.workspace import Project
-
-__all__ = ["DenoisingStep", "Interrupted", "draw", "generate"]
 
 
 def generate(
-    config: GenerateConfig, project: Project, should_stop: Callable[[], bool], loaded: Loaded | None = None
+    config: GenerateConfig, project: Project, should_stop: Callable[[], bool], models: LoadedModels | None = None
 ) -> Iterator[Event]:
-    """Draw `batch_size` pictures and save them in the project.
+    """Make `batch_size` pictures and save them in the project.
 
-    loaded: what is in memory from an earlier request, reused and left for the next.
-    The last event is Finished, Stopped (asked between two steps) or Failed; pictures already saved stay.
+    models: what is in memory from an earlier request, used again and left for the next.
+    should_stop: asked after each denoising step.
+    The last event is Finished, Stopped or Failed; pictures that were saved stay.
     """
     try:
-        yield from _generate(config, project, should_stop, loaded or Loaded())
+        yield from _generate(config, project, should_stop, models or LoadedModels())
     except StudioError as error:
         yield Failed.of(error.sentence)
-    except (torch.OutOfMemoryError, MemoryError):
-        yield Failed.of(StudioError("generate.no_memory", count=config.batch_size).sentence)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        yield Failed.saying("generate.no_memory", count=config.batch_size)
 
 
 def _generate(
-    config: GenerateConfig, project: Project, should_stop: Callable[[], bool], loaded: Loaded
+    config: GenerateConfig, project: Project, should_stop: Callable[[], bool], models: LoadedModels
 ) -> Iterator[Event]:
     began = time.monotonic()
-    prompt, negative = parse(config.prompt), parse(config.negative_prompt, negative=True)
-    name = base_model_of(config, project, default_base(loaded.device.type))
-    yield Started(stage="generate", total=config.batch_size, device=loaded.device.type)
-    yield from _notes(prompt, negative)
-    loras, missing = chosen_loras(config, prompt, project)
-    yield from map(Warned.of, missing)
+    prompts = parse_prompts(config.prompt, config.negative_prompt)
+    name = base_model_of(project, models.device.type, config.base_model)
+    yield Started(stage="generate", total=config.batch_size, device=models.device.type)
+    loras, unknown_tags = loras_to_apply(config, prompts.positive, project)
+    for sentence in (*prompts.sentences(), *unknown_tags):
+        yield Warned.of(sentence)
     yield Progress(phase="load", done=0, total=1)
     if needs_download(base_entry(name)):
         yield Warned.saying("models.downloading", name=name)
-    base = loaded.base(name, config.attention)
-    request = resolve(config.model_copy(update={"base_model": name}), base.entry)
-    loaded.wear(loras)
+    base = models.base(name, config.attention)
+    request = settle(config.model_copy(update={"base_model": name}), base.entry)
+    models.apply_loras(base, loras)
     yield Progress(phase="load", done=1, total=1)
-    yield from _Run(base, request, loras, project, began).events(should_stop)
-
-
-def _notes(prompt: Parsed, negative: Parsed) -> Iterator[Warned]:
-    if any(is_korean(fragment.text) for fragment in (*prompt.fragments, *negative.fragments)):
-        yield Warned.saying("prompt.korean")
-    for note in (*prompt.notes, *negative.notes):
-        yield Warned.of(note.sentence)
+    yield from _Generation(base, request, prompts, loras, project, began).events(should_stop)
 
 
 @dataclass(frozen=True)
-class _Run:
-    """One request with everything it needs."""
+class _Generation:
+    """One request with everything that its pictures are made from."""
 
     base: Base
-    request: GenerateConfig
-    loras: list[Chosen]
+    request: SettledGeneration
+    prompts: ParsedPrompts
+    loras: list[AppliedLora]
     project: Project
     began: float
+    """Monotonic seconds at which the request came."""
 
     def events(self, should_stop: Callable[[], bool]) -> Iterator[Event]:
-        """Denoise, decode, save."""
-        seeds = seeds_of(self.request)
-        encoded = encode_request(self.base, self.request)
+        """Encode, denoise, decode, save."""
+        base, request, seeds = self.base, self.request, self.request.seeds()
+        encoded = encode_prompts(base, self.prompts, request.clip_skip)
         began = time.monotonic()
-        for step in denoise(self.base, self.request, encoded, seeds):
+        for step in denoise(base, request, encoded, seeds):
             yield Progress(phase="denoise", done=step.done, total=step.total)
             if should_stop():
                 yield Stopped.saying("generate.stopped", done=step.done, total=step.total)
                 return
         denoised = time.monotonic()
-        facts, told = self._facts(encoded.padded), shareable(self.request, self.base.entry)
+        details, recorded = self._details(encoded.padded), shareable(request, base.entry)
         for index, (seed, latents) in enumerate(zip(seeds, step.latents.split(1), strict=True)):
-            path = add_picture(self.project, to_png(decode(self.base, latents), told, seed, facts), seed)
+            path = add_picture(self.project, to_png(decode(base, latents), recorded, seed, details), seed)
             yield Picture(path=self.project.relative(path), seed=seed, index=index, total=len(seeds))
         seconds = time.monotonic() - self.began
         figures = {
@@ -102,8 +99,8 @@ class _Run:
         values = {"count": str(len(seeds)), "seconds": f"{seconds:.1f}"}
         yield Finished(key="generate.finished", values=values, figures=figures)
 
-    def _facts(self, padded: bool) -> Facts:
+    def _details(self, padded: bool) -> RecipeDetails:
         """What the recipe says besides the settings."""
         tags = "".join(f" {lora.missing_tag}" for lora in self.loras if lora.missing_tag)
         hashes = {lora.name: lora.hash for lora in self.loras}
-        return Facts(model_name(self.base.entry), self.base.sha256, hashes, tags, padded)
+        return RecipeDetails(model_name(self.base.entry), self.base.sha256, hashes, tags, padded)

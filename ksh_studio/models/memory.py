@@ -1,4 +1,4 @@
-"""Memory that is short: how an error says so, and how memory is freed before it is asked for again."""
+"""Memory that runs short: how to recognise that error, and how to free memory before the next try."""
 
 import gc
 
@@ -6,15 +6,15 @@ import torch
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is short: torch has one class for GPUs and a plain RuntimeError for CPUs."""
+    """Whether an error says that memory ran out: torch has one class for GPUs and a plain RuntimeError for CPUs."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    said = str(error)
-    return isinstance(error, RuntimeError) and ("out of memory" in said or "DefaultCPUAllocator" in said)
+    message = str(error)
+    return isinstance(error, RuntimeError) and ("out of memory" in message or "DefaultCPUAllocator" in message)
 
 
-def let_go(device: torch.device) -> None:
-    """Give what nothing refers to any more back to the device, before it is asked again."""
+def free_memory(device: torch.device) -> None:
+    """Return memory that nothing refers to any more to the device, before more is asked of it."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()

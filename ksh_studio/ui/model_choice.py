@@ -2,12 +2,8 @@
 
 import gradio as gr
 
-from ksh_studio.models.registry import (
-    base_models,
-    captioners,
-    default_base,
-    default_captioner,
-)
+from ksh_studio.models import choice
+from ksh_studio.models.registry import base_models, captioners
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.parts.languages import t
@@ -29,12 +25,12 @@ def field_with_choices(stage: str, name: str, choices: list[tuple[str, str]]) ->
 
 def base_of(visit: Visit, project: Project, chosen: str = "") -> str:
     """Name of the base model that will be used: as chosen, else the project's, else the machine's default."""
-    return chosen or project.settings().base_model or default_base(visit.studio.device().kind)
+    return choice.base_model_of(project, visit.studio.device().kind, chosen)
 
 
 def captioner_of(visit: Visit, project: Project, chosen: str = "") -> str:
     """Name of the captioner that will be used: as chosen, else the project's, else the machine's default."""
-    return chosen or project.settings().captioner or default_captioner(visit.studio.device().kind)
+    return choice.captioner_of(project, visit.studio.device().kind, chosen)
 
 
 def known_models_only(visit: Visit, *names: str) -> None:

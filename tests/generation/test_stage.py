@@ -14,7 +14,7 @@ from ksh_studio.config import GenerateConfig
 from ksh_studio.disk import write_bytes
 from ksh_studio.events import Failed, Finished, Picture, Progress, Started, Stopped, Warned
 from ksh_studio.generation import stage as pictures
-from ksh_studio.generation.loaded import Loaded
+from ksh_studio.generation.loaded import LoadedModels
 from ksh_studio.generation.pictures.gallery import pictures_of
 from ksh_studio.generation.pictures.recipe import read_recipe
 from ksh_studio.generation.stage import generate
@@ -28,24 +28,24 @@ def never():
 
 
 @pytest.fixture(scope="module")
-def loaded():
-    return Loaded()
+def models():
+    return LoadedModels()
 
 
-def run(project, loaded, should_stop=never, **changes):
-    return list(generate(REQUEST.model_copy(update=changes), project, should_stop, loaded))
+def run(project, models, should_stop=never, **changes):
+    return list(generate(REQUEST.model_copy(update=changes), project, should_stop, models))
 
 
 def pixels(project, event):
     return np.asarray(Image.open(project.root / event.path), np.int16)
 
 
-def drawn(project, loaded, **changes):
-    return [pixels(project, event) for event in run(project, loaded, **changes) if isinstance(event, Picture)]
+def drawn(project, models, **changes):
+    return [pixels(project, event) for event in run(project, models, **changes) if isinstance(event, Picture)]
 
 
-def test_a_request_becomes_pictures_with_their_recipe(tiny_project, loaded):
-    events = run(tiny_project, loaded, batch_size=2)
+def test_a_request_becomes_pictures_with_their_recipe(tiny_project, models):
+    events = run(tiny_project, models, batch_size=2)
     assert [type(event) for event in events] == [Started, *[Progress] * 4, Picture, Picture, Finished]
     assert [(e.phase, e.done, e.total) for e in events[1:5]] == [
         ("load", 0, 1),
@@ -65,91 +65,91 @@ def test_a_request_becomes_pictures_with_their_recipe(tiny_project, loaded):
     assert str(tiny_project.settings().base_model).encode() not in raw  # no folder of this machine is shown to others
 
 
-def test_a_picture_is_drawn_again_from_its_recipe(tiny_project, loaded):
-    first = run(tiny_project, loaded, seed=None, sampler="UniPC", lora_scale=0.5)
+def test_a_picture_is_drawn_again_from_its_recipe(tiny_project, models):
+    first = run(tiny_project, models, seed=None, sampler="UniPC", lora_scale=0.5)
     picture = next(event for event in first if isinstance(event, Picture))
     config = read_recipe(tiny_project.root / picture.path).config
-    again = next(e for e in generate(config, tiny_project, never, loaded) if isinstance(e, Picture))
+    again = next(e for e in generate(config, tiny_project, never, models) if isinstance(e, Picture))
     assert (pixels(tiny_project, picture) == pixels(tiny_project, again)).all()
 
 
-def test_no_seed_means_a_random_one(tiny_project, loaded):
-    seeds = [e.seed for _ in range(3) for e in run(tiny_project, loaded, seed=None) if isinstance(e, Picture)]
+def test_no_seed_means_a_random_one(tiny_project, models):
+    seeds = [e.seed for _ in range(3) for e in run(tiny_project, models, seed=None) if isinstance(e, Picture)]
     assert len(set(seeds)) == 3
 
 
-def test_a_lora_acts_with_its_strength_and_leaves_no_trace(tiny_project, loaded):
+def test_a_lora_acts_with_its_strength_and_leaves_no_trace(tiny_project, models):
     tiny_lora_file(tiny_project.workspace.loras / "ink.safetensors")
-    plain = drawn(tiny_project, loaded)[0]
+    plain = drawn(tiny_project, models)[0]
     full, half, none = (
-        drawn(tiny_project, loaded, lora="loras/ink.safetensors", lora_scale=scale)[0] for scale in (1.0, 0.5, 0.0)
+        drawn(tiny_project, models, lora="loras/ink.safetensors", lora_scale=scale)[0] for scale in (1.0, 0.5, 0.0)
     )
     assert np.abs(full - plain).mean() > 1
     assert 0 < np.abs(half - plain).mean() < np.abs(full - plain).mean()
     assert np.abs(none - plain).max() <= 1
-    assert (drawn(tiny_project, loaded)[0] == plain).all()
+    assert (drawn(tiny_project, models)[0] == plain).all()
 
 
-def test_strength_needs_no_reloading(tiny_project, loaded, monkeypatch):
+def test_strength_needs_no_reloading(tiny_project, models, monkeypatch):
     tiny_lora_file(tiny_project.workspace.loras / "ink.safetensors")
-    run(tiny_project, loaded, lora="loras/ink.safetensors")
+    run(tiny_project, models, lora="loras/ink.safetensors")
     monkeypatch.setattr("ksh_studio.generation.loaded.attach", lambda *_, **__: pytest.fail("read again"))
     monkeypatch.setattr("ksh_studio.generation.loaded.load_base", lambda *_, **__: pytest.fail("loaded again"))
-    events = run(tiny_project, loaded, lora="loras/ink.safetensors", lora_scale=0.3)
+    events = run(tiny_project, models, lora="loras/ink.safetensors", lora_scale=0.3)
     assert isinstance(events[-1], Finished)
 
 
-def test_a_tag_in_the_prompt_is_the_same_as_the_setting_and_two_files_act_together(tiny_project, loaded):
+def test_a_tag_in_the_prompt_is_the_same_as_the_setting_and_two_files_act_together(tiny_project, models):
     loras = tiny_project.workspace.loras
     tiny_lora_file(loras / "ink.safetensors", seed=1)
     tiny_lora_file(loras / "wash.safetensors", seed=2)
-    by_setting = drawn(tiny_project, loaded, lora="loras/ink.safetensors", lora_scale=0.5)[0]
-    by_tag = drawn(tiny_project, loaded, prompt="a fox<lora:ink:0.5>")[0]
+    by_setting = drawn(tiny_project, models, lora="loras/ink.safetensors", lora_scale=0.5)[0]
+    by_tag = drawn(tiny_project, models, prompt="a fox<lora:ink:0.5>")[0]
     assert (by_setting == by_tag).all()
-    both = drawn(tiny_project, loaded, prompt="a fox<lora:ink:0.5><lora:wash:0.5>")[0]
+    both = drawn(tiny_project, models, prompt="a fox<lora:ink:0.5><lora:wash:0.5>")[0]
     other_way = drawn(
-        tiny_project, loaded, prompt="a fox<lora:ink:0.5>", lora="loras/wash.safetensors", lora_scale=0.5
+        tiny_project, models, prompt="a fox<lora:ink:0.5>", lora="loras/wash.safetensors", lora_scale=0.5
     )[0]
     assert np.abs(both - by_tag).mean() > 0.5
     assert np.abs(both - other_way).max() <= 2
 
 
-def test_the_recipe_names_each_lora_once_with_its_hash(tiny_project, loaded):
+def test_the_recipe_names_each_lora_once_with_its_hash(tiny_project, models):
     loras = tiny_project.workspace.loras
     tiny_lora_file(loras / "ink.safetensors", seed=1)
     tiny_lora_file(loras / "wash.safetensors", seed=2)
-    events = run(tiny_project, loaded, prompt="a fox<lora:wash:0.5>", lora="loras/ink.safetensors", lora_scale=0.8)
+    events = run(tiny_project, models, prompt="a fox<lora:wash:0.5>", lora="loras/ink.safetensors", lora_scale=0.8)
     path = next(tiny_project.root / event.path for event in events if isinstance(event, Picture))
     text = read_recipe(path).parameters
     assert text.startswith("a fox<lora:wash:0.5> <lora:ink:0.8>\n")
     tensors = (loras / "ink.safetensors").read_bytes()
     tensors = tensors[8 + int.from_bytes(tensors[:8], "little") :]
     assert f'"ink: {hashlib.sha256(tensors).hexdigest()[:12]}, wash: ' in text
-    both = run(tiny_project, loaded, prompt="a fox<lora:ink:0.5>", lora="loras/ink.safetensors", lora_scale=0.3)
+    both = run(tiny_project, models, prompt="a fox<lora:ink:0.5>", lora="loras/ink.safetensors", lora_scale=0.3)
     path = next(tiny_project.root / event.path for event in both if isinstance(event, Picture))
     assert read_recipe(path).parameters.startswith("a fox<lora:ink:0.5> <lora:ink:0.3>\n")
 
 
-def test_an_unknown_tag_is_a_warning_and_the_picture_is_drawn(tiny_project, loaded):
-    events = run(tiny_project, loaded, prompt="a fox <lora:nobody:1>")
+def test_an_unknown_tag_is_a_warning_and_the_picture_is_drawn(tiny_project, models):
+    events = run(tiny_project, models, prompt="a fox <lora:nobody:1>")
     assert [e.key for e in events if isinstance(e, Warned)] == ["generate.no_such_lora"]
     assert isinstance(events[-1], Finished)
 
 
-def test_a_model_that_must_be_downloaded_first_is_announced(tiny_project, loaded):
-    events = run(tiny_project, loaded, base_model="nobody/nothing")
+def test_a_model_that_must_be_downloaded_first_is_announced(tiny_project, models):
+    events = run(tiny_project, models, base_model="nobody/nothing")
     assert [event.key for event in events if isinstance(event, Warned)] == ["models.downloading"]
 
 
-def test_korean_and_brackets_are_warned_of(tiny_project, loaded):
-    events = run(tiny_project, loaded, prompt="여우 (fox")
+def test_korean_and_brackets_are_warned_of(tiny_project, models):
+    events = run(tiny_project, models, prompt="여우 (fox")
     assert [e.key for e in events if isinstance(e, Warned)] == ["prompt.korean", "prompt.unclosed"]
 
 
-def test_ten_thousand_brackets_are_drawn_like_none(tiny_project, loaded):
-    plain = drawn(tiny_project, loaded)[0]
-    assert (drawn(tiny_project, loaded, prompt="[" * 10 + "a fox" + "]" * 10)[0] != plain).any()
-    events = run(tiny_project, loaded, prompt="(" * 5000 + "[" * 5000)
+def test_ten_thousand_brackets_are_drawn_like_none(tiny_project, models):
+    plain = drawn(tiny_project, models)[0]
+    assert (drawn(tiny_project, models, prompt="[" * 10 + "a fox" + "]" * 10)[0] != plain).any()
+    events = run(tiny_project, models, prompt="(" * 5000 + "[" * 5000)
     assert isinstance(events[-1], Finished)
     assert sum(isinstance(event, Warned) for event in events) == 9
 
@@ -167,8 +167,8 @@ def test_ten_thousand_brackets_are_drawn_like_none(tiny_project, loaded):
         ({"clip_skip": 4}, "generate.clip_skip_too_deep"),
     ],
 )
-def test_what_cannot_be_drawn_is_one_sentence(tiny_project, loaded, changes, key):
-    events = run(tiny_project, loaded, **changes)
+def test_what_cannot_be_drawn_is_one_sentence(tiny_project, models, changes, key):
+    events = run(tiny_project, models, **changes)
     assert isinstance(events[-1], Failed)
     assert events[-1].key == key
     assert "\n" not in events[-1].text()
@@ -176,7 +176,7 @@ def test_what_cannot_be_drawn_is_one_sentence(tiny_project, loaded, changes, key
     assert pictures_of(tiny_project) == []
 
 
-def test_a_lora_for_another_model_or_no_lora_is_one_sentence_and_the_next_request_works(tiny_project, loaded):
+def test_a_lora_for_another_model_or_no_lora_is_one_sentence_and_the_next_request_works(tiny_project, models):
     loras = tiny_project.workspace.loras
     tiny_lora_file(loras / "wide.safetensors", width=48)
     (loras / "text.safetensors").write_text("no lora")
@@ -187,21 +187,21 @@ def test_a_lora_for_another_model_or_no_lora_is_one_sentence_and_the_next_reques
         ("text.safetensors", "lora."),
         ("bomb.ckpt", "lora.not_safetensors"),
     ):
-        events = run(tiny_project, loaded, lora=f"loras/{name}")
+        events = run(tiny_project, models, lora=f"loras/{name}")
         assert isinstance(events[-1], Failed)
         assert events[-1].key.startswith(key)
-    assert isinstance(run(tiny_project, loaded, lora="loras/ink.safetensors")[-1], Finished)
+    assert isinstance(run(tiny_project, models, lora="loras/ink.safetensors")[-1], Finished)
 
 
-def test_stop_ends_after_the_current_step_and_saves_nothing(tiny_project, loaded):
+def test_stop_ends_after_the_current_step_and_saves_nothing(tiny_project, models):
     asked = []
-    events = run(tiny_project, loaded, lambda: asked.append(1) or len(asked) == 2, num_inference_steps=5)
+    events = run(tiny_project, models, lambda: asked.append(1) or len(asked) == 2, num_inference_steps=5)
     assert isinstance(events[-1], Stopped)
     assert [e.done for e in events if isinstance(e, Progress) and e.phase == "denoise"] == [1, 2]
     assert pictures_of(tiny_project) == []
 
 
-def test_a_full_disk_keeps_what_was_saved_and_says_so(tiny_project, loaded, monkeypatch):
+def test_a_full_disk_keeps_what_was_saved_and_says_so(tiny_project, models, monkeypatch):
     calls = []
 
     def full(path, data):
@@ -211,14 +211,14 @@ def test_a_full_disk_keeps_what_was_saved_and_says_so(tiny_project, loaded, monk
         write_bytes(path, data)
 
     monkeypatch.setattr("ksh_studio.generation.pictures.gallery.write_bytes", full)
-    events = run(tiny_project, loaded, batch_size=2)
+    events = run(tiny_project, models, batch_size=2)
     assert isinstance(events[-1], Failed)
     assert events[-1].key == "disk.full"
     assert [picture.seed for picture in pictures_of(tiny_project)] == [7]
     assert disk.is_locked(pictures_of(tiny_project)[0].path.parent / ".numbering.lock") is False
 
 
-def test_latents_that_are_not_finite_are_an_error_and_no_file(tiny_project, loaded, monkeypatch):
+def test_latents_that_are_not_finite_are_an_error_and_no_file(tiny_project, models, monkeypatch):
     def broken(*arguments):
         for step in denoise(*arguments):
             step.latents[0, 0, 0, 0] = float("nan")
@@ -226,17 +226,17 @@ def test_latents_that_are_not_finite_are_an_error_and_no_file(tiny_project, load
 
     denoise = pictures.denoise
     monkeypatch.setattr(pictures, "denoise", broken)
-    events = run(tiny_project, loaded)
+    events = run(tiny_project, models)
     assert isinstance(events[-1], Failed)
     assert events[-1].key == "generate.not_finite"
     assert pictures_of(tiny_project) == []
 
 
-def test_too_little_memory_is_one_sentence(tiny_project, loaded, monkeypatch):
+def test_too_little_memory_is_one_sentence(tiny_project, models, monkeypatch):
     def full(*arguments):
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(pictures, "denoise", full)
-    events = run(tiny_project, loaded)
+    events = run(tiny_project, models)
     assert isinstance(events[-1], Failed)
     assert events[-1].key == "generate.no_memory"

@@ -16,12 +16,14 @@ DRAW = """
 import sys
 import torch
 from ksh_studio.config import GenerateConfig
-from ksh_studio.generation.stage import draw
+from ksh_studio.generation.request import settle
+from ksh_studio.generation.sampling.denoising import make_pictures
 from ksh_studio.lora.on_base.attach import attach
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
 base = load_base(base_entry(sys.argv[1]), torch.device("cpu"), "auto", sys.argv[2])
-picture = draw(base, GenerateConfig(prompt="a fox", num_inference_steps=2), [1])[0]
+request = settle(GenerateConfig(prompt="a fox", num_inference_steps=2), base.entry)
+picture = make_pictures(base, request, [1])[0]
 assert picture.size == (64, 64)
 """
 

@@ -5,7 +5,8 @@ from PIL import Image, ImageFilter, ImageOps
 
 from ksh_studio import ASSETS
 from ksh_studio.config import GenerateConfig
-from ksh_studio.generation.sampling.denoising import decode, draw
+from ksh_studio.generation.request import settle
+from ksh_studio.generation.sampling.denoising import decode, make_pictures
 from ksh_studio.models.likeness import Likeness, describe, levels_of
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
@@ -43,7 +44,7 @@ def of_base(base):
         GenerateConfig(prompt=f"{prompt}, drawn by KSH drawing style", seed=1, num_inference_steps=12)
         for prompt in PROMPTS
     ]
-    return [draw(base, request, [1])[0] for request in requests]
+    return [make_pictures(base, settle(request, base.entry), [1])[0] for request in requests]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from PIL import Image
 from ksh_studio.config import GenerateConfig, SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.events import to_line
-from ksh_studio.generation.sampling.denoising import draw
+from ksh_studio.generation.request import settle
+from ksh_studio.generation.sampling.denoising import make_pictures
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.requests import stop_job
 from ksh_studio.lora.on_base.attach import attach
@@ -74,15 +75,15 @@ def test_the_lora_draws_what_the_last_preview_shows(lesson):
     made.run()
     before, after = made.of("preview")
     base = load_base(base_entry(made.job.file.settings["base_model"]), torch.device("cpu"), "no")
-    request = GenerateConfig(prompt="a girl", seed=42, num_inference_steps=2, clip_skip=1)
+    request = settle(GenerateConfig(prompt="a girl", seed=42, num_inference_steps=2, clip_skip=1), base.entry)
 
     def apart(event, picture):
         shown = np.asarray(Image.open(made.project.root / event.path), dtype=int)
         return np.abs(shown - np.asarray(picture, dtype=int)).max()
 
-    assert apart(before, draw(base, request, [42])[0]) == 0  # step 0 is the base's own picture, to the bit
+    assert apart(before, make_pictures(base, request, [42])[0]) == 0  # step 0 is the base's own picture, to the bit
     attach(base, made.project.root / made.of("lora")[-1].path)
-    with_lora = draw(base, request, [42])[0]
+    with_lora = make_pictures(base, request, [42])[0]
     assert apart(before, with_lora) > 2
     assert apart(after, with_lora) <= 1  # the file holds fp16
 
@@ -177,7 +178,7 @@ def test_a_preview_that_fails_does_not_end_the_run(lesson, monkeypatch):
     def broken(*_):
         raise StudioError("generate.not_finite", base="x")
 
-    monkeypatch.setattr("ksh_studio.training.measures.previews.draw", broken)
+    monkeypatch.setattr("ksh_studio.training.measures.previews.make_pictures", broken)
     said = lesson(max_train_steps=2).run()
     assert said[-1].kind == "finished"
     assert {event.key for event in said if event.kind == "warned"} == {"train.preview_failed"}

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
-from ksh_studio.generation.sampling import denoising as drawing
+from ksh_studio.generation.sampling import denoising
 from ksh_studio.jobs.owner import OWNER_FILE, take_ownership
 from ksh_studio.jobs.requests import pause_job, stop_job
 from ksh_studio.jobs.start import begin_job
@@ -47,16 +47,16 @@ def test_stop_in_the_middle_of_the_steps_ends_the_process_at_once(lesson, monkey
 def test_stop_in_the_middle_of_a_picture_waits_for_one_denoising_step(ask, kind, lesson, monkeypatch):
     made, seen = lesson(max_train_steps=6, validation_steps=3), []
 
-    def draw(base, request, seeds, on_step=None):
+    def make_pictures(base, request, seeds, on_step=None):
         def step(done):
             seen.append(done.done)
             if len(seen) == 5:  # the second of the picture at step 3; that of step 0 has three
                 ask(made.job)
             return on_step(done)
 
-        return drawing.draw(base, request.model_copy(update={"num_inference_steps": 3}), seeds, step)
+        return denoising.make_pictures(base, request.model_copy(update={"num_inference_steps": 3}), seeds, step)
 
-    monkeypatch.setattr(previews, "draw", draw)
+    monkeypatch.setattr(previews, "make_pictures", make_pictures)
     said = made.run()
     assert seen == [1, 2, 3, 1, 2]
     assert (said[-1].kind, said[-1].values["step"]) == (kind, "3")

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from ksh_studio import __version__
 from ksh_studio.config import GenerateConfig, Sampler, Schedule
 from ksh_studio.errors import StudioError
+from ksh_studio.generation.request import SettledGeneration
 from ksh_studio.models.registry import BaseEntry, has_name
 
 OWN_CHUNK = "ksh_studio"
@@ -33,8 +34,8 @@ SIDES = re.compile(r"(\d{1,6})x(\d{1,6})")
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a recipe holds besides the settings."""
+class RecipeDetails:
+    """What a recipe holds besides the settings of the request."""
 
     model: str
     """Name of the base model without owner, folder and ending."""
@@ -45,69 +46,69 @@ class Facts:
     lora_tags: str = ""
     """Tags to add to the prompt for readers that know only prompts."""
     padded: bool = False
-    """Whether the shorter prompt was lengthened."""
+    """Whether the shorter of the two prompts was lengthened with the encoded empty prompt."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a picture file says of itself."""
+    """The recipe that a picture file holds."""
 
     parameters: str
     """A1111's text, as it stands in the file; empty where there is none."""
     config: GenerateConfig
     exact: bool
-    """Whether it is the studio's own record; else it was read from A1111's text as far as it goes."""
+    """Whether `config` is the studio's own record; else it was read from A1111's text, as far as that goes."""
 
 
 def model_name(entry: BaseEntry) -> str:
-    """What a recipe calls the base model: without owner, folder and ending."""
+    """The base model's name as a recipe says it: without owner, folder and ending."""
     return entry.name.rpartition("/")[2] if has_name(entry) else entry.label
 
 
-def shareable(request: GenerateConfig, entry: BaseEntry) -> GenerateConfig:
-    """The request without folders of this machine: pictures are shown to others."""
+def shareable(request: SettledGeneration, entry: BaseEntry) -> SettledGeneration:
+    """The request without the path of a model on this machine, since pictures are shown to others."""
     return request if has_name(entry) else request.model_copy(update={"base_model": ""})
 
 
-def parameters_text(config: GenerateConfig, seed: int, facts: Facts) -> str:
-    """A1111's text for one picture of a resolved request."""
-    lines = [_one_paragraph(config.prompt) + facts.lora_tags]
-    if config.negative_prompt:
-        lines.append(f"{NEGATIVE} {_one_paragraph(config.negative_prompt)}")
+def parameters_text(request: SettledGeneration, seed: int, details: RecipeDetails) -> str:
+    """A1111's text for one picture of a request."""
+    lines = [_one_paragraph(request.prompt) + details.lora_tags]
+    if request.negative_prompt:
+        lines.append(f"{NEGATIVE} {_one_paragraph(request.negative_prompt)}")
     fields = {
-        "Steps": config.num_inference_steps,
-        "Sampler": config.sampler,
-        "Schedule type": config.schedule,
-        "CFG scale": f"{config.guidance_scale:g}",
+        "Steps": request.num_inference_steps,
+        "Sampler": request.sampler,
+        "Schedule type": request.schedule,
+        "CFG scale": f"{request.guidance_scale:g}",
         "Seed": seed,
-        "Size": f"{config.width}x{config.height}",
-        "Model hash": facts.model_hash[:10],
-        "Model": facts.model,
-        "Clip skip": config.clip_skip if config.clip_skip > 1 else None,
+        "Size": f"{request.width}x{request.height}",
+        "Model hash": details.model_hash[:10],
+        "Model": details.model,
+        "Clip skip": request.clip_skip if request.clip_skip > 1 else None,
         "RNG": "CPU",
-        "Lora hashes": ", ".join(f"{re.sub('[:,]', '', name)}: {hash_}" for name, hash_ in facts.loras.items()),
-        "Pad conds": "True" if facts.padded else None,
+        "Lora hashes": ", ".join(f"{re.sub('[:,]', '', name)}: {hash_}" for name, hash_ in details.loras.items()),
+        "Pad conds": "True" if details.padded else None,
         "Version": f"KSH Studio {__version__}",
     }
     lines.append(", ".join(f"{name}: {_value(value)}" for name, value in fields.items() if value not in (None, "")))
     return "\n".join(lines)
 
 
-def to_png(picture: Image.Image, config: GenerateConfig, seed: int, facts: Facts) -> bytes:
+def to_png(picture: Image.Image, request: SettledGeneration, seed: int, details: RecipeDetails) -> bytes:
     """The picture as a PNG file with its recipe."""
     text = PngImagePlugin.PngInfo()
-    text.add_text(A1111_CHUNK, parameters_text(config, seed, facts))  # iTXt where it is not Latin-1
-    own = {"version": __version__, "seed": seed, "config": config.model_dump(mode="json"), "facts": asdict(facts)}
-    text.add_itxt(OWN_CHUNK, json.dumps(own, ensure_ascii=False))
+    text.add_text(A1111_CHUNK, parameters_text(request, seed, details))  # iTXt where it is not Latin-1
+    record = {"version": __version__, "seed": seed, "config": request.model_dump(mode="json"), "facts": asdict(details)}
+    text.add_itxt(OWN_CHUNK, json.dumps(record, ensure_ascii=False))
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", pnginfo=text)
     return buffer.getvalue()
 
 
 def read_recipe(path: Path) -> Recipe:
-    """The recipe in a PNG file: ours exactly, another tool's as far as it goes.
+    """The recipe in a PNG file: the studio's own exactly, another tool's as far as it goes.
 
-    The settings are for one picture: batch_size 1 and its own seed.
+    The settings are those of this one picture: batch_size 1 and its seed.
     Raises StudioError when the file is no PNG or holds no recipe.
     """
     try:
@@ -119,9 +120,9 @@ def read_recipe(path: Path) -> Recipe:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise StudioError("generate.no_picture", name=path.name) from error
     parameters = chunks.get(A1111_CHUNK, "")
-    own = _own(chunks.get(OWN_CHUNK, ""))
-    if own is not None:
-        return Recipe(parameters, own, exact=True)
+    recorded = _recorded(chunks.get(OWN_CHUNK, ""))
+    if recorded is not None:
+        return Recipe(parameters, recorded, exact=True)
     if not parameters:
         raise StudioError("generate.no_recipe", name=path.name)
     return Recipe(parameters, config_of(parameters), exact=False)
@@ -154,12 +155,12 @@ def split_parameters(parameters: str) -> tuple[str, str, dict[str, str]]:
 
 def _fields(line: str) -> dict[str, str]:
     """The `name: value` pairs of a line."""
-    found = {}
+    fields = {}
     for piece in PIECE.findall(line) if len(line) <= LONGEST_LINE else ():
         name, colon, value = piece.partition(":")
         if colon and NAME.fullmatch(name.strip()):
-            found[name.strip()] = _unquoted(value.strip())
-    return found
+            fields[name.strip()] = _unquoted(value.strip())
+    return fields
 
 
 def _settings(fields: dict[str, str]) -> dict[str, Any]:
@@ -189,10 +190,11 @@ def _sampler(name: str, schedule: str) -> tuple[str | None, str | None]:
     return name, schedule if schedule in get_args(Schedule) else None
 
 
-def _own(chunk: str) -> GenerateConfig | None:
+def _recorded(chunk: str) -> GenerateConfig | None:
+    """The settings in the studio's own chunk; None where it is missing, damaged or of other settings."""
     try:
-        own = json.loads(chunk)
-        return GenerateConfig.model_validate(own["config"] | {"seed": own["seed"], "batch_size": 1})
+        record = json.loads(chunk)
+        return GenerateConfig.model_validate(record["config"] | {"seed": record["seed"], "batch_size": 1})
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
 

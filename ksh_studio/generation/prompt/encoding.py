@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ksh_studio.errors import StudioError
-from ksh_studio.generation.prompt.parse import Fragment, Parsed
+from ksh_studio.generation.prompt.parse import Parsed, ParsedPrompts
+from ksh_studio.generation.prompt.weights import Fragment
 
 if TYPE_CHECKING:
     from transformers import CLIPTextModel, CLIPTokenizer
@@ -34,7 +35,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the UNet is conditioned on; both have the same length."""
+    """The encoded prompts of a request, in the text encoder's precision; both have the same length."""
 
     prompt_embeds: Tensor
     """[1, 77 · chunks, width]."""
@@ -43,20 +44,20 @@ class Encoded:
     padded: bool
     """Whether the shorter one was lengthened with the encoded empty prompt."""
     tokens: int
-    """Tokens of the positive prompt as counted against 75 · chunks, padding inside included."""
+    """Tokens of the positive prompt out of 75 · chunks; the padding of every chunk but the last counts."""
 
 
-def encode_prompts(base: "Base", positive: Parsed, negative: Parsed, clip_skip: int) -> Encoded:
-    """Encode both prompts; the shorter is lengthened with the encoded empty prompt.
+@torch.no_grad()
+def encode_prompts(base: "Base", prompts: ParsedPrompts, clip_skip: int) -> Encoded:
+    """Encode both prompts of a request; the shorter is lengthened with the encoded empty prompt.
 
     clip_skip: 1 reads the last layer of the text encoder, 2 the one before.
     Raises StudioError when the text encoder has fewer layers.
     """
-    chunks = [split(base.tokenizer, parsed) for parsed in (positive, negative)]
+    chunks = [split(base.tokenizer, parsed) for parsed in (prompts.positive, prompts.negative)]
     longest = max(map(len, chunks))
-    encoded = [_encode(base, own + [Chunk()] * (longest - len(own)), clip_skip) for own in chunks]
-    padded = len(chunks[0]) != len(chunks[1])
-    return Encoded(encoded[0], encoded[1], padded, count(chunks[0]))
+    positive, negative = (_encode(base, _lengthened(one, longest), clip_skip) for one in chunks)
+    return Encoded(positive, negative, padded=len(chunks[0]) != len(chunks[1]), tokens=count(chunks[0]))
 
 
 def encode_captions(base: "Base", captions: list[str], clip_skip: int) -> Tensor:
@@ -72,7 +73,7 @@ def caption_tokens(tokenizer: "CLIPTokenizer", captions: list[str]) -> Tensor:
     """Token ids of captions as plain text, [captions, chunks, 77]."""
     chunks = [split(tokenizer, Parsed((Fragment(caption),))) for caption in captions]
     longest = max(map(len, chunks))
-    return torch.stack([_ids(tokenizer, own + [Chunk()] * (longest - len(own))) for own in chunks])
+    return torch.stack([_ids(tokenizer, _lengthened(one, longest)) for one in chunks])
 
 
 def encode_tokens(base: "Base", tokens: Tensor, clip_skip: int) -> Tensor:
@@ -112,6 +113,10 @@ def split(tokenizer: "CLIPTokenizer", parsed: Parsed) -> list[Chunk]:
 def count(chunks: list[Chunk]) -> int:
     """Tokens used of 75 · chunks, the padding of earlier chunks included."""
     return CHUNK * (len(chunks) - 1) + len(chunks[-1].tokens)
+
+
+def _lengthened(chunks: list[Chunk], length: int) -> list[Chunk]:
+    return chunks + [Chunk()] * (length - len(chunks))
 
 
 def _tokens(tokenizer: "CLIPTokenizer", text: str) -> list[int]:

@@ -8,10 +8,11 @@ import re
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from ksh_studio.generation.prompt import weights
 from ksh_studio.generation.prompt.lora_tags import LoraTag, take_tags
 from ksh_studio.generation.prompt.notes import Note, Notes
 from ksh_studio.generation.prompt.positions import SourceText
+from ksh_studio.generation.prompt.weights import Fragment, weighted_runs
+from ksh_studio.locales import Sentence, sentence
 
 HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
 COMMENT = re.compile(r"#[^\n]*+\n?+")
@@ -19,15 +20,6 @@ BARE_WEIGHT = re.compile(r":\s*+[+-]?\d++(?:\.\d*+)?+\s*+$")
 AND = re.compile(r"\bAND\b")
 SQUARE = re.compile(r"\[([^\[\]]*+)\]")
 SWITCH = re.compile(r":\s*+(?:\d++(?:\.\d*+)?+|\.\d++)\s*+$")
-
-
-@dataclass(frozen=True)
-class Fragment:
-    """A run of text with one weight, or a BREAK (which closes a chunk; its text is empty)."""
-
-    text: str
-    weight: float = 1.0
-    is_break: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +36,26 @@ class Parsed:
         return any(fragment.weight != 1.0 for fragment in self.fragments)
 
 
+@dataclass(frozen=True)
+class ParsedPrompts:
+    """Both prompts of one request."""
+
+    positive: Parsed
+    negative: Parsed
+
+    def sentences(self) -> list[Sentence]:
+        """What the artist should know about the prompts: first that there is Korean in them, then every note."""
+        both = (self.positive, self.negative)
+        korean = any(is_korean(fragment.text) for parsed in both for fragment in parsed.fragments)
+        notes = [note.sentence for parsed in both for note in parsed.notes]
+        return [sentence("prompt.korean"), *notes] if korean else notes
+
+
+def parse_prompts(prompt: str, negative_prompt: str) -> ParsedPrompts:
+    """Both prompts of a request, each parsed once."""
+    return ParsedPrompts(parse(prompt), parse(negative_prompt, negative=True))
+
+
 def parse(text: str, negative: bool = False, comments: bool = True) -> Parsed:
     """The prompt's fragments, LoRA tags and notes.
 
@@ -55,7 +67,7 @@ def parse(text: str, negative: bool = False, comments: bool = True) -> Parsed:
         source = source.without(COMMENT, "\n")
     source, loras = take_tags(source, notes, negative)
     _hints(source, notes)
-    fragments = _merged(weights.weighted_runs(source, notes))
+    fragments = _merged(weighted_runs(source, notes))
     return Parsed(tuple(fragments) or (Fragment(""),), tuple(loras), notes.kept())
 
 
@@ -78,7 +90,7 @@ def _rendered(fragment: Fragment) -> str:
     return f"({text}:{Decimal(repr(fragment.weight)):f})"
 
 
-def _merged(runs: list[weights.Run]) -> list[Fragment]:
+def _merged(runs: list[Fragment]) -> list[Fragment]:
     """Neighbours of equal weight become one; blanks round a BREAK go; blank text has weight 1."""
     found: list[Fragment] = []
     texts: list[str] = []  # of the last fragment, joined when it is complete

@@ -26,8 +26,8 @@ Stack = Literal["(", "["]
 
 
 @dataclass(frozen=True)
-class Run:
-    """Text of one weight, or a BREAK."""
+class Fragment:
+    """A run of text with one weight, or a BREAK (which closes a chunk; its text is empty)."""
 
     text: str
     weight: float = 1.0
@@ -55,18 +55,18 @@ _Piece = str | _Mark | None
 """Text, a bracket's end, or a BREAK."""
 
 
-def weighted_runs(source: SourceText, notes: Notes) -> list[Run]:
+def weighted_runs(source: SourceText, notes: Notes) -> list[Fragment]:
     """The runs of `source` in order, escapes resolved. Never raises; weights are finite."""
     pieces = _Scanner(source, notes).scan()
     weights: dict[Stack, list[float]] = {"(": [1.0], "[": [1.0]}
     runs, cut = [], False
     for piece in pieces:
         if piece is None:
-            runs.append(Run("", 1.0, True))
+            runs.append(Fragment("", 1.0, True))
         elif isinstance(piece, str):
             weight = weights["("][-1] * weights["["][-1]
             cut = cut or abs(weight) > HEAVIEST
-            runs.append(Run(piece, max(-HEAVIEST, min(HEAVIEST, weight))))
+            runs.append(Fragment(piece, max(-HEAVIEST, min(HEAVIEST, weight))))
         elif piece.opens:
             stack = weights[piece.bracket.stack]
             product = stack[-1] * piece.bracket.factor

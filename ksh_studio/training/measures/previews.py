@@ -9,13 +9,13 @@ from ksh_studio.config import GenerateConfig, SettledTraining, Trigger
 from ksh_studio.disk import write_bytes
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Preview, Warned
-from ksh_studio.generation.pictures.recipe import Facts, model_name, shareable, to_png
-from ksh_studio.generation.request import resolve
-from ksh_studio.generation.sampling.denoising import Interrupted, draw
+from ksh_studio.generation.pictures.recipe import RecipeDetails, model_name, shareable, to_png
+from ksh_studio.generation.request import SettledGeneration, settle
+from ksh_studio.generation.sampling.denoising import Interrupted, make_pictures
 from ksh_studio.jobs.folder import Job
 from ksh_studio.jobs.requests import request_preview
 from ksh_studio.models.loading import Base
-from ksh_studio.models.memory import is_out_of_memory, let_go
+from ksh_studio.models.memory import free_memory, is_out_of_memory
 from ksh_studio.project.workspace import Project
 from ksh_studio.training.data.items import Item
 from ksh_studio.training.memory.offload import awake
@@ -97,17 +97,17 @@ class Previews:
         found = (path for path in self.job.previews.glob("[0-9]*-1.png") if int(path.name.split("-")[0]) <= step)
         return max(found, default=None)
 
-    def request(self, prompt: str, seed: int | None = None) -> GenerateConfig:
+    def request(self, prompt: str, seed: int | None = None) -> SettledGeneration:
         """What is drawn for a prompt, complete. Raises StudioError for what the base model cannot draw."""
         chosen = self.seed if seed is None else seed
-        return resolve(GenerateConfig(prompt=prompt, seed=chosen, clip_skip=self.clip_skip), self.base.entry)
+        return settle(GenerateConfig(prompt=prompt, seed=chosen, clip_skip=self.clip_skip), self.base.entry)
 
-    def picture(self, request: GenerateConfig) -> bytes:
+    def picture(self, request: SettledGeneration) -> bytes:
         """The picture as a PNG file with its recipe, of the base as it is now. Raises Interrupted when asked to end."""
-        (picture,) = draw(self.base, request, [request.seed], lambda _: not end_requested(self.job))
+        (picture,) = make_pictures(self.base, request, [request.seed], lambda _: not end_requested(self.job))
         entry = self.base.entry
-        facts = Facts(model=model_name(entry), model_hash=self.base.sha256, loras={})
-        return to_png(picture, shareable(request, entry), request.seed, facts)
+        details = RecipeDetails(model=model_name(entry), model_hash=self.base.sha256, loras={})
+        return to_png(picture, shareable(request, entry), request.seed, details)
 
     def _drawn(self, session: Session, path: Path, prompt: str, seed: int) -> Preview:
         """Draw and save one picture, with less memory at the second try.
@@ -126,7 +126,7 @@ class Previews:
                     raise
             except OSError as error:
                 raise StudioError("preflight.preview_disk", why=error.strerror or error) from error
-            let_go(self.base.device)
+            free_memory(self.base.device)
         raise StudioError("preflight.preview_memory")
 
 

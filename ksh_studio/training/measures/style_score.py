@@ -17,7 +17,7 @@ from ksh_studio.generation.sampling.denoising import Interrupted, decode
 from ksh_studio.jobs.status import job_events
 from ksh_studio.models.likeness import LEAST_DRAWINGS, VERSION, Likeness, describe, levels_of
 from ksh_studio.models.loading import Base
-from ksh_studio.models.memory import is_out_of_memory, let_go
+from ksh_studio.models.memory import free_memory, is_out_of_memory
 from ksh_studio.training.data.cache import Cache, fingerprint, key_of
 from ksh_studio.training.data.encode import Prepared
 from ksh_studio.training.measures.previews import Previews, end_requested
@@ -63,7 +63,7 @@ class Scoring:
             return
         except (StudioError, OSError, RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
-                let_go(self.base.device)
+                free_memory(self.base.device)
             elif isinstance(error, RuntimeError):  # a defect: `Failed` shows it
                 raise
             yield Warned.saying("recommend.score_failed", step=session.step, why=str(error)[:300])

@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ksh_studio.models.memory import is_out_of_memory, let_go
+from ksh_studio.models.memory import free_memory, is_out_of_memory
 
 T = TypeVar("T")
 
@@ -18,6 +18,6 @@ def in_halves(work: Callable[[list[T]], list[Tensor]], things: list[T], device: 
     except (RuntimeError, MemoryError) as error:
         if len(things) == 1 or not is_out_of_memory(error):
             raise
-    let_go(device)
+    free_memory(device)
     middle = len(things) // 2
     return in_halves(work, things[:middle], device) + in_halves(work, things[middle:], device)

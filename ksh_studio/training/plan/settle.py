@@ -9,7 +9,8 @@ from typing import Any
 
 from ksh_studio.config import SettledTraining, TrainConfig
 from ksh_studio.errors import StudioError, validated
-from ksh_studio.models.registry import BaseEntry, base_entry, default_base
+from ksh_studio.models.choice import base_model_of
+from ksh_studio.models.registry import BaseEntry, base_entry
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.workspace import Project
 from ksh_studio.training.data.holdout import held_out_count
@@ -29,7 +30,7 @@ def settled(config: TrainConfig, project: Project, device_kind: str) -> SettledT
     Called once, when a training is planned. `device_kind` is "cuda", "mps" or "cpu"; it decides the base model where
     neither the settings nor the project name one. Raises StudioError as `resolve` does.
     """
-    entry = base_entry(config.base_model or project.settings().base_model or default_base(device_kind))
+    entry = base_entry(base_model_of(project, device_kind, config.base_model))
     config = taken_over(config, project.workspace)
     with Catalogue(project) as catalogue:
         return resolve(config, entry, len(catalogue.drawings()))

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Progress, Warned
-from ksh_studio.generation.sampling.denoising import decode, denoise, encode_request
-from ksh_studio.models.memory import is_out_of_memory, let_go
+from ksh_studio.generation.prompt.encoding import encode_prompts
+from ksh_studio.generation.prompt.parse import parse_prompts
+from ksh_studio.generation.sampling.denoising import decode, denoise
+from ksh_studio.models.memory import free_memory, is_out_of_memory
 from ksh_studio.training.data.encode import Prepared
 from ksh_studio.training.measures.previews import end_requested
 from ksh_studio.training.memory.measure import MB, forget_peak, held_mb, wait
@@ -134,10 +136,11 @@ def _preview_seconds(run: Run) -> tuple[float, float]:
     if not run.previews.prompts:
         return 0.0, 0.0
     base, request = run.base, run.previews.request(run.previews.prompts[0])
+    prompts = parse_prompts(request.prompt, request.negative_prompt)
     with suppress(StudioError):
         try:
             with awake(base):
-                steps = denoise(base, request, encode_request(base, request), [0])
+                steps = denoise(base, request, encode_prompts(base, prompts, request.clip_skip), [0])
                 next(steps)
                 wait(base.device)
                 start = time.monotonic()
@@ -151,5 +154,5 @@ def _preview_seconds(run: Run) -> tuple[float, float]:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-    let_go(base.device)
+    free_memory(base.device)
     return 0.0, 0.0

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Warned
-from ksh_studio.models.memory import is_out_of_memory, let_go
+from ksh_studio.models.memory import free_memory, is_out_of_memory
 from ksh_studio.training.memory.out_of_memory import out_of_memory
 from ksh_studio.training.step.step import Stepper
 
@@ -67,7 +67,7 @@ class Fitting:
             # outside the `except`: its traceback would keep the failed step's tensors alive
             yield self._adjusted(sentence)
             self.renew()
-            let_go(self.stepper.base.device)
+            free_memory(self.stepper.base.device)
 
     def _adjusted(self, sentence: StudioError) -> Warned:
         """Take the next way to need less; the steps of several processes go together, so they change nothing."""

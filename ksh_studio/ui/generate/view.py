@@ -2,7 +2,7 @@
 
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.pictures.gallery import PictureFile, pictures_of
-from ksh_studio.generation.prompt.parse import Parsed, is_korean, parse
+from ksh_studio.generation.prompt.parse import Parsed, parse_prompts
 from ksh_studio.locales import Language, translate
 from ksh_studio.lora.file.header import LoraInfo
 from ksh_studio.lora.shelf import list_loras, relative
@@ -48,13 +48,9 @@ def _label(info: LoraInfo) -> str:
 
 def understood(prompt: str, negative: str, language: Language) -> str:
     """The prompt as fragments with their weights, with every note and hint about it."""
-    parsed = parse(prompt)
-    said = [_fragments(parsed)] if parsed.weighted or parsed.loras else []
-    if is_korean(prompt) or is_korean(negative):
-        said.append(note(translate("prompt.korean", language), "warn"))
-    for read in (parsed, parse(negative, negative=True)):
-        said += [note(found.sentence.text(language), "warn") for found in read.notes]
-    return notes(said)
+    prompts = parse_prompts(prompt, negative)
+    chips = [_fragments(prompts.positive)] if prompts.positive.weighted or prompts.positive.loras else []
+    return notes(chips + [note(sentence.text(language), "warn") for sentence in prompts.sentences()])
 
 
 def _fragments(parsed: Parsed) -> str:

@@ -3,10 +3,10 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
+from ksh_studio import ROOT
 from ksh_studio.disk import lock_file
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.pictures.gallery import add_picture, pictures_of
@@ -48,8 +48,7 @@ def test_a_project_without_pictures_has_none(project):
 
 def test_two_processes_and_many_threads_never_take_the_same_number(project):
     command = [sys.executable, "-c", ADD, str(project.workspace.root), project.slug]
-    root = Path(__file__).resolve().parent.parent.parent
-    others = [subprocess.Popen(command, cwd=root) for _ in range(2)]
+    others = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda seed: add_picture(project, b"png", seed), range(20)))
     assert [other.wait(timeout=60) for other in others] == [0, 0]

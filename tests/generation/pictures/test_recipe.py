@@ -11,15 +11,16 @@ from ksh_studio import __version__
 from ksh_studio.config import GenerateConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.pictures.recipe import (
-    Facts,
+    RecipeDetails,
     config_of,
     parameters_text,
     read_recipe,
     split_parameters,
     to_png,
 )
+from ksh_studio.generation.request import SettledGeneration
 
-CONFIG = GenerateConfig(
+CONFIG = SettledGeneration(
     prompt="(drawn by KSH drawing style : 1.5), an anime girl, smile",
     negative_prompt="lowres, bad anatomy",
     base_model="anything-v5",
@@ -35,11 +36,11 @@ CONFIG = GenerateConfig(
     batch_size=4,
     clip_skip=2,
 )
-FACTS = Facts("anime_base", "0123456789" + "f" * 54, {"ksh_style": "0123456789ab"}, " <lora:ksh_style:0.8>")
+DETAILS = RecipeDetails("anime_base", "0123456789" + "f" * 54, {"ksh_style": "0123456789ab"}, " <lora:ksh_style:0.8>")
 
 
 def test_the_text_is_a1111s_to_the_letter():
-    assert parameters_text(CONFIG, 12345, FACTS) == (
+    assert parameters_text(CONFIG, 12345, DETAILS) == (
         "(drawn by KSH drawing style : 1.5), an anime girl, smile <lora:ksh_style:0.8>\n"
         "Negative prompt: lowres, bad anatomy\n"
         "Steps: 28, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 12345, Size: 512x768, "
@@ -50,7 +51,7 @@ def test_the_text_is_a1111s_to_the_letter():
 
 def test_empty_fields_are_left_out_and_lengthening_is_said():
     config = CONFIG.model_copy(update={"negative_prompt": "", "clip_skip": 1})
-    text = parameters_text(config, 1, Facts("m", "0" * 64, {}, padded=True))
+    text = parameters_text(config, 1, RecipeDetails("m", "0" * 64, {}, padded=True))
     assert "Negative" not in text
     assert "Lora" not in text
     assert "Clip skip" not in text
@@ -59,11 +60,11 @@ def test_empty_fields_are_left_out_and_lengthening_is_said():
 
 def test_a_png_gives_its_settings_back_exactly(tmp_path):
     path = tmp_path / "picture.png"
-    path.write_bytes(to_png(Image.new("RGB", (8, 8)), CONFIG, 12347, FACTS))
+    path.write_bytes(to_png(Image.new("RGB", (8, 8)), CONFIG, 12347, DETAILS))
     recipe = read_recipe(path)
     assert recipe.exact
-    assert recipe.config == CONFIG.model_copy(update={"seed": 12347, "batch_size": 1})
-    assert recipe.parameters == parameters_text(CONFIG, 12347, FACTS)
+    assert recipe.config.model_dump() == CONFIG.model_dump() | {"seed": 12347, "batch_size": 1}
+    assert recipe.parameters == parameters_text(CONFIG, 12347, DETAILS)
 
 
 @settings(max_examples=60, deadline=None)
@@ -71,7 +72,7 @@ def test_a_png_gives_its_settings_back_exactly(tmp_path):
 def test_any_prompt_survives_the_file(tmp_path_factory, prompt, negative):
     config = CONFIG.model_copy(update={"prompt": prompt, "negative_prompt": negative})
     path = tmp_path_factory.mktemp("png") / "picture.png"
-    path.write_bytes(to_png(Image.new("RGB", (8, 8)), config, 1, FACTS))
+    path.write_bytes(to_png(Image.new("RGB", (8, 8)), config, 1, DETAILS))
     assert read_recipe(path).config.prompt == prompt
     assert read_recipe(path).config.negative_prompt == negative
 
@@ -126,7 +127,7 @@ def test_quoted_values_and_prompts_that_look_like_fields_are_told_apart():
 
 def test_a_prompt_line_that_would_begin_the_negative_one_joins_the_line_before():
     config = CONFIG.model_copy(update={"prompt": "a\nNegative prompt: b"})
-    prompt, negative, _ = split_parameters(parameters_text(config, 1, FACTS))
+    prompt, negative, _ = split_parameters(parameters_text(config, 1, DETAILS))
     assert prompt.startswith("a Negative prompt: b")
     assert negative == "lowres, bad anatomy"
 
@@ -134,7 +135,7 @@ def test_a_prompt_line_that_would_begin_the_negative_one_joins_the_line_before()
 def test_files_without_a_recipe_and_files_that_are_no_pictures_are_refused(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
     (tmp_path / "text.png").write_text("no picture")
-    whole = to_png(Image.new("RGB", (64, 64)), CONFIG, 1, FACTS)
+    whole = to_png(Image.new("RGB", (64, 64)), CONFIG, 1, DETAILS)
     (tmp_path / "cut.png").write_bytes(whole[:-40])
     for name, key in (("plain.png", "no_recipe"), ("text.png", "no_picture"), ("cut.png", "no_picture")):
         with pytest.raises(StudioError) as error:

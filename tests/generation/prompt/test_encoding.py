@@ -5,7 +5,7 @@ import torch
 
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.prompt.encoding import caption_tokens, count, encode_captions, encode_prompts, split
-from ksh_studio.generation.prompt.parse import parse
+from ksh_studio.generation.prompt.parse import parse, parse_prompts
 from tests.tiny import pocket_clip_tokenizer
 
 CHUNKS = [
@@ -46,7 +46,7 @@ def test_weights_move_with_their_tokens_over_a_comma(clip):
 
 def test_plain_text_is_encoded_as_the_text_encoder_itself_does(base):
     with torch.no_grad():
-        found = encode_prompts(base, parse("a fox"), parse(""), clip_skip=1)
+        found = encode_prompts(base, parse_prompts("a fox", ""), clip_skip=1)
         ids = base.tokenizer("a fox", padding="max_length", return_tensors="pt").input_ids
         wanted = base.text_encoder(ids).last_hidden_state
     assert found.prompt_embeds.shape == (1, 77, 32)
@@ -56,8 +56,8 @@ def test_plain_text_is_encoded_as_the_text_encoder_itself_does(base):
 def test_the_shorter_prompt_is_lengthened_with_the_encoded_empty_prompt(base):
     with torch.no_grad():
         long = "fox, " * 40  # the tiny vocabulary has a token for each letter
-        found = encode_prompts(base, parse(long), parse("bad"), clip_skip=1)
-        empty = encode_prompts(base, parse(""), parse(""), clip_skip=1).prompt_embeds
+        found = encode_prompts(base, parse_prompts(long, "bad"), clip_skip=1)
+        empty = encode_prompts(base, parse_prompts("", ""), clip_skip=1).prompt_embeds
     chunks = found.prompt_embeds.shape[1] // 77
     assert chunks == 3
     assert found.padded
@@ -68,8 +68,8 @@ def test_the_shorter_prompt_is_lengthened_with_the_encoded_empty_prompt(base):
 
 def test_emphasis_multiplies_and_keeps_the_mean_of_the_chunk(base):
     with torch.no_grad():
-        plain = encode_prompts(base, parse("a fox"), parse(""), 1).prompt_embeds[0]
-        heavy = encode_prompts(base, parse("a (fox:1.5)"), parse(""), 1).prompt_embeds[0]
+        plain = encode_prompts(base, parse_prompts("a fox", ""), 1).prompt_embeds[0]
+        heavy = encode_prompts(base, parse_prompts("a (fox:1.5)", ""), 1).prompt_embeds[0]
     weights = torch.ones(77)
     weights[2:5] = 1.5  # begin mark, a, f, o, x
     wanted = plain * weights[:, None]
@@ -86,10 +86,10 @@ def test_clip_skip_reads_an_earlier_layer_through_the_final_norm(base):
         ).hidden_states
         norm = base.text_encoder.get_submodule("final_layer_norm")
         for skip in (1, 2, 3):
-            found = encode_prompts(base, parse("a fox"), parse(""), skip).prompt_embeds
+            found = encode_prompts(base, parse_prompts("a fox", ""), skip).prompt_embeds
             torch.testing.assert_close(found, norm(states[-skip]))
         with pytest.raises(StudioError) as error:
-            encode_prompts(base, parse("a fox"), parse(""), 4)
+            encode_prompts(base, parse_prompts("a fox", ""), 4)
     assert error.value.sentence.key == "generate.clip_skip_too_deep"
 
 
@@ -109,8 +109,8 @@ def test_a_text_encoder_with_the_older_layout_gives_the_same(base):
     with torch.no_grad():
         older = replace(base, text_encoder=Older(base.text_encoder))
         for skip in (1, 2):
-            wanted = encode_prompts(base, parse("a fox"), parse(""), skip).prompt_embeds
-            assert torch.equal(encode_prompts(older, parse("a fox"), parse(""), skip).prompt_embeds, wanted)
+            wanted = encode_prompts(base, parse_prompts("a fox", ""), skip).prompt_embeds
+            assert torch.equal(encode_prompts(older, parse_prompts("a fox", ""), skip).prompt_embeds, wanted)
 
 
 def test_captions_are_plain_text_of_equal_length(base):

@@ -2,6 +2,7 @@
 
 import gc
 import math
+import sys
 import time
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ksh_studio.generation.prompt.lora_tags import LoraTag
-from ksh_studio.generation.prompt.parse import Fragment, is_korean, parse, render
+from ksh_studio.generation.prompt.parse import is_korean, parse, render
 from ksh_studio.generation.prompt.positions import SourceText
+from ksh_studio.generation.prompt.weights import Fragment
 from ksh_studio.locales import LANGUAGES
 
 BREAK = "BREAK"
@@ -24,7 +26,7 @@ def fragments(text, **options):
 
 
 def notes(text, **options):
-    return [(note.key.removeprefix("prompt."), note.position) for note in parse(text, **options).notes]
+    return [(note.sentence.key.removeprefix("prompt."), note.position) for note in parse(text, **options).notes]
 
 
 WORKED = [
@@ -120,7 +122,7 @@ def test_a_failed_weight_comes_with_what_is_meant():
 def test_every_note_is_a_sentence_in_both_languages():
     text = "(a:1,5) (:3) ] <lora:x:y> <lora: [" + "(" * 30 + "a:b"
     for language in LANGUAGES:
-        said = [note.text(language) for note in parse(text).notes]
+        said = [note.sentence.text(language) for note in parse(text).notes]
         assert len(said) == 9  # eight, and how many more there are
         assert all(said)
         assert all("{" not in sentence or "\\" in sentence for sentence in said)
@@ -141,7 +143,7 @@ def test_lora_tags_in_a_negative_prompt_are_text_with_a_note():
     parsed = parse("bad <lora:x:1>", negative=True)
     assert parsed.loras == ()
     assert parsed.fragments == (Fragment("bad <lora:x:1>"),)
-    assert [note.key for note in parsed.notes] == ["prompt.lora_in_negative"]
+    assert [note.sentence.key for note in parsed.notes] == ["prompt.lora_in_negative"]
 
 
 def test_weights_stay_finite_and_a_cut_is_said():
@@ -201,7 +203,23 @@ def test_positions_survive_any_cuts(text, data):
         assert [source.position(n) for n in range(len(kept))] == kept
 
 
-def seconds(text):
+def calls(text):
+    """How many functions, Python's and C's, are called to parse a text: the same on every machine."""
+    count = 0
+
+    def profile(frame, event, argument):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        parse(text)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def processor_seconds(text):
     """Processor time of the best of three, without the collector, which walks the objects of all other tests."""
     times = []
     gc.disable()
@@ -231,19 +249,20 @@ HOSTILE = [
     "BREAK ",
     "B",
 ]
-HOSTILE += ["#", "#\n", "((", "(a:1.", "[a:", "[a|", "AND ", "：", " ", ",(", "a(b)", "🦊"]
+HOSTILE += ["#\n<lora:a>)", "#", "#\n", "((", "(a:1.", "[a:", "[a|", "AND ", "：", " ", ",(", "a(b)", "🦊"]
 
 
 @pytest.mark.parametrize("piece", HOSTILE)
-def test_ten_thousand_characters_of_anything_parse_in_a_moment_and_in_linear_time(piece):
-    text = piece * (10_000 // len(piece))
-    once, twice = seconds(text), seconds(text * 2)
-    assert once < 0.05
-    assert twice / once < 3 or twice < 0.01
+def test_twice_the_text_takes_twice_the_calls(piece):
+    text = piece * (5_000 // len(piece))
+    assert calls(text * 2) <= 2.1 * calls(text) + 100
 
 
-@pytest.mark.parametrize(
-    "text", ["a" * 50_000 + "!", " " * 50_000, ",(" * 20_000, ":" + "1" * 50_000, ": " + " " * 50_000]
-)
-def test_long_runs_are_no_trap_for_a_pattern(text):
-    assert seconds(text) < 0.1 * max(1, len(text) / 50_000)
+LONG_RUNS = [("", "a"), ("", "1"), (":", " "), (":", "1"), ("(a:", "1"), ("(a:", " "), ("[a:", "1"), ("<lora:a:", "1")]
+
+
+@pytest.mark.parametrize(("head", "piece"), [*(("", piece) for piece in HOSTILE), *LONG_RUNS])
+def test_no_pattern_reads_a_long_text_again_and_again(head, piece):
+    """Calls do not show what one search costs: 16 times the text may take about 16 times as long; 256 is quadratic."""
+    text = piece * (1_500 // len(piece))
+    assert processor_seconds(head + text * 16 + "!") < 64 * processor_seconds(head + text + "!") + 0.002

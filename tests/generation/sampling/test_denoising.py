@@ -8,8 +8,10 @@ import torch
 
 from ksh_studio.config import GenerateConfig
 from ksh_studio.errors import StudioError
-from ksh_studio.generation.request import resolve
-from ksh_studio.generation.sampling.denoising import Interrupted, denoise, draw, encode_request, latent_preview
+from ksh_studio.generation.prompt.encoding import encode_prompts
+from ksh_studio.generation.prompt.parse import parse_prompts
+from ksh_studio.generation.request import settle
+from ksh_studio.generation.sampling.denoising import Interrupted, denoise, latent_preview, make_pictures
 from ksh_studio.generation.sampling.samplers import make_scheduler
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
@@ -18,10 +20,18 @@ from tests.tiny import tiny_base_folder
 REQUEST = GenerateConfig(prompt="(a fox:1.3) in snow", negative_prompt="blurry", num_inference_steps=4)
 
 
+def encoded(base, request):
+    return encode_prompts(base, parse_prompts(request.prompt, request.negative_prompt), request.clip_skip)
+
+
 def final_latents(base, request, seeds):
-    request = resolve(request, base.entry)
-    *_, last = denoise(base, request, encode_request(base, request), seeds)
+    request = settle(request, base.entry)
+    *_, last = denoise(base, request, encoded(base, request), seeds)
     return last.latents
+
+
+def drawn(base, request, seeds, on_step=None):
+    return make_pictures(base, settle(request, base.entry), seeds, on_step)
 
 
 @pytest.mark.parametrize("sampler", ["Euler a", "Euler", "DPM++ 2M", "DDIM", "UniPC"])
@@ -34,7 +44,7 @@ def test_image_3_of_a_batch_of_4_is_the_single_run_of_seed_plus_2(base, sampler)
 
 
 def test_the_same_request_gives_the_same_picture_and_another_seed_another(base):
-    first, again, other = (np.asarray(draw(base, REQUEST, [seed])[0], np.int16) for seed in (7, 7, 8))
+    first, again, other = (np.asarray(drawn(base, REQUEST, [seed])[0], np.int16) for seed in (7, 7, 8))
     assert first.shape == (64, 64, 3)
     assert (first == again).all()
     assert np.abs(first - other).mean() > 1
@@ -64,20 +74,20 @@ def test_a_plain_request_is_the_picture_of_diffusers_own_pipeline(base):
         width=64,
         height=64,
     ).images[0]
-    found = draw(base, request, [7])[0]
+    found = drawn(base, request, [7])[0]
     assert np.abs(np.asarray(found, np.int16) - np.asarray(wanted, np.int16)).max() <= 1
 
 
 def test_size_is_as_asked(base):
-    assert draw(base, REQUEST.model_copy(update={"width": 96, "height": 72}), [1])[0].size == (96, 72)
+    assert drawn(base, REQUEST.model_copy(update={"width": 96, "height": 72}), [1])[0].size == (96, 72)
 
 
 def test_guidance_1_asks_the_unet_once_for_each_picture(base, monkeypatch):
     batches = []
     forward = base.unet.forward
     monkeypatch.setattr(base.unet, "forward", lambda x, *a, **k: batches.append(len(x)) or forward(x, *a, **k))
-    draw(base, REQUEST.model_copy(update={"guidance_scale": 1.0}), [1, 2])
-    draw(base, REQUEST.model_copy(update={"guidance_scale": 7.0}), [1, 2])
+    drawn(base, REQUEST.model_copy(update={"guidance_scale": 1.0}), [1, 2])
+    drawn(base, REQUEST.model_copy(update={"guidance_scale": 7.0}), [1, 2])
     assert batches == [2] * 4 + [4] * 4
 
 
@@ -95,7 +105,7 @@ def test_drawing_ends_between_two_steps_when_asked(base):
         return step.done < 2
 
     with pytest.raises(Interrupted):
-        draw(base, REQUEST, [7], on_step)
+        drawn(base, REQUEST, [7], on_step)
     assert done == [(1, 4), (2, 4)]
 
 
@@ -109,17 +119,17 @@ def test_latents_that_are_not_finite_are_an_error_and_no_black_picture(base, mon
 
     monkeypatch.setattr(base.unet, "forward", broken)
     with pytest.raises(StudioError) as error:
-        draw(base, REQUEST, [7])
+        drawn(base, REQUEST, [7])
     assert error.value.sentence.key == "generate.not_finite"
 
 
 @pytest.mark.parametrize("sampler", ["Euler a", "Euler", "DPM++ 2M", "DDIM", "UniPC"])
 def test_every_sampler_says_early_what_it_expects_in_the_end(base, sampler):
-    request = resolve(REQUEST.model_copy(update={"sampler": sampler, "guidance_scale": 1.0}), base.entry)
-    first, *_, last = denoise(base, request, encode_request(base, request), [7])
-    assert first.clean.shape == first.latents.shape
-    assert not torch.equal(first.clean, first.latents)
-    assert torch.isfinite(last.clean).all()
+    request = settle(REQUEST.model_copy(update={"sampler": sampler, "guidance_scale": 1.0}), base.entry)
+    first, *_, last = denoise(base, request, encoded(base, request), [7])
+    assert first.pred_original_sample.shape == first.latents.shape
+    assert not torch.equal(first.pred_original_sample, first.latents)
+    assert torch.isfinite(last.pred_original_sample).all()
 
 
 def test_a_preview_is_one_pixel_a_latent_and_needs_a_matrix(base):
@@ -134,7 +144,7 @@ def test_a_v_prediction_base_and_other_latents_draw(tmp_path):
     folder = tiny_base_folder(tmp_path, "v_prediction", latent_channels=8)
     base = load_base(base_entry(str(folder)), torch.device("cpu"))
     assert base.entry.latent_rgb == ()
-    assert draw(base, REQUEST, [7])[0].size == (64, 64)
+    assert drawn(base, REQUEST, [7])[0].size == (64, 64)
 
 
 def test_half_precision_draws_finite_pictures(base_folder):
@@ -142,10 +152,3 @@ def test_half_precision_draws_finite_pictures(base_folder):
     half = load_base(base_entry(str(base_folder)), torch.device("cpu"), "bf16")
     error = (final_latents(half, REQUEST, [7]) - final_latents(exact, REQUEST, [7])).norm()
     assert error / final_latents(exact, REQUEST, [7]).norm() < 0.1
-
-
-@pytest.mark.parametrize("size", [("width", 32), ("height", 4096)])
-def test_a_size_the_base_cannot_draw_is_refused(base, size):
-    with pytest.raises(StudioError) as error:
-        resolve(GenerateConfig.model_construct(**(REQUEST.model_dump() | dict([size]))), base.entry)
-    assert error.value.sentence.key == "generate.size"

@@ -7,7 +7,7 @@ from PIL import Image
 
 from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
-from ksh_studio.generation.sampling import denoising as drawing
+from ksh_studio.generation.sampling import denoising
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.requests import forget_requests, pause_job, request_preview, stop_job
 from ksh_studio.jobs.status import job_status
@@ -89,7 +89,7 @@ def test_previews_asked_for_are_drawn_before_the_next_step_and_disturb_nothing(l
 @pytest.mark.parametrize("word", [stop_job, pause_job])
 def test_a_request_that_comes_while_an_asked_preview_is_drawn_is_answered_at_once(word, lesson, monkeypatch):
     made, steps = lesson(max_train_steps=4), []
-    original = drawing.denoise
+    original = denoising.denoise
 
     def denoise(base, request, encoded, seeds):
         for step in original(base, request, encoded, seeds):
@@ -98,7 +98,7 @@ def test_a_request_that_comes_while_an_asked_preview_is_drawn_is_answered_at_onc
                 word(made.job)
             yield step
 
-    monkeypatch.setattr(drawing, "denoise", denoise)
+    monkeypatch.setattr(denoising, "denoise", denoise)
 
     def say(event):
         if event.kind == "step" and event.step == 2:
@@ -116,14 +116,14 @@ def test_a_request_that_comes_while_an_asked_preview_is_drawn_is_answered_at_onc
 
 def test_an_asked_preview_that_fails_is_a_warning(lesson, monkeypatch):
     made = lesson(max_train_steps=2)
-    original = drawing.draw
+    original = denoising.make_pictures
 
     def broken(base, request, *rest):
         if request.prompt == "a boy":
             raise StudioError("generate.not_finite", base="x")
         return original(base, request, *rest)
 
-    monkeypatch.setattr("ksh_studio.training.measures.previews.draw", broken)
+    monkeypatch.setattr("ksh_studio.training.measures.previews.make_pictures", broken)
     said = spoken(made, lambda event: request_preview(made.job, "a boy") if event.kind == "planned" else None)
     assert [event.key for event in said if event.kind == "warned"] == ["train.preview_failed"]
     assert said[-1].kind == "finished"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ksh_studio.generation.sampling import denoising as drawing
+from ksh_studio.generation.sampling import denoising
 from ksh_studio.models.memory import is_out_of_memory
 from ksh_studio.training.checkpoint import load_newest
 from ksh_studio.training.measures import previews
@@ -164,13 +164,13 @@ def test_what_was_asked_is_read_from_torchs_words(settings):
 def test_a_preview_is_drawn_once_more_in_tiles_and_never_ends_a_run(lesson, monkeypatch):
     tries = []
 
-    def draw(base, request, seeds, on_step):
+    def make_pictures(base, request, seeds, on_step):
         tries.append(base.vae.use_tiling)
         if not base.vae.use_tiling or len(tries) > 2:
             raise GPU
-        return drawing.draw(base, request, seeds, on_step)
+        return denoising.make_pictures(base, request, seeds, on_step)
 
-    monkeypatch.setattr(previews, "draw", draw)
+    monkeypatch.setattr(previews, "make_pictures", make_pictures)
     made = lesson(max_train_steps=2)
     said = made.run()
     assert tries == [False, True, False, True] and said[-1].kind == "finished"

@@ -1,0 +1,17 @@
+"""Which base model and which captioner a project uses: the one place that decides. No torch."""
+
+from ksh_studio.models.registry import default_base, default_captioner
+from ksh_studio.project.workspace import Project
+
+
+def base_model_of(project: Project, device_type: str, setting: str = "") -> str:
+    """Name of the base model: the request's own setting, else the project's, else the default of this device.
+
+    device_type: "cuda", "mps" or "cpu". Raises StudioError when the project's settings cannot be read.
+    """
+    return setting or project.settings().base_model or default_base(device_type)
+
+
+def captioner_of(project: Project, device_type: str, setting: str = "") -> str:
+    """Name of the captioner, decided as `base_model_of` decides."""
+    return setting or project.settings().captioner or default_captioner(device_type)
