@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image
 
@@ -127,6 +128,22 @@ def test_values_that_are_not_finite_stop_the_run_and_keep_the_last_good_state(le
     assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
     attach(load_base(base_entry(made.job.file.settings["base_model"]), torch.device("cpu"), "no"),
            made.project.root / made.of("lora")[-1].path)  # fmt: skip
+
+
+def test_after_a_divergence_the_lora_is_finite_and_the_advice_is_a_lower_rate(lesson, monkeypatch):
+    made = lesson(max_train_steps=20)
+    original = Stepper.draw
+
+    def draw(self, bucket, items, rows, index):
+        batch = original(self, bucket, items, rows, index)
+        return batch._replace(weights=batch.weights * (float("inf") if index >= 3 else 1.0))
+
+    monkeypatch.setattr(Stepper, "draw", draw)
+    said = made.run()
+    assert said[-1].key == "train.diverged" and said[-1].values["rate"] == "1.0e-02"
+    assert sum(event.kind == "warned" for event in said) == 5
+    tensors = safetensors.torch.load_file(next(made.job.loras.glob("*.safetensors")))
+    assert all(bool(torch.isfinite(value).all()) for value in tensors.values())
 
 
 def test_no_drawings_is_one_sentence(lesson, drawings):

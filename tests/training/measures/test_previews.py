@@ -1,5 +1,8 @@
 """What the artist asks of a running training: stop, pause, and a preview just now."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +15,7 @@ from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.requests import forget_requests, pause_job, request_preview, stop_job
 from ksh_studio.jobs.status import job_status
 from ksh_studio.training.checkpoint import load_newest
+from ksh_studio.training.measures import previews
 from ksh_studio.training.stage import train
 
 
@@ -135,3 +139,20 @@ def test_a_preview_says_nothing_of_this_machines_folders(lesson, base_folder):
     pictures = [*made.job.previews.glob("*.png"), *made.job.loras.glob("*.png")]
     assert len(pictures) >= 3 and made.job.file.settings["base_model"] == str(base_folder)
     assert not [path for path in pictures if str(base_folder.parent).encode() in path.read_bytes()]
+
+
+def test_a_disk_that_is_full_when_a_preview_is_written_does_not_end_the_run(lesson, monkeypatch):
+    original = previews.write_bytes
+    calls = []
+
+    def full(path, data):
+        calls.append(path)
+        if len(calls) == 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return original(path, data)
+
+    monkeypatch.setattr(previews, "write_bytes", full)
+    made = lesson(max_train_steps=2)
+    said = made.run()
+    assert [event.key for event in said if event.kind == "warned"] == ["train.preview_failed"]
+    assert said[-1].kind == "finished" and [event.step for event in made.of("preview")] == [2]

@@ -1,4 +1,4 @@
-"""What a disk, a drawing or a kill can do to a training: it ends clearly or goes on, and what was saved stays whole."""
+"""What a disk or a kill can do to a save: the training ends clearly or goes on, and what was saved stays whole."""
 
 import errno
 import json
@@ -15,10 +15,8 @@ from safetensors import SafetensorError
 
 from ksh_studio.lora.file.header import read_header
 from ksh_studio.training.checkpoint import clean, load_newest
-from ksh_studio.training.measures import previews
 from ksh_studio.training.preflight import check as preflight
 from ksh_studio.training.saving import saver as saving
-from ksh_studio.training.step.step import Stepper
 
 CALLS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "shutil.rmtree"}
 """Audit events of what changes a disk."""
@@ -32,7 +30,7 @@ def saved(lesson, monkeypatch):
     original = preflight.planned
     monkeypatch.setattr(preflight, "planned", lambda run, measured: runs.append(run) or original(run, measured))
     lesson(max_train_steps=2).run()
-    monkeypatch.setattr(saving, "require_mine", lambda job: None)  # no process holds the job any more
+    monkeypatch.setattr(saving, "require_ours", lambda job: None)  # no process owns the job any more
     run = runs[0]
     _go(run, 3)
     return run
@@ -182,92 +180,3 @@ def test_a_disk_that_may_not_be_written_is_a_sentence_and_no_traceback(number, l
     said = made.run()
     assert said[-1].key == "disk.forbidden" and str(made.job.checkpoints) in said[-1].text()
     assert not made.job.log.exists() or "Traceback" not in made.job.log.read_text(encoding="utf-8")
-
-
-def test_a_disk_that_is_full_when_a_preview_is_written_does_not_end_the_run(lesson, monkeypatch):
-    original = previews.write_bytes
-    calls = []
-
-    def full(path, data):
-        calls.append(path)
-        if len(calls) == 1:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return original(path, data)
-
-    monkeypatch.setattr(previews, "write_bytes", full)
-    made = lesson(max_train_steps=2)
-    said = made.run()
-    assert [event.key for event in said if event.kind == "warned"] == ["train.preview_failed"]
-    assert said[-1].kind == "finished" and [event.step for event in made.of("preview")] == [2]
-
-
-@pytest.mark.parametrize("harm", ["delete", "break"])
-def test_drawings_that_vanish_or_break_while_training_do_not_matter(harm, lesson, drawings):
-    def hurt():
-        for drawing in drawings:
-            path = drawing.path(made.project)
-            path.unlink() if harm == "delete" else path.write_bytes(b"RIFF no picture")
-
-    made, straight = lesson(max_train_steps=4), lesson(max_train_steps=4)
-    straight.run()
-    made.run(stop_after=2)
-    hurt()
-    said = made.run()  # from the latents in the cache
-    assert said[-1].kind == "finished" and not [event for event in said if event.kind == "warned"]
-    one, other = (load_newest(run.job.checkpoints).tensors for run in (straight, made))
-    assert all(torch.equal(one[name], other[name]) for name in one)
-
-
-def test_a_broken_or_missing_drawing_is_named_and_left_out_before_the_start(lesson, drawings):
-    made = lesson(max_train_steps=2)
-    drawings[0].path(made.project).write_bytes(b"")
-    drawings[1].path(made.project).unlink()
-    said = made.run()
-    named = {(event.key, event.values["name"]) for event in said if event.kind == "warned"}
-    assert named == {("train.drawing_unreadable", "그림 0.png"), ("train.drawing_gone", "그림 1.png")}
-    assert said[-1].kind == "finished" and made.of("planned")[0].drawings == 3
-
-
-def test_where_no_drawing_can_be_read_each_is_named_and_nothing_starts(lesson, drawings):
-    made = lesson(max_train_steps=2)
-    for drawing in drawings:
-        drawing.path(made.project).write_bytes(b"no picture")
-    said = made.run()
-    assert [event.key for event in said if event.kind == "warned"] == ["train.drawing_unreadable"] * len(drawings)
-    assert (said[-1].kind, said[-1].key) == ("failed", "train.no_drawings")
-
-
-def test_after_a_divergence_the_lora_is_finite_and_the_advice_is_a_lower_rate(lesson, monkeypatch):
-    made = lesson(max_train_steps=20)
-    original = Stepper.draw
-
-    def draw(self, bucket, items, rows, index):
-        batch = original(self, bucket, items, rows, index)
-        return batch._replace(weights=batch.weights * (float("inf") if index >= 3 else 1.0))
-
-    monkeypatch.setattr(Stepper, "draw", draw)
-    said = made.run()
-    assert said[-1].key == "train.diverged" and said[-1].values["rate"] == "1.0e-02"
-    assert sum(event.kind == "warned" for event in said) == 5
-    tensors = safetensors.torch.load_file(next(made.job.loras.glob("*.safetensors")))
-    assert all(bool(torch.isfinite(value).all()) for value in tensors.values())
-
-
-def test_a_checkpoint_of_a_newer_studio_is_refused_clearly_and_left_alone(lesson):
-    made = lesson(max_train_steps=4)
-    made.run(stop_after=2)
-    manifest = made.job.checkpoints / "step-000002" / "manifest.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 2}))
-    assert made.run()[-1].key == "train.checkpoint_format" and manifest.exists()
-
-
-@pytest.mark.parametrize("name", ["tensors.safetensors", "state.json", "manifest.json"])
-def test_with_its_only_checkpoint_damaged_a_job_begins_again_and_says_so(name, lesson):
-    made = lesson(max_train_steps=3)
-    made.run(stop_after=2)
-    file = made.job.checkpoints / "step-000002" / name
-    file.write_bytes(file.read_bytes()[:-3])
-    said = made.run()
-    assert [event.step for event in said if event.kind == "resumed"] == [0]
-    assert [event.step for event in made.of("step")] == [1, 2, 3] and said[-1].kind == "finished"
-    assert [event.key for event in said if event.kind == "warned"] == ["preflight.none_whole"]

@@ -1,9 +1,10 @@
-"""N steps straight equal k steps, a stop, and the rest: weights, optimiser, average and losses, bit for bit."""
+"""N steps in one run equal k steps, a stop, and the rest: weights, optimiser, average and losses, bit for bit."""
 
 import hashlib
 import json
 import shutil
 
+import pytest
 import torch
 
 from ksh_studio.project.catalogue import Catalogue
@@ -140,3 +141,23 @@ def test_a_job_of_the_version_before_goes_on(lesson):
     said = old.run()
     assert [event.step for event in said if event.kind == "resumed"] == [2] and said[-1].kind == "finished"
     assert_same(outcome(old), outcome(straight))
+
+
+def test_a_checkpoint_of_a_newer_studio_is_refused_clearly_and_left_alone(lesson):
+    made = lesson(max_train_steps=4)
+    made.run(stop_after=2)
+    manifest = made.job.checkpoints / "step-000002" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 2}))
+    assert made.run()[-1].key == "train.checkpoint_format" and manifest.exists()
+
+
+@pytest.mark.parametrize("name", ["tensors.safetensors", "state.json", "manifest.json"])
+def test_with_its_only_checkpoint_damaged_a_job_begins_again_and_says_so(name, lesson):
+    made = lesson(max_train_steps=3)
+    made.run(stop_after=2)
+    file = made.job.checkpoints / "step-000002" / name
+    file.write_bytes(file.read_bytes()[:-3])
+    said = made.run()
+    assert [event.step for event in said if event.kind == "resumed"] == [0]
+    assert [event.step for event in made.of("step")] == [1, 2, 3] and said[-1].kind == "finished"
+    assert [event.key for event in said if event.kind == "warned"] == ["preflight.none_whole"]
