@@ -39,16 +39,16 @@ def _merge(arguments: argparse.Namespace) -> int:
     from ksh_studio.lora.merge import merge
 
     merged = merge([_part(text) for text in arguments.parts], _file(arguments.target), arguments.rank)
-    values = {"path": merged.info.path, "rank": merged.info.rank, "lost": f"{100 * merged.error:.2g}"}
+    values = {"path": merged.header.path, "rank": merged.header.rank, "lost": f"{100 * merged.error:.2g}"}
     print(translate("merge.done", arguments.language, **values))
     return 0
 
 
 def _push(arguments: argparse.Namespace) -> int:
-    from ksh_studio.lora.publishing import prepare, publish
+    from ksh_studio.lora.publishing import plan_publication, publish
 
     lora, language = arguments.lora.resolve(), arguments.language
-    planned = prepare(
+    planned = plan_publication(
         Workspace(arguments.workspace.resolve()), lora, arguments.repository, not arguments.public, arguments.license
     )
     visibility = "@publish.private" if planned.private else "@publish.public"

@@ -9,7 +9,7 @@ from ksh_studio.generation.prompt.lora_tags import LoraTag
 from ksh_studio.generation.prompt.parse import Parsed
 from ksh_studio.locales import Sentence, sentence
 from ksh_studio.lora.file.header import read_header
-from ksh_studio.lora.shelf import find_lora, list_loras
+from ksh_studio.lora.listing import find_lora, list_loras
 from ksh_studio.project.workspace import Project
 
 

@@ -1,1 +1,1 @@
-"""The LoRA file: its names, its header (no torch), its metadata, writing it, and putting it onto a base model."""
+"""The LoRA file: reading and saving it, attaching it to a base model, merging, converting and publishing it."""

@@ -1,4 +1,4 @@
-"""Several LoRA files become one that adds up their changes, each by its weight.
+"""Merges several LoRA files into one whose change is the weighted sum of theirs.
 
 Averaging the factors would be wrong: (a1 + a2)(b1 + b2) is not a1 b1 + a2 b2. The sum of changes
 w1 s1 B1 A1 + w2 s2 B2 A2 is [w1 s1 B1 | w2 s2 B2] times [A1; A2], exact at the sum of the ranks (kohya-ss/sd-scripts
@@ -7,7 +7,7 @@ of it (Eckart and Young, 1936; sd-scripts `networks/svd_merge_lora.py`); it is t
 QR decompositions of the two sides, so that no full-size matrix is decomposed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,94 +17,99 @@ from torch import Tensor
 
 from ksh_studio.disk import replacing
 from ksh_studio.errors import StudioError
-from ksh_studio.lora.file.header import RANK_LIMIT, LoraInfo, read_header
-from ksh_studio.lora.file.kinds import Measured, by_module
+from ksh_studio.lora.file.adapter_types import ModuleSizes, group_by_module
+from ksh_studio.lora.file.header import RANK_LIMIT, LoraHeader, read_header
 from ksh_studio.lora.file.metadata import safe_stem, with_hashes
-from ksh_studio.lora.file.sidecar import write_beside
+from ksh_studio.lora.file.sidecar import write_sidecar
 from ksh_studio.lora.file.tensors import require_free, save_tensors
-from ksh_studio.lora.on_base.delta import Roles, matrix
+from ksh_studio.lora.on_base.delta import ModuleTensors, delta_matrix
 
 Factors = tuple[Tensor, Tensor]
-"""Up [out, r] and down [r, in · kernel] of one change, fp32, all scales in them."""
+"""Up [out, r] and down [r, in · kernel] of one module's change, in fp32; alpha and weight are multiplied in."""
 
 
 @dataclass(frozen=True)
 class Merged:
-    """The written file and how close it is."""
+    """The header of the written file, and how close the file is to the exact sum."""
 
-    info: LoraInfo
+    header: LoraHeader
     error: float
-    """Length of what was lost, relative to the whole change: 0 exact, 1 all of it."""
+    """The norm of what was lost, relative to that of the whole change: 0 is exact, 1 means that all is lost."""
 
 
 def merge(
     files: Sequence[tuple[Path, float]], target: Path, rank: int | None = None, preview: Path | None = None
 ) -> Merged:
-    """Write the weighted sum of LoRA files (path, weight) to `target`, with the card and picture beside it.
+    """Write the weighted sum of LoRA files, given as (path, weight), to `target`, and the files beside it.
 
-    rank: of the result; None: as large as needed to lose nothing. Only the kind lora can be added up so: the others'
-    changes have no small factors, or depend on the base's weights. The result is read back and compared before it
-    takes the name. Raises StudioError when the files do not go together, or something of that name is there already.
+    rank: of the result; None: as large as needed to lose nothing. preview: a picture to copy to `<stem>.png`. Only the
+    type lora can be added up like this: the changes of the others have no small factors, or depend on the base's
+    weights. The result is read back and compared before it takes its name.
+    Raises StudioError when the files do not go together, or when `target` or a file beside it exists.
     """
-    infos = [read_header(path) for path, _ in files]
-    _check(infos, files, target, rank)
+    headers = [read_header(path) for path, _ in files]
+    _check_files(headers, files, target, rank)
     require_free(target, target.with_suffix(".json"), *([target.with_suffix(".png")] if preview is not None else []))
-    sums = _sums([(by_module(safetensors.torch.load_file(path)), weight) for path, weight in files], infos)
-    kept = {module: _cut(factors, rank) for module, factors in sums.items()}
+    sums = _sums([(group_by_module(safetensors.torch.load_file(path)), weight) for path, weight in files], headers)
+    reduced = {module: _reduce_rank(factors, rank) for module, factors in sums.items()}
     tensors: dict[str, Tensor] = {}
-    for module, factors in kept.items():
-        tensors |= _tensors(module, factors, _kernel(module, infos))
+    for module, factors in reduced.items():
+        tensors |= _file_tensors(module, factors, _kernel_size(module, headers))
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
         raise StudioError("lora.not_finite", name=target.name)
-    metadata = with_hashes(tensors, _metadata(infos, files, target, max(up.shape[1] for up, _ in kept.values())))
-    with replacing(target) as beside:
-        save_tensors(beside, tensors, metadata)
-        error = _compare(by_module(safetensors.torch.load_file(beside)), sums, kept, target.name)
-    info = read_header(target)
-    write_beside(info, preview)
-    return Merged(info, error)
+    largest_rank = max(up.shape[1] for up, _ in reduced.values())
+    metadata = with_hashes(tensors, _metadata(headers, files, target, largest_rank))
+    with replacing(target) as temporary:
+        save_tensors(temporary, tensors, metadata)
+        error = _compare(group_by_module(safetensors.torch.load_file(temporary)), sums, reduced, target.name)
+    header = read_header(target)
+    write_sidecar(header, preview)
+    return Merged(header, error)
 
 
-def _check(infos: list[LoraInfo], files: Sequence[tuple[Path, float]], target: Path, rank: int | None) -> None:
+def _check_files(
+    headers: list[LoraHeader], files: Sequence[tuple[Path, float]], target: Path, rank: int | None
+) -> None:
+    """Raise StudioError when these files, this name or this rank cannot be merged."""
     if len(files) < 2:
         raise StudioError("merge.too_few")
     if target.stem != safe_stem(target.stem):
         raise StudioError("lora.name", name=target.stem)
     if rank is not None and not 1 <= rank <= RANK_LIMIT:
         raise StudioError("merge.rank", rank=rank, limit=RANK_LIMIT)
-    first = infos[0]
-    for info in infos:
-        other = next((sizes.kind for sizes in info.measured.values() if sizes.kind != "lora"), None)
-        if other is not None or any(key.endswith(".lora_mid.weight") for key in info.shapes):
-            raise StudioError("merge.kind", name=info.path.name, kind=other or "lora (Tucker)")
-        if info.base != first.base or not _fit_together(first.measured, info.measured):
-            bases = {"base": first.base or "?", "other_base": info.base or "?"}
-            raise StudioError("merge.bases", name=first.path.name, other=info.path.name, **bases)
+    first = headers[0]
+    for header in headers:
+        other_type = header.type_other_than_lora
+        if other_type is not None or any(key.endswith(".lora_mid.weight") for key in header.shapes):
+            raise StudioError("merge.kind", name=header.path.name, kind=other_type or "lora (Tucker)")
+        if header.base != first.base or not _fit_together(first.sizes, header.sizes):
+            bases = {"base": first.base or "?", "other_base": header.base or "?"}
+            raise StudioError("merge.bases", name=first.path.name, other=header.path.name, **bases)
 
 
-def _fit_together(one: dict[str, Measured], other: dict[str, Measured]) -> bool:
-    """Whether the modules that both change have the same sizes."""
+def _fit_together(one: dict[str, ModuleSizes], other: dict[str, ModuleSizes]) -> bool:
+    """Whether there are modules that both files change, and each of these has the same size in both."""
     both = one.keys() & other.keys()
-    return bool(both) and all((one[m].outside, one[m].inside) == (other[m].outside, other[m].inside) for m in both)
+    return bool(both) and all((one[m].rows, one[m].columns) == (other[m].rows, other[m].columns) for m in both)
 
 
-def _sums(parts: list[tuple[dict[str, dict[str, Tensor]], float]], infos: list[LoraInfo]) -> dict[str, Factors]:
-    """Of every module that any file changes, the factors of the weighted sum."""
-    found: dict[str, Factors] = {}
-    for module in dict.fromkeys(module for info in infos for module in info.measured):
-        own = [_factors(modules[module], weight) for modules, weight in parts if module in modules]
-        found[module] = torch.cat([up for up, _ in own], dim=1), torch.cat([down for _, down in own])
-    return found
+def _sums(files: list[tuple[dict[str, dict[str, Tensor]], float]], headers: list[LoraHeader]) -> dict[str, Factors]:
+    """The factors of the weighted sum, for every module that any of the files changes."""
+    sums: dict[str, Factors] = {}
+    for module in dict.fromkeys(module for header in headers for module in header.sizes):
+        factors = [_factors(modules[module], weight) for modules, weight in files if module in modules]
+        sums[module] = torch.cat([up for up, _ in factors], dim=1), torch.cat([down for _, down in factors])
+    return sums
 
 
-def _factors(roles: Roles, weight: float) -> Factors:
-    down, up = roles["lora_down"].float().flatten(1), roles["lora_up"].float().flatten(1)
-    scale = float(roles["alpha"]) / down.shape[0] if "alpha" in roles else 1.0
+def _factors(tensors: ModuleTensors, weight: float) -> Factors:
+    down, up = tensors["lora_down"].float().flatten(1), tensors["lora_up"].float().flatten(1)
+    scale = float(tensors["alpha"]) / down.shape[0] if "alpha" in tensors else 1.0
     return up * (scale * weight), down
 
 
-def _cut(factors: Factors, rank: int | None) -> Factors:
-    """The best factors of at most `rank`, both sides of the same length; all that is needed where it is None."""
+def _reduce_rank(factors: Factors, rank: int | None) -> Factors:
+    """The closest factors of at most `rank`, both scaled alike; with None, of as large a rank as is needed."""
     up, down = factors
     most = min(up.shape[0], down.shape[1], RANK_LIMIT)
     if rank is None and up.shape[1] <= most:
@@ -117,8 +122,8 @@ def _cut(factors: Factors, rank: int | None) -> Factors:
     return first @ (left[:, :count] * root), (root[:, None] * right[:count]) @ second.T
 
 
-def _tensors(module: str, factors: Factors, kernel: tuple[int, ...] | None) -> dict[str, Tensor]:
-    """Of one module, in fp16. Alpha is the rank: the scales are in the matrices."""
+def _file_tensors(module: str, factors: Factors, kernel: tuple[int, ...] | None) -> dict[str, Tensor]:
+    """The tensors of one module as they are saved, in fp16. Alpha is the rank, since the matrices hold all scales."""
     up, down = factors
     rank = up.shape[1]
     if kernel is not None:
@@ -130,36 +135,44 @@ def _tensors(module: str, factors: Factors, kernel: tuple[int, ...] | None) -> d
     }
 
 
-def _kernel(module: str, infos: list[LoraInfo]) -> tuple[int, ...] | None:
-    """The kernel of a convolution; None for a linear module."""
-    shapes = (by_module(info.shapes).get(module, {}).get("lora_down", ()) for info in infos)
+def _kernel_size(module: str, headers: list[LoraHeader]) -> tuple[int, ...] | None:
+    """The kernel size of a convolution; None for a linear module."""
+    shapes = (group_by_module(header.shapes).get(module, {}).get("lora_down", ()) for header in headers)
     return next((shape[2:] for shape in shapes if len(shape) == 4), None)
 
 
-def _metadata(infos: list[LoraInfo], files: Sequence[tuple[Path, float]], target: Path, rank: int) -> dict[str, str]:
-    """That of the first file, with what is another one's now."""
-    own = {key: value for key, value in infos[0].metadata.items() if not key.startswith("sshs_")}
-    own.pop("modelspec.thumbnail", None)
-    from_names = ", ".join(f"{path.stem} x {weight:g}" for path, weight in files)
-    return own | {
+def _metadata(
+    headers: list[LoraHeader], files: Sequence[tuple[Path, float]], target: Path, rank: int
+) -> dict[str, str]:
+    """The metadata of the first file, with the values that differ for the merged file."""
+    metadata = {key: value for key, value in headers[0].metadata.items() if not key.startswith("sshs_")}
+    metadata.pop("modelspec.thumbnail", None)
+    sources = ", ".join(f"{path.stem} x {weight:g}" for path, weight in files)
+    return metadata | {
         "ss_output_name": target.stem,
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(rank),
         "ss_network_alpha": str(float(rank)),
-        "ss_training_comment": f"KSH Studio: merged from {from_names}",
+        "ss_training_comment": f"KSH Studio: merged from {sources}",
         "modelspec.title": target.stem,
         "modelspec.merged_from": ", ".join(path.stem for path, _ in files),
     }
 
 
-def _compare(read: dict[str, Roles], sums: dict[str, Factors], kept: dict[str, Factors], name: str) -> float:
-    """What the file lost of the sum; raises StudioError when it is not what was to be written."""
+def _compare(
+    modules: Mapping[str, ModuleTensors], sums: dict[str, Factors], reduced: dict[str, Factors], name: str
+) -> float:
+    """The relative error of a file that was read back, against the exact sums.
+
+    Raises StudioError when the file does not hold the reduced factors, up to the rounding of fp16.
+    """
     lost = whole = 0.0
     for module, (up, down) in sums.items():
-        wanted, full, found = kept[module][0] @ kept[module][1], up @ down, matrix(read.get(module, {}))
-        rounding = 4 * torch.finfo(torch.float16).eps * (kept[module][0].abs() @ kept[module][1].abs()).max()
-        if read.keys() != sums.keys() or (found - wanted).abs().max() > rounding + 1e-6:
+        expected, full = reduced[module][0] @ reduced[module][1], up @ down
+        delta = delta_matrix(modules.get(module, {}))
+        rounding = 4 * torch.finfo(torch.float16).eps * (reduced[module][0].abs() @ reduced[module][1].abs()).max()
+        if modules.keys() != sums.keys() or (delta - expected).abs().max() > rounding + 1e-6:
             raise StudioError("lora.check_failed", name=name)
-        lost += float((found - full).square().sum())
+        lost += float((delta - full).square().sum())
         whole += float(full.square().sum())
     return (lost / whole) ** 0.5 if whole else 0.0

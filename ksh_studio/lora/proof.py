@@ -1,4 +1,4 @@
-"""Proves a LoRA file by reading it back, before it is called saved."""
+"""Proves that a saved LoRA file holds what was trained, by reading it back."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,39 +12,41 @@ from peft.tuners.lokr import layer as lokr
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
-from ksh_studio.lora.file.kinds import by_module
-from ksh_studio.lora.file.names import kohya_name, role_of
-from ksh_studio.lora.file.weights import LoraWeights, path_of
+from ksh_studio.lora.file.adapter_types import group_by_module
+from ksh_studio.lora.file.names import kohya_name, tensor_name
+from ksh_studio.lora.file.weights import LoraWeights, module_path
 from ksh_studio.lora.on_base.attach import ADAPTER, load_adapter
-from ksh_studio.lora.on_base.delta import matrix
+from ksh_studio.lora.on_base.delta import delta_matrix
 
 if TYPE_CHECKING:
     from ksh_studio.models.loading import Base
 
 
-def comes_back(file: Path, base: "Base", weights: LoraWeights, dtype: torch.dtype) -> bool:
-    """Whether the file, read back, holds exactly what was trained, at its scale, for every module.
+def file_matches(path: Path, base: "Base", weights: LoraWeights, dtype: torch.dtype) -> bool:
+    """Whether the file, read back, holds the trained weights of every module at the right scale.
 
-    lora: through diffusers' own loader, onto a copy that has the base's shape and no values: with the base frozen,
-    equal matrices and equal scale are equal pictures, and an 860 M parameter UNet need not be copied at every save.
-    dora: the same, and its lengths. loha and lokr: our reading of the file against the change that peft computes.
+    dtype: of the tensors in the file. A lora is loaded by diffusers onto a copy of the base's layers without values:
+    since the base is frozen, equal matrices and an equal scale make equal pictures, and no UNet of 860 M parameters
+    need be copied at every save. For dora the magnitudes are compared too. For loha and lokr the delta that we compute
+    from the file is compared with the one that peft computes from the trained factors.
     """
-    tensors = safetensors.torch.load_file(file)
-    if weights.kind in ("loha", "lokr"):
-        return _changes_alike(tensors, base, weights, dtype)
-    lengths = {key: tensor for key, tensor in tensors.items() if role_of(key) == "dora_scale"}
-    matrices = {key: tensor for key, tensor in tensors.items() if key not in lengths}
-    return _loads_alike(matrices, base, weights, dtype) and _lengths_alike(lengths, weights, dtype)
+    tensors = safetensors.torch.load_file(path)
+    if weights.adapter_type in ("loha", "lokr"):
+        return _deltas_match(tensors, base, weights, dtype)
+    magnitudes = {key: tensor for key, tensor in tensors.items() if tensor_name(key) == "dora_scale"}
+    matrices = {key: tensor for key, tensor in tensors.items() if key not in magnitudes}
+    return _matrices_equal(matrices, base, weights, dtype) and _magnitudes_equal(magnitudes, weights, dtype)
 
 
-def _loads_alike(tensors: dict[str, Tensor], base: "Base", weights: LoraWeights, dtype: torch.dtype) -> bool:
+def _matrices_equal(tensors: dict[str, Tensor], base: "Base", weights: LoraWeights, dtype: torch.dtype) -> bool:
+    """Whether diffusers loads exactly the trained matrices from the file's tensors, each with the right scale."""
     unet, text_encoder = _empty_copy(base.unet), _empty_copy(base.text_encoder) if weights.text_encoder else None
     load_adapter(tensors, unet, text_encoder)
-    for model, (_, state) in zip((unet, text_encoder), weights.parts(), strict=True):
-        state = {key: matrix for key, matrix in state.items() if role_of(key) != "dora_scale"}
-        loaded = _loaded(model) if model is not None else {}
-        same = loaded.keys() == state.keys() and all(
-            torch.equal(matrix, state[key].detach().to("cpu", dtype).float())
+    for model, (_, state) in zip((unet, text_encoder), weights.components(), strict=True):
+        trained = {key: matrix for key, matrix in state.items() if tensor_name(key) != "dora_scale"}
+        loaded = _loaded_matrices(model) if model is not None else {}
+        same = loaded.keys() == trained.keys() and all(
+            torch.equal(matrix, trained[key].detach().to("cpu", dtype).float())
             and abs(scale - weights.lora_alpha / rank) < 1e-6
             for key, (matrix, scale, rank) in loaded.items()
         )
@@ -53,76 +55,87 @@ def _loads_alike(tensors: dict[str, Tensor], base: "Base", weights: LoraWeights,
     return True
 
 
-def _lengths_alike(lengths: dict[str, Tensor], weights: LoraWeights, dtype: torch.dtype) -> bool:
-    """Whether every module's lengths of a dora are in the file; without dora, that there are none."""
-    wanted = {
-        f"{kohya_name(part, path_of(key))}.dora_scale": value.detach().to("cpu", dtype).flatten()
-        for part, state in weights.parts()
+def _magnitudes_equal(magnitudes: dict[str, Tensor], weights: LoraWeights, dtype: torch.dtype) -> bool:
+    """Whether the file has exactly the trained magnitudes of a dora; of another type, whether it has none."""
+    trained = {
+        f"{kohya_name(component, module_path(key))}.dora_scale": value.detach().to("cpu", dtype).flatten()
+        for component, state in weights.components()
         for key, value in state.items()
-        if role_of(key) == "dora_scale"
+        if tensor_name(key) == "dora_scale"
     }
-    return lengths.keys() == wanted.keys() and all(torch.equal(lengths[k].flatten(), wanted[k]) for k in wanted)
+    same_keys = magnitudes.keys() == trained.keys()
+    return same_keys and all(torch.equal(magnitudes[key].flatten(), trained[key]) for key in trained)
 
 
-def _changes_alike(tensors: dict[str, Tensor], base: "Base", weights: LoraWeights, dtype: torch.dtype) -> bool:
-    """Whether the file means what peft computes of the trained factors, up to the rounding of `dtype`."""
-    modules, checked = by_module(tensors), 0
-    for model, (part, state) in zip((base.unet, base.text_encoder), weights.parts(), strict=True):
-        for path, wanted in peft_changes(model, state, weights):
-            roles = modules.get(kohya_name(part, path), {})
-            read = matrix(roles).reshape(wanted.shape) if roles else torch.zeros_like(wanted)
-            # four factors are rounded, each by half a unit in the last place
-            allowed = 4 * torch.finfo(dtype).eps * wanted.abs().max() + 1e-7
-            if not roles or (read - wanted).abs().max() > allowed:
+def _deltas_match(tensors: dict[str, Tensor], base: "Base", weights: LoraWeights, dtype: torch.dtype) -> bool:
+    """Whether the file's deltas are those that peft computes from the trained factors, up to rounding to `dtype`."""
+    modules, compared = group_by_module(tensors), 0
+    for model, (component, state) in zip((base.unet, base.text_encoder), weights.components(), strict=True):
+        for path, expected in peft_deltas(model, state, weights):
+            module_tensors = modules.get(kohya_name(component, path))
+            if module_tensors is None:
                 return False
-            checked += 1
-    return checked == len(modules)
+            # four factors are rounded, each by half a unit in the last place
+            allowed = 4 * torch.finfo(dtype).eps * expected.abs().max() + 1e-7
+            if (delta_matrix(module_tensors).reshape(expected.shape) - expected).abs().max() > allowed:
+                return False
+            compared += 1
+    return compared == len(modules)
 
 
-def peft_changes(model: nn.Module, state: dict[str, Tensor], weights: LoraWeights) -> Iterator[tuple[str, Tensor]]:
-    """Module path and the change of its weight as peft computes it from these factors, in fp32 on the CPU."""
+def peft_deltas(model: nn.Module, state: dict[str, Tensor], weights: LoraWeights) -> Iterator[tuple[str, Tensor]]:
+    """The path of each module and the delta that peft computes from its loha or lokr factors, in fp32 on the CPU.
+
+    state: the factors by peft's keys. model: tells the sizes of the modules.
+    """
     by_path: dict[str, dict[str, Tensor]] = {}
     for key, value in state.items():
-        by_path.setdefault(path_of(key), {})[role_of(key)] = value
-    config, layers = (LoHaConfig(), loha) if weights.kind == "loha" else (LoKrConfig(), lokr)
+        by_path.setdefault(module_path(key), {})[tensor_name(key)] = value
+    config, layers = (LoHaConfig(), loha) if weights.adapter_type == "loha" else (LoKrConfig(), lokr)
     for path, factors in by_path.items():
         layer = model.get_submodule(path)
         inner = layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer
-        kind = layers.Conv2d if isinstance(inner, nn.Conv2d) else layers.Linear
-        twin = kind(_twin(inner), "default", config, r=weights.rank or 1, alpha=weights.lora_alpha)
-        for role, value in factors.items():
-            getattr(twin, role)["default"].data = value.detach().to("cpu", torch.float32)
+        layer_class = layers.Conv2d if isinstance(inner, nn.Conv2d) else layers.Linear
+        copy = layer_class(_empty_layer(inner), "default", config, r=weights.rank or 1, alpha=weights.lora_alpha)
+        for name, value in factors.items():
+            getattr(copy, name)["default"].data = value.detach().to("cpu", torch.float32)
         with torch.no_grad():
-            yield path, twin.get_delta_weight("default")
+            yield path, copy.get_delta_weight("default")
 
 
-def _twin(layer: nn.Linear | nn.Conv2d) -> nn.Module:
-    """A layer of the same sizes whose weights are reserved and never written."""
+def _empty_layer(layer: nn.Module) -> nn.Module:
+    """A linear or convolution of the same shape, whose memory is reserved but never written.
+
+    Raises TypeError for any other layer: peft puts no loha or lokr on one.
+    """
     with torch.device("meta"):
         if isinstance(layer, nn.Conv2d):
-            sizes = layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding
-            twin: nn.Module = nn.Conv2d(*sizes, groups=layer.groups)
+            (height, width), out_channels = layer.kernel_size, layer.out_channels
+            # stride and padding do not enter the delta
+            copy: nn.Module = nn.Conv2d(layer.in_channels, out_channels, (height, width), groups=layer.groups)
+        elif isinstance(layer, nn.Linear):
+            copy = nn.Linear(layer.in_features, layer.out_features)
         else:
-            twin = nn.Linear(layer.in_features, layer.out_features)
-    return twin.to_empty(device="cpu")
+            raise TypeError(f"{type(layer).__name__} is no linear and no convolution")
+    return copy.to_empty(device="cpu")
 
 
 def _empty_copy(model: nn.Module) -> nn.Module:
     """A model of the same configuration whose memory is reserved but never written, so it costs next to nothing."""
+    # models of diffusers have `from_config`, those of transformers take the configuration itself
+    make = getattr(type(model), "from_config", type(model))
     with torch.device("meta"):
-        copy = (
-            type(model).from_config(model.config) if hasattr(type(model), "from_config") else type(model)(model.config)
-        )
+        copy: nn.Module = make(model.config)
     return copy.to_empty(device="cpu")
 
 
-def _loaded(model: nn.Module) -> dict[str, tuple[Tensor, float, int]]:
-    """Of every adapter matrix: its fp32 value, the module's scale and rank, by peft's key."""
-    found = {}
+def _loaded_matrices(model: nn.Module) -> dict[str, tuple[Tensor, float, int]]:
+    """Every matrix of the attached adapter in fp32, with the scale and rank of its module, by peft's key."""
+    matrices = {}
     for path, layer in model.named_modules():
         if ADAPTER in getattr(layer, "scaling", {}):
             scale, rank = layer.scaling[ADAPTER], layer.r[ADAPTER]
-            for matrix in ("lora_A", "lora_B"):
-                weight = getattr(layer, matrix)[ADAPTER].weight
-                found[f"{path}.{matrix}.weight"] = (weight.detach().float(), scale, rank)
-    return found
+            for name in ("lora_A", "lora_B"):
+                weight = getattr(layer, name)[ADAPTER].weight
+                matrices[f"{path}.{name}.weight"] = (weight.detach().float(), scale, rank)
+    return matrices

@@ -67,10 +67,10 @@ def metadata():
 def random_adapter(load_base):
     """Puts an adapter of a kind with random values onto a fresh base: (base, what save_lora takes)."""
 
-    def make(kind, targets="transformer", text_encoder=True, rank=4, alpha=2.0):
+    def make(adapter_type, targets="transformer", text_encoder=True, rank=4, alpha=2.0):
         _, base = load_base()
         config = TrainConfig(
-            adapter=kind, target_modules=targets, rank=rank, lora_alpha=alpha, train_text_encoder=text_encoder
+            adapter=adapter_type, target_modules=targets, rank=rank, lora_alpha=alpha, train_text_encoder=text_encoder
         )
         parameters = add_adapter(base, config)
         random = torch.Generator().manual_seed(3)

@@ -10,7 +10,7 @@ from tests.lora.bases import distance, outputs
 
 
 def test_diffusers_own_format_draws_the_same(two_loras, load_base, tmp_path):
-    path = to_diffusers(two_loras[0], tmp_path / "own.safetensors")
+    path = to_diffusers(two_loras[0], tmp_path / "diffusers.safetensors")
     assert all(key.startswith(("unet.", "text_encoder.")) for key in load_file(path))
     results = []
     for file in (two_loras[0], path):
@@ -23,11 +23,11 @@ def test_diffusers_own_format_draws_the_same(two_loras, load_base, tmp_path):
         to_diffusers(path, tmp_path / "twice.safetensors")
 
 
-@pytest.mark.parametrize("kind", ["dora", "loha", "lokr"])
-def test_a_type_that_diffusers_does_not_load_is_refused(kind, random_adapter, metadata, tmp_path):
-    base, weights = random_adapter(kind, text_encoder=False)
+@pytest.mark.parametrize("adapter_type", ["dora", "loha", "lokr"])
+def test_a_type_that_diffusers_does_not_load_is_refused(adapter_type, random_adapter, metadata, tmp_path):
+    base, weights = random_adapter(adapter_type, text_encoder=False)
     other = save_lora(tmp_path / "other.safetensors", base, weights, metadata).path
-    with pytest.raises(StudioError, match=f"is a {kind}"):
+    with pytest.raises(StudioError, match=f"is a {adapter_type}"):
         to_diffusers(other, tmp_path / "no.safetensors")
     assert not (tmp_path / "no.safetensors").exists()
 

@@ -11,8 +11,8 @@ OTHERS = ["dora", "loha", "lokr"]
 
 
 def test_a_file_that_does_not_come_back_is_not_kept(random_adapter, metadata, tmp_path, monkeypatch):
-    for kind, role in (("dora", "dora_scale"), ("loha", "hada_w2_b"), ("lokr", "lokr_w2")):
-        base, weights = random_adapter(kind, text_encoder=False)
+    for adapter_type, role in (("dora", "dora_scale"), ("loha", "hada_w2_b"), ("lokr", "lokr_w2")):
+        base, weights = random_adapter(adapter_type, text_encoder=False)
         real = load_file
 
         def torn(path, real=real, role=role):
@@ -22,6 +22,6 @@ def test_a_file_that_does_not_come_back_is_not_kept(random_adapter, metadata, tm
 
         monkeypatch.setattr(proof.safetensors.torch, "load_file", torn)
         with pytest.raises(StudioError, match="did not come back the same"):
-            save_lora(tmp_path / f"{kind}.safetensors", base, weights, metadata)
+            save_lora(tmp_path / f"{adapter_type}.safetensors", base, weights, metadata)
         assert list(tmp_path.glob("*")) == []
         monkeypatch.undo()

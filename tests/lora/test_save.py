@@ -14,7 +14,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from ksh_studio.errors import StudioError
 from ksh_studio.lora import save as export
-from ksh_studio.lora.file.kinds import by_module
+from ksh_studio.lora.file.adapter_types import group_by_module
 from ksh_studio.lora.file.names import TEXT_ENCODER_TARGETS, UNET_TARGETS, kohya_name
 from ksh_studio.lora.file.weights import LoraWeights
 from ksh_studio.lora.on_base.attach import attach, base_shapes
@@ -84,10 +84,10 @@ def test_alpha_and_delta_are_the_adapters_own(random_lora, metadata, tmp_path):
 
 def test_metadata_are_strings_without_paths_and_hashes_match_the_file(random_lora, metadata, tmp_path):
     base, weights = random_lora()
-    info = save_lora(tmp_path / "ksh_000500.safetensors", base, weights, metadata)
+    header = save_lora(tmp_path / "ksh_000500.safetensors", base, weights, metadata)
     with safe_open(tmp_path / "ksh_000500.safetensors", "pt") as file:
         read = file.metadata()
-    assert read == info.metadata and all(isinstance(value, str) for value in read.values())
+    assert read == header.metadata and all(isinstance(value, str) for value in read.values())
     assert "lora_adapter_metadata" not in read
     assert not any("/" in value or "\\" in value for key, value in read.items() if key != "modelspec.architecture")
     assert json.loads(read["ss_tag_frequency"])["ksh"]
@@ -95,9 +95,9 @@ def test_metadata_are_strings_without_paths_and_hashes_match_the_file(random_lor
     data = (tmp_path / "ksh_000500.safetensors").read_bytes()
     body = data[8 + int.from_bytes(data[:8], "little") :]
     assert read["sshs_model_hash"] == hashlib.sha256(body).hexdigest()
-    assert info.hash == read["sshs_model_hash"][:12] and len(read["sshs_legacy_hash"]) == 8
-    assert info.trigger == "drawn by KSH drawing style" and info.base == info.only_for == "tiny"
-    assert (info.step, info.rank, info.alpha, info.modules) == (500, RANK, ALPHA, 48 + 18)
+    assert header.hash == read["sshs_model_hash"][:12] and len(read["sshs_legacy_hash"]) == 8
+    assert header.trigger == "drawn by KSH drawing style" and header.base == header.only_base == "tiny"
+    assert (header.step, header.rank, header.alpha, header.module_count) == (500, RANK, ALPHA, 48 + 18)
 
 
 def test_a_save_that_does_not_come_back_the_same_keeps_the_file_before(random_lora, metadata, tmp_path, monkeypatch):
@@ -176,15 +176,15 @@ def test_the_real_sd15_gives_the_264_names_and_shapes_every_program_knows(tmp_pa
     )
 
 
-@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("adapter_type", OTHERS)
 @pytest.mark.parametrize("targets", ["transformer", "all"])
-def test_a_saved_file_draws_as_the_trained_adapter_did(kind, targets, load_base, random_adapter, metadata, tmp_path):
-    base, weights = random_adapter(kind, targets)
+def test_a_saved_file_draws_as_the_adapter_did(adapter_type, targets, load_base, random_adapter, metadata, tmp_path):
+    base, weights = random_adapter(adapter_type, targets)
     live, bare = outputs(base), outputs(load_base()[1])
     assert distance(live, bare) > 0.05
     exact = save_lora(tmp_path / "exact.safetensors", base, weights, metadata, dtype=torch.float32)
     half = save_lora(tmp_path / "half.safetensors", base, weights, metadata)
-    assert (exact.kind, half.kind) == (kind, kind) and exact.modules == half.modules
+    assert exact.adapter_type == half.adapter_type == adapter_type and exact.module_count == half.module_count
     _, base_with_lora = load_base()
     attach(base_with_lora, exact.path)
     assert distance(outputs(base_with_lora), live) < 1e-4
@@ -192,13 +192,13 @@ def test_a_saved_file_draws_as_the_trained_adapter_did(kind, targets, load_base,
     assert distance(outputs(base_with_lora), live) < 2e-2 * distance(live, bare)
 
 
-@pytest.mark.parametrize("kind", OTHERS)
-def test_names_and_shapes_are_those_that_lycoris_writes(kind, random_adapter, metadata, tmp_path):
-    base, weights = random_adapter(kind, "all", text_encoder=False)
-    info = save_lora(tmp_path / "names.safetensors", base, weights, metadata)
-    tensors = load_file(info.path)
-    linear = by_module(tensors)["lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"]
-    conv = by_module(tensors)["lora_unet_down_blocks_0_resnets_0_conv1"]
+@pytest.mark.parametrize("adapter_type", OTHERS)
+def test_names_and_shapes_are_those_that_lycoris_writes(adapter_type, random_adapter, metadata, tmp_path):
+    base, weights = random_adapter(adapter_type, "all", text_encoder=False)
+    header = save_lora(tmp_path / "names.safetensors", base, weights, metadata)
+    tensors = load_file(header.path)
+    linear = group_by_module(tensors)["lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"]
+    conv = group_by_module(tensors)["lora_unet_down_blocks_0_resnets_0_conv1"]
     shapes = [{role: tuple(tensor.shape) for role, tensor in roles.items()} for roles in (linear, conv)]
     expected = {
         "dora": [
@@ -214,16 +214,16 @@ def test_names_and_shapes_are_those_that_lycoris_writes(kind, random_adapter, me
             {"lokr_w1": (4, 4), "lokr_w2": (4, 4, 3, 3), "alpha": ()},
         ],
     }
-    assert shapes == expected[kind]
-    assert info.rank == 4
+    assert shapes == expected[adapter_type]
+    assert header.rank == 4
 
 
 def test_a_lokr_says_the_same_scale_to_every_reader_whether_factored_or_not(random_adapter, metadata, tmp_path):
     """Readers divide alpha by the rank where a half is factored and take 1 where both are whole: ours is 1 in both."""
     for rank in (1, 16):
         base, weights = random_adapter("lokr", rank=rank, alpha=0.5)
-        info = save_lora(tmp_path / f"{rank}.safetensors", base, weights, metadata, dtype=torch.float32)
-        modules = by_module(load_file(info.path))
+        header = save_lora(tmp_path / f"{rank}.safetensors", base, weights, metadata, dtype=torch.float32)
+        modules = group_by_module(load_file(header.path))
         assert any("lokr_w2_a" in roles for roles in modules.values()) == (rank == 1)
         for roles in modules.values():
             assert roles["alpha"].item() == rank

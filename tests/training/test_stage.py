@@ -15,8 +15,8 @@ from ksh_studio.generation.request import settle
 from ksh_studio.generation.sampling.denoising import make_pictures
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.requests import stop_job
+from ksh_studio.lora.listing import list_loras
 from ksh_studio.lora.on_base.attach import attach
-from ksh_studio.lora.shelf import list_loras
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
 from ksh_studio.presets import TRAIN_PRESETS
@@ -56,7 +56,7 @@ def test_the_lora_says_what_it_is(lesson):
     made.run()
     (info,) = list_loras(made.project.workspace, made.project)
     assert info.trigger == "drawn by KSH drawing style" and info.step == 2 and info.rank == 4 and info.alpha == 2.0
-    assert info.base == info.only_for == "base" and info.label == "ksh-000002"
+    assert info.base == info.only_base == "base" and info.label == "ksh-000002"
     meta = info.metadata
     slashed = {key for key, value in meta.items() if "/" in value}
     assert slashed <= {
@@ -241,7 +241,7 @@ def test_the_original_preset_trains(lesson):
     made = lesson(**preset)
     assert made.run()[-1].kind == "finished"
     (info,) = list_loras(made.project.workspace, made.project)
-    assert info.rank == 4 and info.alpha == 4.0 and info.modules == 4 * 8
+    assert info.rank == 4 and info.alpha == 4.0 and info.module_count == 4 * 8
     assert [event.learning_rate for event in made.of("step")][0] == 1e-4
 
 

@@ -1,1 +1,1 @@
-"""A LoRA file as bytes and names; no torch model."""
+"""The LoRA file as bytes: its header, the names of its tensors, its metadata, the files beside it."""

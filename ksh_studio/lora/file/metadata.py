@@ -1,4 +1,4 @@
-"""The texts inside a LoRA file and beside it, as kohya's scripts, A1111, ComfyUI and the model sites read them.
+"""The metadata inside a LoRA file, as kohya's scripts, A1111, ComfyUI and the model sites read them.
 
 Every value is a string; no value holds a path. Hashes: kohya-ss/sd-scripts `library/train_util.py`,
 `precalculate_safetensors_hashes` (0.10.1).
@@ -17,24 +17,24 @@ _NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 def safe_stem(name: str) -> str:
-    """`name` with only the characters every reader of LoRA names understands; "lora" where nothing is left.
+    """`name` reduced to the characters that every program accepts in a LoRA's name; "lora" when nothing is left.
 
-    "none" is what A1111 calls no LoRA at all, so it is never returned.
+    "none" is never returned: A1111 writes it where there is no LoRA.
     """
     stem = _NOT_ALLOWED.sub("-", name).strip("-.")[:64]
     return "lora" if stem.lower() in ("", "none") else stem
 
 
 def base_family(cross_attention_dim: int, widths: tuple[int, ...], name: str) -> dict[str, str]:
-    """The keys that tell a reader which models the file fits.
+    """The keys that say which base models the file fits.
 
-    Only a base of the real SD 1.x or 2.x shape is called that; any other is named for itself, so that A1111 does not
-    offer the file where it cannot fit.
+    cross_attention_dim, widths: of the base's UNet. Only a base that has the shape of SD 1.x or 2.x is called that; any
+    other goes by its own name, so that A1111 does not offer the file for a model that it cannot fit.
     """
-    real = tuple(widths) == (320, 640, 1280, 1280)
-    if real and cross_attention_dim == 768:
+    is_sd_shape = tuple(widths) == (320, 640, 1280, 1280)
+    if is_sd_shape and cross_attention_dim == 768:
         version, architecture = "sd_v1", "stable-diffusion-v1/lora"
-    elif real and cross_attention_dim == 1024:
+    elif is_sd_shape and cross_attention_dim == 1024:
         version, architecture = "sd_v2", "stable-diffusion-v2-512/lora"
     else:
         version = safe_stem(name)
@@ -47,7 +47,10 @@ def base_family(cross_attention_dim: int, widths: tuple[int, ...], name: str) ->
 
 
 def modelspec(title: str, trigger: str, resolution: int, prediction_type: str) -> dict[str, str]:
-    """The `modelspec.*` keys (SAI model spec 1.0.1) beside the architecture, and `trained_words`."""
+    """The `modelspec.*` keys (SAI model spec 1.0.1) except the architecture, and `trained_words`.
+
+    resolution: pixels a side that it was trained at. prediction_type: as diffusers names it.
+    """
     return {
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.implementation": "diffusers",
@@ -66,7 +69,7 @@ def modelspec(title: str, trigger: str, resolution: int, prediction_type: str) -
 
 
 def with_hashes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> dict[str, str]:
-    """The metadata with `sshs_model_hash` and `sshs_legacy_hash`, made of the tensors and the `ss_` keys alone."""
+    """The metadata with the three hashes that readers know; they cover the tensors and the `ss_` keys only."""
     ss_only = {key: value for key, value in metadata.items() if key.startswith("ss_")}
     data = safetensors.torch.save(tensors, ss_only)
     header = int.from_bytes(data[:8], "little")

@@ -1,13 +1,15 @@
-"""What is trained, and how kohya's file format names it (no torch).
+"""Which modules a LoRA can change, and how kohya's file format names them and their tensors (no torch).
 
-A name is the prefix and the module's path in diffusers or transformers, dots turned into underscores.
+The kohya name of a module is a prefix and the module's path in diffusers or transformers, with underscores for dots.
 """
 
 from collections.abc import Iterable
 from typing import Literal
 
-Part = Literal["unet", "text_encoder"]
+Component = Literal["unet", "text_encoder"]
+"""The models of a pipeline that a LoRA can change, as diffusers names them."""
 Targets = Literal["attention", "transformer", "all"]
+"""The names of the sets of UNet modules in `UNET_TARGETS`."""
 
 UNET_PREFIX = "lora_unet_"
 TEXT_ENCODER_PREFIX = "lora_te_text_model_"
@@ -23,53 +25,54 @@ UNET_TARGETS: dict[Targets, tuple[str, ...]] = {
 }
 TEXT_ENCODER_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 
-_PEFT_ROLES = {"lora_A": "lora_down", "lora_B": "lora_up", "lora_magnitude_vector": "dora_scale"}
-_LORA_ROLES = ("lora_down", "lora_up", "lora_mid", "alpha", "dora_scale")
-_LYCORIS_ROLES = (
+_KOHYA_NAMES_OF_PEFT = {"lora_A": "lora_down", "lora_B": "lora_up", "lora_magnitude_vector": "dora_scale"}
+_LORA_TENSORS = ("lora_down", "lora_up", "lora_mid", "alpha", "dora_scale")
+_LYCORIS_TENSORS = (
     *(f"hada_{name}" for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")),
     *(f"lokr_{name}" for name in ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")),
 )
-ROLES = frozenset((*_PEFT_ROLES, *_LORA_ROLES, *_LYCORIS_ROLES))
-"""Endings of the tensors' names, each after the module's name and a dot; lora's own matrices add `.weight`."""
+TENSOR_NAMES = frozenset((*_KOHYA_NAMES_OF_PEFT, *_LORA_TENSORS, *_LYCORIS_TENSORS))
+"""How the keys of a LoRA file end, after the module's name and a dot; lora's two matrices add `.weight`."""
 
 
-def kohya_name(part: Part, path: str) -> str:
-    """The name of the module at `path` in a kohya file; the path of a text encoder may lack `text_model.`."""
-    if part == "unet":
+def kohya_name(component: Component, path: str) -> str:
+    """The name in a kohya file of the module at `path`; the path in a text encoder may lack `text_model.`."""
+    if component == "unet":
         return UNET_PREFIX + path.replace(".", "_")
     # transformers 5.6 and later have no `text_model` level, every reader of LoRA files still expects it
     return TEXT_ENCODER_PREFIX + path.removeprefix("text_model.").replace(".", "_")
 
 
-def module_of(key: str) -> str:
-    """The kohya name of the module that a tensor of a LoRA file, kohya's or peft's spelling, belongs to."""
+def module_name(key: str) -> str:
+    """The kohya name of the module that a tensor belongs to, from its key in kohya's or peft's spelling."""
     name = _split(key)[0]
-    for part in ("unet", "text_encoder"):
-        if name.startswith(f"{part}."):
-            return kohya_name(part, name.removeprefix(f"{part}."))
+    components: tuple[Component, ...] = ("unet", "text_encoder")
+    for component in components:
+        if name.startswith(f"{component}."):
+            return kohya_name(component, name.removeprefix(f"{component}."))
     for spelling in _TEXT_ENCODER_SPELLINGS:
         if name.startswith(spelling):
             return TEXT_ENCODER_PREFIX + name.removeprefix(spelling)
     return name
 
 
-def role_of(key: str) -> str:
-    """What the tensor is in its module, as kohya and LyCORIS call it: "lora_down", "hada_w1_a", "alpha"."""
-    role = _split(key)[1]
-    return _PEFT_ROLES.get(role, role)
+def tensor_name(key: str) -> str:
+    """The tensor's name within its module, as kohya and LyCORIS call it: "lora_down", "hada_w1_a", "alpha"."""
+    name = _split(key)[1]
+    return _KOHYA_NAMES_OF_PEFT.get(name, name)
 
 
-def targets_of(modules: Iterable[str]) -> Targets:
-    """The smallest set of targets that has all these modules of the UNet, by their kohya names."""
-    own = [name for name in modules if name.startswith(UNET_PREFIX)]
+def smallest_targets(modules: Iterable[str]) -> Targets:
+    """The smallest set of targets that has all modules of the UNet among `modules`, which are kohya names."""
+    unet_modules = [name for name in modules if name.startswith(UNET_PREFIX)]
     for targets in ("attention", "transformer"):
         endings = tuple(f"_{name.replace('.', '_')}" for name in UNET_TARGETS[targets])
-        if all(name.endswith(endings) for name in own):
+        if all(name.endswith(endings) for name in unet_modules):
             return targets
     return "all"
 
 
 def _split(key: str) -> tuple[str, str]:
-    """Module and role of a tensor's key; a key that is none of a LoRA's is its own module."""
-    module, _, role = key.removesuffix(".weight").rpartition(".")
-    return (module, role) if role in ROLES else (key.removesuffix(".weight"), "")
+    """The module and the tensor's name in a key; a key that no LoRA file has is taken as a module without a tensor."""
+    module, _, name = key.removesuffix(".weight").rpartition(".")
+    return (module, name) if name in TENSOR_NAMES else (key.removesuffix(".weight"), "")

@@ -1,6 +1,6 @@
-"""What lies beside a LoRA file for A1111 and its kin: `<stem>.json` with the trigger, `<stem>.png` with a picture.
+"""The files beside a LoRA file that A1111 and its forks read: `<stem>.json` with the trigger, `<stem>.png`, a picture.
 
-A1111 `extensions-builtin/Lora/ui_edit_user_metadata.py`. No torch.
+Source: A1111 `extensions-builtin/Lora/ui_edit_user_metadata.py`. No torch.
 """
 
 import base64
@@ -13,14 +13,15 @@ from typing import Any
 from PIL import Image
 
 from ksh_studio.disk import replacing, write_text
-from ksh_studio.lora.file.header import LoraInfo
-from ksh_studio.lora.file.kinds import Kind
+from ksh_studio.lora.file.adapter_types import AdapterType
+from ksh_studio.lora.file.header import LoraHeader
 
-WEIGHT = 1.0
-"""The strength that a LoRA of ours is trained for."""
-THUMBNAIL = 256
-_VERSIONS = {"sd_v1": "SD1", "sd_v2": "SD2"}
-_LOADS: dict[Kind, str] = {
+PREFERRED_WEIGHT = 1.0
+"""The strength that the studio trains a LoRA for."""
+THUMBNAIL_SIDE = 256
+"""Pixels."""
+_SD_VERSIONS = {"sd_v1": "SD1", "sd_v2": "SD2"}
+_LOADS_WHERE: dict[AdapterType, str] = {
     "lora": "Loads in A1111, Forge, ComfyUI, diffusers and KSH Studio.",
     "dora": "DoRA. Exact in KSH Studio and LyCORIS; ComfyUI and Forge come close; A1111 scales it along the wrong axis"
     " and diffusers leaves its scale out: use another kind there.",
@@ -29,39 +30,39 @@ _LOADS: dict[Kind, str] = {
 }
 
 
-def write_beside(info: LoraInfo, preview: Path | None) -> None:
-    """Write the card of a saved LoRA, and copy its picture where there is one; each whole or not at all."""
-    content = json.dumps(card(info), ensure_ascii=False, indent=2)
-    write_text(info.path.with_suffix(".json"), content)
+def write_sidecar(header: LoraHeader, preview: Path | None) -> None:
+    """Write `<stem>.json` beside a saved LoRA, and copy `preview` to `<stem>.png`; each file whole or not at all."""
+    content = json.dumps(sidecar_content(header), ensure_ascii=False, indent=2)
+    write_text(header.path.with_suffix(".json"), content)
     if preview is not None:
-        with replacing(info.path.with_suffix(".png")) as beside:
-            shutil.copyfile(preview, beside)
+        with replacing(header.path.with_suffix(".png")) as temporary:
+            shutil.copyfile(preview, temporary)
 
 
-def card(info: LoraInfo) -> dict[str, Any]:
-    """What A1111 reads from `<stem>.json`."""
-    data = info.metadata
-    made = f"Trained on {info.base}" if info.base else ""
-    steps = f"{data['ss_steps']} steps" if data.get("ss_steps") else ""
-    size = f"rank {info.rank}, alpha {info.alpha:g}" if info.alpha is not None else f"rank {info.rank}"
-    notes = [", ".join(part for part in (made, steps, size) if part) + ".", _LOADS[info.kind]]
-    if info.only_for:
-        notes.append(f"For the {info.only_for} model only.")
+def sidecar_content(header: LoraHeader) -> dict[str, Any]:
+    """What A1111 reads from `<stem>.json`, and notes for people."""
+    metadata = header.metadata
+    trained_on = f"Trained on {header.base}" if header.base else ""
+    steps = f"{metadata['ss_steps']} steps" if metadata.get("ss_steps") else ""
+    size = f"rank {header.rank}, alpha {header.alpha:g}" if header.alpha is not None else f"rank {header.rank}"
+    notes = [", ".join(part for part in (trained_on, steps, size) if part) + ".", _LOADS_WHERE[header.adapter_type]]
+    if header.only_base:
+        notes.append(f"For the {header.only_base} model only.")
     return {
-        "description": data.get("modelspec.description", "Trained by KSH Studio"),
-        "sd version": _VERSIONS.get(data.get("ss_base_model_version", ""), "Unknown"),
-        "activation text": info.trigger,
-        "preferred weight": WEIGHT,
+        "description": metadata.get("modelspec.description", "Trained by KSH Studio"),
+        "sd version": _SD_VERSIONS.get(metadata.get("ss_base_model_version", ""), "Unknown"),
+        "activation text": header.trigger,
+        "preferred weight": PREFERRED_WEIGHT,
         "negative text": "",
         "notes": " ".join(notes),
     }
 
 
-def thumbnail(picture: Path) -> str:
-    """The picture as small JPEG in a `data:` address, as `modelspec.thumbnail` holds it."""
+def thumbnail_url(picture: Path) -> str:
+    """The PNG file as a small JPEG in a `data:` URL, which is what `modelspec.thumbnail` holds."""
     with Image.open(picture, formats=("PNG",)) as image:
         small = image.convert("RGB")
-        small.thumbnail((THUMBNAIL, THUMBNAIL))
-    data = io.BytesIO()
-    small.save(data, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
+        small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    jpeg = io.BytesIO()
+    small.save(jpeg, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()

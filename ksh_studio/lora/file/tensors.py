@@ -1,4 +1,4 @@
-"""Tensors to a file, with the system's own error when the disk does not take them."""
+"""Writes tensors to a file; a full disk is an OSError with its number, as with any other file."""
 
 import os
 import re
@@ -11,25 +11,26 @@ from torch import Tensor
 
 from ksh_studio.errors import StudioError
 
-_NUMBER = re.compile(r"\(os error (\d+)\)")
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Write a .safetensors file.
 
-    Raises OSError with its number when the system refuses, a full disk for one: the library says it in its text only.
+    Raises OSError with the system's error number, for example when the disk is full: the library gives the number only
+    in the text of its own error.
     """
     try:
         safetensors.torch.save_file(dict(tensors), path, metadata)
     except SafetensorError as error:
-        number = _NUMBER.search(str(error))
+        number = _OS_ERROR.search(str(error))
         if number is None:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def require_free(*paths: Path) -> None:
-    """Raises StudioError where one of the files is there: it may be an artist's, or one of those that are read."""
+    """Raise StudioError when one of the files exists: it may be the artist's, or one of those that are read."""
     for path in paths:
         if path.exists():
             raise StudioError("merge.exists", path=path)

@@ -2,8 +2,8 @@
 
 from ksh_studio.config import TrainConfig
 from ksh_studio.lora.file.header import read_header
-from ksh_studio.lora.file.names import targets_of
-from ksh_studio.lora.shelf import find_lora
+from ksh_studio.lora.file.names import smallest_targets
+from ksh_studio.lora.listing import find_lora
 from ksh_studio.project.workspace import Workspace
 
 
@@ -21,5 +21,5 @@ def taken_over(config: TrainConfig, workspace: Workspace) -> TrainConfig:
     if config.lora_alpha is None and info.alpha is not None and 0 < info.alpha <= 512:
         update["lora_alpha"] = info.alpha
     if config.target_modules == "auto":
-        update["target_modules"] = targets_of(info.measured)
+        update["target_modules"] = smallest_targets(info.sizes)
     return config.model_copy(update=update)

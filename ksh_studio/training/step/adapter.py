@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ksh_studio.config import SettledTraining
 from ksh_studio.locales import Sentence, sentence
-from ksh_studio.lora.file.names import ROLES, TEXT_ENCODER_TARGETS, UNET_TARGETS
+from ksh_studio.lora.file.names import TENSOR_NAMES, TEXT_ENCODER_TARGETS, UNET_TARGETS
 from ksh_studio.lora.file.weights import LoraWeights
 from ksh_studio.models.loading import Base
 from ksh_studio.training.random_streams import generator
@@ -36,7 +36,7 @@ def add_adapter(base: Base, config: SettledTraining) -> dict[str, nn.Parameter]:
         else:  # what diffusers and transformers offer is for LoRA only
             inject_adapter_in_model(peft_config(config, targets), model, NAME)
         for name, parameter in model.named_parameters():
-            if f".{NAME}" in name and not ROLES.isdisjoint(name.split(".")):
+            if f".{NAME}" in name and not TENSOR_NAMES.isdisjoint(name.split(".")):
                 parameter.data = parameter.data.float()
                 parameter.requires_grad_(True)
                 found[f"{part}.{name.replace(f'.{NAME}', '')}"] = parameter

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
-from ksh_studio.lora.file.header import LoraInfo, read_header
-from ksh_studio.lora.file.kinds import by_module
-from ksh_studio.lora.file.names import Part, kohya_name, role_of
-from ksh_studio.lora.file.weights import path_of
-from ksh_studio.lora.shelf import find_lora
+from ksh_studio.lora.file.adapter_types import group_by_module
+from ksh_studio.lora.file.header import LoraHeader, read_header
+from ksh_studio.lora.file.names import Component, kohya_name, tensor_name
+from ksh_studio.lora.file.weights import module_path
+from ksh_studio.lora.listing import find_lora
 from ksh_studio.project.workspace import Workspace
 
 _SCALED = ("lora_up", "hada_w2_b", "lokr_w1", "lokr_w1_a")
@@ -30,15 +30,15 @@ def begin_from_file(parameters: dict[str, nn.Parameter], config: SettledTraining
     info = read_header(find_lora(workspace, config.init_lora))
     wanted: dict[str, dict[str, nn.Parameter]] = {}
     for key, parameter in parameters.items():
-        part: Part = "unet" if key.startswith("unet.") else "text_encoder"
-        module = kohya_name(part, path_of(key).removeprefix(f"{part}."))
-        wanted.setdefault(module, {})[role_of(key)] = parameter
+        part: Component = "unet" if key.startswith("unet.") else "text_encoder"
+        module = kohya_name(part, module_path(key).removeprefix(f"{part}."))
+        wanted.setdefault(module, {})[tensor_name(key)] = parameter
     _check(info, config, wanted)
-    modules = by_module(safetensors.torch.load_file(info.path))
+    modules = group_by_module(safetensors.torch.load_file(info.path))
     for module, own in wanted.items():
         roles = modules[module]
         # peft multiplies the product with alpha / rank, whatever the kind
-        scale = _scale(roles, info.measured[module].rank) / (config.lora_alpha / config.rank)
+        scale = _scale(roles, info.sizes[module].rank) / (config.lora_alpha / config.rank)
         for role, parameter in own.items():
             value = roles[role].float() * (scale if role in _SCALED else 1.0)
             if not bool(torch.isfinite(value).all()):
@@ -46,11 +46,11 @@ def begin_from_file(parameters: dict[str, nn.Parameter], config: SettledTraining
             parameter.copy_(value.reshape(parameter.shape))
 
 
-def _check(info: LoraInfo, config: SettledTraining, wanted: dict[str, dict[str, nn.Parameter]]) -> None:
+def _check(info: LoraHeader, config: SettledTraining, wanted: dict[str, dict[str, nn.Parameter]]) -> None:
     """Raise StudioError unless the file has exactly the modules, of the kind and the sizes that are to be trained."""
     shapes = {
         module: {role: shape for role, shape in roles.items() if role != "alpha"}
-        for module, roles in by_module(info.shapes).items()
+        for module, roles in group_by_module(info.shapes).items()
     }
     same = shapes.keys() == wanted.keys() and all(
         shapes[module].keys() == own.keys()
@@ -58,7 +58,7 @@ def _check(info: LoraInfo, config: SettledTraining, wanted: dict[str, dict[str, 
         for module, own in wanted.items()
     )
     if not same:
-        theirs = {"kind": info.kind, "rank": info.rank, "modules": info.modules}
+        theirs = {"kind": info.adapter_type, "rank": info.rank, "modules": info.module_count}
         ours = {"own_kind": config.adapter, "own_rank": config.rank, "own_modules": len(wanted)}
         raise StudioError("adapter.init_other", name=info.path.name, **theirs, **ours)
 

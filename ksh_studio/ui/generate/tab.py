@@ -12,7 +12,7 @@ from ksh_studio.events import Event, Failed, Finished, Picture, Progress, Stoppe
 from ksh_studio.generation.sampler_menu import check_pair, schedules_of
 from ksh_studio.jobs.describe import describe
 from ksh_studio.locales import Language, translate
-from ksh_studio.lora.shelf import find_lora
+from ksh_studio.lora.listing import find_lora
 from ksh_studio.models.registry import base_entry
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.workspace import Project

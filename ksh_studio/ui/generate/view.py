@@ -4,8 +4,8 @@ from ksh_studio.errors import StudioError
 from ksh_studio.generation.pictures.gallery import PictureFile, pictures_of
 from ksh_studio.generation.prompt.parse import Parsed, parse_prompts
 from ksh_studio.locales import Language, translate
-from ksh_studio.lora.file.header import LoraInfo
-from ksh_studio.lora.shelf import list_loras, relative
+from ksh_studio.lora.file.header import LoraHeader
+from ksh_studio.lora.listing import list_loras, path_in_workspace
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.parts.markup import esc, note, notes
 from ksh_studio.ui.server.files import url
@@ -37,11 +37,11 @@ def lora_choices(project: Project, language: Language) -> list[tuple[str, str]]:
     """The LoRA files that the project can use, newest first, as (label, path in the workspace)."""
     found = list_loras(project.workspace, project)
     return [(translate("generate_tab.no_lora", language), "")] + [
-        (_label(info), relative(project.workspace, info)) for info in found
+        (_label(info), path_in_workspace(project.workspace, info)) for info in found
     ]
 
 
-def _label(info: LoraInfo) -> str:
+def _label(info: LoraHeader) -> str:
     about = [f"{info.step}" if info.step is not None else "", info.base]
     return " · ".join([info.label, *(part for part in about if part)])
 

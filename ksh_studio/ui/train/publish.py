@@ -10,7 +10,7 @@ from ksh_studio.disk import inside
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.figures import size
 from ksh_studio.locales import Language, translate
-from ksh_studio.lora.publishing import Publication, prepare, publish
+from ksh_studio.lora.publishing import Publication, plan_publication, publish
 from ksh_studio.ui.access.guard import guarded
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
@@ -91,7 +91,7 @@ def _prepared(visit: Visit, lora: tuple[str, str, Any], where: dict[str, Any]) -
     path = lora_of(visit, slug, chosen, next(iter(steps_of(picked)), None))
     name, licence = (str(where.get(key) or "").strip() for key in ("repository", "licence"))
     private = where.get("private") is not False
-    return prepare(visit.workspace, inside(visit.workspace.root, path), name, private, licence.lower()[:50])
+    return plan_publication(visit.workspace, inside(visit.workspace.root, path), name, private, licence.lower()[:50])
 
 
 def fingerprint(found: Publication) -> str:

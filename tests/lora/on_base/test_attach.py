@@ -93,7 +93,7 @@ def test_pefts_own_spelling_fits_too(random_lora, load_base, tmp_path):
     _, weights = random_lora(text_encoder=False)
     tensors = {f"unet.{key}": tensor.contiguous() for key, tensor in weights.unet.items()}
     save_file(tensors, tmp_path / "peft.safetensors")
-    assert check_fits(tmp_path / "peft.safetensors", load_base()[1]).modules == 48
+    assert check_fits(tmp_path / "peft.safetensors", load_base()[1]).module_count == 48
 
 
 @pytest.mark.parametrize("size", [2, 8])

@@ -2,7 +2,7 @@
 
 import torch
 
-from ksh_studio.lora.on_base.delta import change
+from ksh_studio.lora.on_base.delta import weight_delta
 
 
 def test_tucker_and_input_axis_files_of_others_are_read():
@@ -23,11 +23,11 @@ def test_tucker_and_input_axis_files_of_others_are_read():
             for j in range(2):
                 half += core[i, j] * out[i].reshape(6, 1, 1, 1) * into[j].reshape(1, 4, 1, 1)
         expected = expected * half
-    assert torch.allclose(change(hada | {"alpha": torch.tensor(1.0)}, weight), expected / 2, atol=1e-5)
+    assert torch.allclose(weight_delta(hada | {"alpha": torch.tensor(1.0)}, weight), expected / 2, atol=1e-5)
     lora = {"lora_down": draw(2, 4, 3, 3), "lora_up": draw(6, 2, 1, 1), "alpha": torch.tensor(2.0)}
-    plain = change(lora, weight)
+    plain = weight_delta(lora, weight)
     sizes = draw(1, 4, 1, 1).abs()
-    after = weight + change(lora | {"dora_scale": sizes}, weight)
+    after = weight + weight_delta(lora | {"dora_scale": sizes}, weight)
     assert torch.allclose(after.transpose(0, 1).flatten(1).norm(dim=1), sizes.flatten(), atol=1e-4)
     direction = (weight + plain).transpose(0, 1).flatten(1)
     assert torch.allclose(torch.cosine_similarity(after.transpose(0, 1).flatten(1), direction), torch.ones(4))

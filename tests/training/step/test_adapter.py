@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ksh_studio.config import TrainConfig
+from ksh_studio.lora.file.adapter_types import group_by_module
 from ksh_studio.lora.file.header import read_header
-from ksh_studio.lora.file.kinds import by_module
 from ksh_studio.training.step.adapter import add_adapter
 from tests.lora.bases import distance, outputs, tiny_base
 from tests.tiny import tiny_base_folder
@@ -31,10 +31,10 @@ def test_a_kind_is_trained_resumed_exactly_and_says_where_it_does_not_load(kind,
     assert halted.run()[-1].kind == "finished"
     assert_same(outcome(straight), outcome(halted))
     info = read_header(last_lora(straight))
-    assert (info.kind, info.rank) == (kind, 4)
+    assert (info.adapter_type, info.rank) == (kind, 4)
     assert info.metadata["ss_network_module"] == "lycoris.kohya"
     assert json.loads(info.metadata["ss_network_args"])["algo"] == ("locon" if kind == "dora" else kind)
-    moved = {role for roles in by_module(load_file(info.path)).values() for role, value in roles.items()
+    moved = {role for roles in group_by_module(load_file(info.path)).values() for role, value in roles.items()
              if role.endswith(("lora_up", "hada_w2_b", "lokr_w1")) and value.abs().max() > 0}  # fmt: skip
     assert moved == {"dora": {"lora_up"}, "loha": {"hada_w2_b"}, "lokr": {"lokr_w1"}}[kind]
 
@@ -73,7 +73,7 @@ def test_a_training_begins_where_the_file_ended_whatever_its_alpha(kind, lesson,
     second = begun(last_lora(first), **few | {"lora_alpha": 8.0})
     assert second.run()[-1].kind == "finished"
     one, other = read_header(last_lora(first)), read_header(last_lora(second))
-    before, after = by_module(load_file(one.path)), by_module(load_file(other.path))
+    before, after = group_by_module(load_file(one.path)), group_by_module(load_file(other.path))
     assert before.keys() == after.keys()
     for module, roles in before.items():
         for role in roles.keys() - {"alpha"}:
@@ -90,7 +90,7 @@ def test_what_was_left_open_is_as_in_the_file(lesson, begun):
     second = begun(last_lora(first), rank=None, lora_alpha=None, target_modules="auto")
     assert second.run()[-1].kind == "finished"
     info = read_header(last_lora(second))
-    assert (info.rank, info.alpha, info.modules) == (2, 3.0, read_header(last_lora(first)).modules)
+    assert (info.rank, info.alpha, info.module_count) == (2, 3.0, read_header(last_lora(first)).module_count)
 
 
 def test_a_file_in_the_other_spelling_is_a_start_too(lesson, begun, tmp_path, base_folder):
@@ -98,7 +98,7 @@ def test_a_file_in_the_other_spelling_is_a_start_too(lesson, begun, tmp_path, ba
 
     first = lesson(max_train_steps=2, target_modules="attention")
     first.run()
-    tensors = by_module(load_file(last_lora(first)))
+    tensors = group_by_module(load_file(last_lora(first)))
     unet = UNet2DConditionModel.from_pretrained(base_folder / "unet")
     paths = {f"lora_unet_{path.replace('.', '_')}": path for path, _ in unet.named_modules()}
     peft = {}
@@ -108,7 +108,7 @@ def test_a_file_in_the_other_spelling_is_a_start_too(lesson, begun, tmp_path, ba
     save_file(peft, tmp_path / "peft.safetensors")
     second = begun(tmp_path / "peft.safetensors", target_modules="attention", lora_alpha=2.0)
     assert second.run()[-1].kind == "finished"
-    after = by_module(load_file(last_lora(second)))
+    after = group_by_module(load_file(last_lora(second)))
     for module, roles in tensors.items():
         assert torch.allclose(after[module]["lora_up"].float(), roles["lora_up"].float(), rtol=2e-3, atol=1e-6)
 

@@ -21,7 +21,7 @@ def test_a_module_that_lacks_a_factor_or_does_not_fit_together_is_damaged(role, 
         save_file({f"lora_unet_x.{name}": torch.zeros(shape) for name, shape in values.items()}, file)
 
     write(shapes)
-    assert read_header(file).measured["lora_unet_x"].outside == 8
+    assert read_header(file).sizes["lora_unet_x"].rows == 8
     write({name: shape for name, shape in shapes.items() if name != role})
     with pytest.raises(StudioError, match="damaged|holds no LoRA"):
         read_header(file)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from ksh_studio.errors import StudioError
-from ksh_studio.lora.shelf import find_lora, list_loras, relative
+from ksh_studio.lora.listing import find_lora, list_loras, path_in_workspace
 from tests.tiny import tiny_lora_file
 
 
@@ -33,7 +33,7 @@ def test_files_that_can_be_read_are_listed_newest_first(workspace, project, mine
 
 
 def test_a_file_is_named_by_its_path_in_the_workspace(workspace, project, mine, friends):
-    names = {relative(workspace, lora): lora.path for lora in list_loras(workspace, project)}
+    names = {path_in_workspace(workspace, lora): lora.path for lora in list_loras(workspace, project)}
     name_of_mine = f"projects/{project.slug}/jobs/20260101-000000-train/loras/mine-000500.safetensors"
     assert names == {name_of_mine: mine, "loras/friend.safetensors": friends}
     assert {find_lora(workspace, name) for name in names} == {mine.resolve(), friends.resolve()}
