@@ -1,6 +1,6 @@
-"""What a stage says while it works: typed, one JSON line each.
+"""What happens while a stage works: typed events, one JSON line each.
 
-Each stage is a generator of these; the command line prints them, a job appends them to `events.jsonl`, the page reads
+Each stage is a generator of these. The command line prints them, a job appends them to `events.jsonl`, the page reads
 that file. A path is always relative to the job's project folder, POSIX style, so that a backed-up project stays valid.
 """
 
@@ -17,20 +17,20 @@ class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     time: float = Field(default_factory=time.time)
-    """Unix seconds at which it was said."""
+    """Unix seconds at which it happened."""
 
 
-class _Said(_Event, Sentence):
-    """An event that is a sentence for the artist."""
+class SentenceEvent(_Event, Sentence):
+    """An event that consists of a sentence for the artist."""
 
     @classmethod
     def of(cls, sentence: Sentence) -> Self:
-        """The event that says this sentence."""
+        """The event with this sentence."""
         return cls(key=sentence.key, values=sentence.values)
 
     @classmethod
     def saying(cls, key: str, **values: object) -> Self:
-        """The event that says the sentence `key` with these values."""
+        """The event with the sentence `key` and these values."""
         return cls.of(sentence(key, **values))
 
 
@@ -54,7 +54,7 @@ class Progress(_Event):
 
 
 class Imported(_Event):
-    """What an import did, file by file where something is to be said; names are the artist's own."""
+    """What an import did, and the files that are not among the drawings; names are the artist's own."""
 
     kind: Literal["imported"] = "imported"
     added: int
@@ -82,7 +82,7 @@ class Captioned(_Event):
 
 
 class Planned(_Event):
-    """What a training will take, from two measured steps; said before the first one."""
+    """What a training will take, from two measured steps; comes before the first one."""
 
     kind: Literal["planned"] = "planned"
     drawings: int
@@ -151,7 +151,7 @@ class Preview(_Event):
     seed: int
     path: str
     asked: bool = False
-    """Whether somebody asked for it just then, with a prompt of their own."""
+    """Whether it was requested while the training ran, with a prompt of its own."""
 
 
 class Checkpoint(_Event):
@@ -182,37 +182,37 @@ class Picture(_Event):
 
 
 class Resumed(_Event):
-    """The job goes on from step `step`: points after it in earlier lines are void."""
+    """The job goes on from step `step`: what earlier lines say of later steps is void."""
 
     kind: Literal["resumed"] = "resumed"
     step: int
 
 
-class Warned(_Said):
+class Warned(SentenceEvent):
     """Something the artist should know; the work goes on."""
 
     kind: Literal["warned"] = "warned"
 
 
-class Stopped(_Said):
+class Stopped(SentenceEvent):
     """Ended because the artist asked; everything made so far is kept."""
 
     kind: Literal["stopped"] = "stopped"
 
 
-class Paused(_Said):
+class Paused(SentenceEvent):
     """Ended for a while because the artist asked: the device is free, the job goes on when it is resumed."""
 
     kind: Literal["paused"] = "paused"
 
 
-class Failed(_Said):
+class Failed(SentenceEvent):
     """Ended by an error."""
 
     kind: Literal["failed"] = "failed"
 
 
-class Finished(_Said):
+class Finished(SentenceEvent):
     """Ended as planned."""
 
     kind: Literal["finished"] = "finished"
@@ -221,13 +221,13 @@ class Finished(_Said):
 
 
 class Heartbeat(_Event):
-    """Still alive."""
+    """The process still works."""
 
     kind: Literal["heartbeat"] = "heartbeat"
     uptime: float | None = None
     """Monotonic seconds of the machine, which setting its clock does not move."""
     boot: str = ""
-    """Which start of which machine counts them."""
+    """The id of the machine's start from which they are counted."""
 
 
 Event = (
@@ -261,19 +261,21 @@ def to_line(event: Event) -> bytes:
 
 
 def from_line(line: bytes) -> Event | None:
-    """The event on this line, or None for a line that is torn or not ours (a crash may leave half a line)."""
+    """The event on this line; None for half a line, as a crash may leave it, and for what is no event."""
     try:
         return _ADAPTER.validate_json(line)
     except ValidationError:
         return None
 
 
-def living(events: Iterable[Event]) -> Iterator[Event]:
-    """The events that still hold: after `Resumed(step=k)`, what an earlier life said of later steps is dropped."""
-    kept: list[Event] = []
+def valid_events(events: Iterable[Event]) -> Iterator[Event]:
+    """The events that still hold: `Resumed(step=k)` makes void what was written before it about later steps."""
+    valid: list[Event] = []
     for event in events:
         if isinstance(event, Resumed):
             step = event.step
-            kept = [e for e in kept if getattr(e, "step", -1) <= step and not isinstance(e, Stopped | Paused | Failed)]
-        kept.append(event)
-    yield from kept
+            valid = [
+                e for e in valid if getattr(e, "step", -1) <= step and not isinstance(e, Stopped | Paused | Failed)
+            ]
+        valid.append(event)
+    yield from valid

@@ -1,4 +1,4 @@
-from ksh_studio.events import Checkpoint, Failed, Finished, Preview, Resumed, Step, from_line, living, to_line
+from ksh_studio.events import Checkpoint, Failed, Finished, Preview, Resumed, Step, from_line, to_line, valid_events
 
 
 def step(number: int) -> Step:
@@ -26,7 +26,7 @@ def test_a_loss_that_is_not_a_number_cannot_be_said():
 def test_what_an_earlier_life_said_of_later_steps_is_dropped():
     told = [step(1), step(2), Checkpoint(step=2, path="c"), step(3), Failed(key="job.crashed", values={"log": "x"})]
     told += [Resumed(step=2), step(3), Finished(key="train.finished")]
-    kept = list(living(told))
+    kept = list(valid_events(told))
     assert [event.step for event in kept if isinstance(event, Step)] == [1, 2, 3]
     assert not any(isinstance(event, Failed) for event in kept)
     assert isinstance(kept[-1], Finished)

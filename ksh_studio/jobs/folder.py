@@ -36,7 +36,7 @@ class JobFile(Config):
         return validated(kind, self.settings)
 
 
-class Asked(Config):
+class RequestedPreview(Config):
     """A preview that somebody asked for while the job works; bounds as of `GenerateConfig`."""
 
     prompt: str = Field(max_length=MAX_PROMPT_CHARACTERS)
@@ -112,18 +112,18 @@ class Job:
         """Whether the artist asked this job to free the device for a while."""
         return (self.control / "pause").exists()
 
-    def asked_previews(self) -> list[Asked]:
+    def take_requested_previews(self) -> list[RequestedPreview]:
         """The previews asked for since the last call, in order; each is given once."""
-        found: list[Asked] = []
-        for path in self.asked_files():
+        found: list[RequestedPreview] = []
+        for path in self.requested_preview_files():
             try:
-                found.append(Asked.model_validate_json(path.read_bytes()))
+                found.append(RequestedPreview.model_validate_json(path.read_bytes()))
             except (OSError, ValidationError) as error:
                 log.warning("%s: %s", path, error)
             path.unlink(missing_ok=True)
         return found
 
-    def asked_files(self) -> list[Path]:
+    def requested_preview_files(self) -> list[Path]:
         """Where the previews asked for wait, in order."""
         return sorted(self.control.glob("preview-now-*.json"))
 

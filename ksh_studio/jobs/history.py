@@ -1,12 +1,13 @@
-"""A job as the page tells it: its events, followed as they are written and kept ready for every viewer.
+"""What a job's events amount to so far, followed as they are written and kept ready for every viewer.
 
-No gradio here. One story a job serves all viewers; each event is read once.
+One history of a job serves all viewers, so each event is read once.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
+from typing import TypeVar
 
 from ksh_studio.events import (
     Captioned,
@@ -30,14 +31,16 @@ from ksh_studio.events import (
 from ksh_studio.jobs.folder import Job
 from ksh_studio.jobs.journal import EventReader
 
-KEPT_STORIES = 32
+KEPT_HISTORIES = 32
 SPEED_STEPS = 40
-"""Latest steps that tell the speed."""
-SHOWN_WARNINGS = 5
+"""Latest steps from which the speed is computed."""
+KEPT_WARNINGS = 5
+
+StepEvent = TypeVar("StepEvent", Step, Validated, Scored, Preview, LoraSaved)
 
 
 @dataclass
-class Story:
+class JobHistory:
     """What one job's events amount to so far."""
 
     reader: EventReader
@@ -55,56 +58,63 @@ class Story:
     final: Final | None = None
     reading: Lock = field(default_factory=Lock)
 
-    def follow(self) -> "Story":
-        """Take in what was written since the last look."""
+    def follow(self) -> "JobHistory":
+        """Take in the events written since the last call."""
         with self.reading:
             for event in self.reader.new():
                 self._take(event)
         return self
 
     def _take(self, event: Event) -> None:
-        if isinstance(event, Step):
-            self.progress = None
         match event:
             case Step() | Validated() | Scored() | Preview() | LoraSaved():
-                self._told(type(event)).append(event)
+                self._append(event)
             case Started():
                 self.started, self.progress, self.final = event, None, None
             case Progress():
                 self.progress = event
             case Planned():
-                self.planned = self.planned or event  # that of a resumed life is about the rest only
+                self.planned = self.planned or event  # that of a resumed run is about the rest only
             case Captioned():
                 self.captioned, self.progress = event, None
             case Warned():
-                self.warnings = [*self.warnings, event][-SHOWN_WARNINGS:]
+                self.warnings = [*self.warnings, event][-KEPT_WARNINGS:]
             case Resumed():
                 self._go_back(event.step)
             case Finished() | Stopped() | Paused() | Failed():
                 self.final, self.progress = event, None
 
-    def _told(self, kind: type[Event]) -> list[Any]:
-        return {
-            Step: self.steps,
-            Validated: self.validated,
-            Scored: self.scored,
-            Preview: self.previews,
-            LoraSaved: self.loras,
-        }[kind]
+    def _append(self, event: Step | Validated | Scored | Preview | LoraSaved) -> None:
+        """Keep an event that belongs to a step."""
+        match event:
+            case Step():
+                self.steps.append(event)
+                self.progress = None
+            case Validated():
+                self.validated.append(event)
+            case Scored():
+                self.scored.append(event)
+            case Preview():
+                self.previews.append(event)
+            case LoraSaved():
+                self.loras.append(event)
 
     def _go_back(self, step: int) -> None:
-        """A resumed job: what its earlier life said of later steps is void."""
-        for told in (self.steps, self.validated, self.scored, self.previews, self.loras):
-            told[:] = [event for event in told if event.step <= step]
+        """The job was resumed at `step`: drop what was written about later steps before that."""
+        self.steps = _up_to(step, self.steps)
+        self.validated = _up_to(step, self.validated)
+        self.scored = _up_to(step, self.scored)
+        self.previews = _up_to(step, self.previews)
+        self.loras = _up_to(step, self.loras)
         self.final = None
 
-    def judged(self) -> list[Event]:
-        """What tells how good each step is, in the order in which it was said; not the steps themselves."""
-        told = [*self.validated, *self.scored, *self.previews, *self.loras]
-        return sorted(told, key=lambda event: event.time)
+    def measurements(self) -> list[Event]:
+        """What shows how good each step is, in the order in which it was written; not the steps themselves."""
+        events: list[Event] = [*self.validated, *self.scored, *self.previews, *self.loras]
+        return sorted(events, key=lambda event: event.time)
 
-    def pace(self) -> float | None:
-        """Seconds a step at the speed of the latest ones; None before there is a speed."""
+    def seconds_per_step(self) -> float | None:
+        """At the speed of the latest steps; None before there is a speed."""
         recent = self.steps[-SPEED_STEPS:]
         if len(recent) < 2 or recent[-1].seconds <= recent[0].seconds:
             return None
@@ -112,7 +122,7 @@ class Story:
 
     def remaining_seconds(self) -> float | None:
         """Time to the last step at that speed; None before there is a speed."""
-        pace = self.pace()
+        pace = self.seconds_per_step()
         return None if pace is None else pace * (self.steps[-1].total - self.steps[-1].step)
 
     def points(self, most: int) -> list[tuple[int, float, float]]:
@@ -122,19 +132,23 @@ class Story:
         return [(part[-1].step, sum(step.loss for step in part) / len(part), part[-1].ema_loss) for part in stretches]
 
 
-class Stories:
-    """The stories of the jobs that somebody is looking at, the least recently seen forgotten first."""
+def _up_to(step: int, events: Iterable[StepEvent]) -> list[StepEvent]:
+    return [event for event in events if event.step <= step]
+
+
+class JobHistories:
+    """The histories of the jobs that somebody is looking at; the least recently seen is forgotten first."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Story] = OrderedDict()
+        self._kept: OrderedDict[str, JobHistory] = OrderedDict()
         self._lock = Lock()
 
-    def of(self, job: Job) -> Story:
-        """The job's story up to now."""
+    def of(self, job: Job) -> JobHistory:
+        """The job's history up to now."""
         path = str(job.events_file)
         with self._lock:
-            story = self._kept.pop(path, None) or Story(EventReader(job.events_file))
-            self._kept[path] = story
-            while len(self._kept) > KEPT_STORIES:
+            history = self._kept.pop(path, None) or JobHistory(EventReader(job.events_file))
+            self._kept[path] = history
+            while len(self._kept) > KEPT_HISTORIES:
                 self._kept.popitem(last=False)
-        return story.follow()
+        return history.follow()

@@ -1,4 +1,4 @@
-"""`events.jsonl`: one writer appends, any number of readers follow."""
+"""The file `events.jsonl`: one writer appends, any number of readers follow."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from ksh_studio.jobs.owner import boot_id
 
 HEARTBEAT_SECONDS = 5.0
 READ_BYTES = 4_000_000
-"""So much is read at a time: a page that follows a huge file stays quick, and catches up look by look."""
+"""Read at a time: a page that follows a huge file stays quick, and catches up with every call."""
 
 
 @dataclass
@@ -32,8 +32,8 @@ class Journal:
 
     def __enter__(self) -> "Journal":
         """Start the heartbeat; a torn last line that a crash left is ended by what is written next."""
-        self._torn = tail(self.path, 1) not in (b"", b"\n")
-        threading.Thread(target=self._beat, daemon=True).start()
+        self._torn = last_bytes(self.path, 1) not in (b"", b"\n")
+        threading.Thread(target=self._write_heartbeats, daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -47,21 +47,21 @@ class Journal:
     def _write(self, data: bytes, durable: bool = False) -> None:
         self.check()
         with self._writing, disk_errors(self.path), self.path.open("ab", buffering=0) as file:
-            whole = (b"\n" if self._torn else b"") + data
-            written = file.write(whole)
+            line = (b"\n" if self._torn else b"") + data
+            written = file.write(line) or 0
             if written:
-                self._torn = whole[written - 1] != ord("\n")
-            if written < len(whole):  # how a disk that becomes full shows itself first
+                self._torn = line[written - 1] != ord("\n")
+            if written < len(line):  # how a disk that becomes full shows itself first
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if durable:
                 os.fsync(file.fileno())
 
-    def _beat(self) -> None:
+    def _write_heartbeats(self) -> None:
         while not self._closed.wait(HEARTBEAT_SECONDS):
             try:
                 self.append(Heartbeat(uptime=time.monotonic(), boot=boot_id()))
             except (OSError, StudioError):
-                continue  # the disk may have room again by the next beat; the work itself reports a full disk
+                continue  # the disk may have room again by the next heartbeat; the work itself reports a full disk
 
 
 class EventReader:
@@ -72,7 +72,7 @@ class EventReader:
         self.offset = 0
 
     def new(self) -> list[Event]:
-        """Events of the next whole lines, of about `READ_BYTES`; from the beginning when the file was replaced."""
+        """Events of the next complete lines, of about `READ_BYTES`; from the beginning when the file was replaced."""
         try:
             size = self.path.stat().st_size
             if size < self.offset:
@@ -84,22 +84,22 @@ class EventReader:
             return []
         end = data.rfind(b"\n") + 1
         if not end and len(data) == READ_BYTES:
-            end = len(data)  # no event is that long: a block of rubbish, left behind piece by piece
+            end = len(data)  # no event is that long: a block of rubbish, skipped piece by piece
         self.offset += end
-        read = (from_line(line) for line in data[:end].splitlines())
-        return [event for event in read if event is not None]
+        events = (from_line(line) for line in data[:end].splitlines())
+        return [event for event in events if event is not None]
 
     def rest(self) -> list[Event]:
-        """Events of all whole lines not read yet."""
-        found: list[Event] = []
+        """Events of all complete lines not read yet."""
+        events: list[Event] = []
         before = -1
         while self.offset != before:
             before = self.offset
-            found += self.new()
-        return found
+            events += self.new()
+        return events
 
 
-def tail(path: Path, size: int) -> bytes:
+def last_bytes(path: Path, size: int) -> bytes:
     """The last `size` bytes of a file; empty when there is none."""
     try:
         with path.open("rb") as file:

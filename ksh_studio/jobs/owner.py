@@ -1,8 +1,8 @@
-"""`process.json`: which process holds a job; told by more than its number, and the same after the clock was set.
+"""Which process owns a job: `process.json` in the job's folder.
 
-A number is given out again, and what a system calls a process's creation time moves with its clock. So on Linux a
-process is known by the tick at which it began and by the id of the machine's start. Ages are counted in monotonic
-seconds, which all processes of one start of a machine share.
+The process's number alone does not identify it: the system gives numbers out again, and what it calls a process's
+creation time moves with its clock. So on Linux a process is identified by the tick at which it began and by the id of
+the machine's start. Ages are counted in monotonic seconds, which all processes of one start of a machine share.
 """
 
 import json
@@ -20,12 +20,12 @@ from ksh_studio.disk import write_text
 
 OWNER_FILE = "process.json"
 ON_BEHALF = "KSH_ON_BEHALF_OF"
-"""Environment variable of processes that work for a job's own process: which one that is."""
+"""Environment variable of processes that help a job's own process: its value identifies the owner."""
 
 
 @cache
 def boot_id() -> str:
-    """Which start of which machine this is; outside Linux only the machine's name."""
+    """Identifies the start of the machine; outside Linux only the machine."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -34,54 +34,56 @@ def boot_id() -> str:
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that holds a job, or is about to start it."""
+    """The process that owns a job, or is about to start it."""
 
     pid: int
     began: float
-    """Of the process, in the system's own count: it tells two processes of one number apart."""
+    """When the process began, in the system's own count: two processes of the same number differ in it."""
     boot: str
     uptime: float
-    """Monotonic seconds at which it took the job."""
+    """Monotonic seconds at which it became the owner."""
     starting: bool = False
-    """Whether it only starts the job: the job's own process puts its name here next."""
+    """Whether it only starts the job: the job's own process becomes the owner next."""
 
-    def lives(self) -> bool:
-        """Whether this very process still runs, on this machine."""
+    def is_running(self) -> bool:
+        """Whether this very process still runs on this machine."""
         return self.boot == boot_id() and _began(self.pid) == self.began
 
-    def is_me(self) -> bool:
-        """Whether it is the process that asks, or the one on whose behalf that works."""
-        if os.environ.get(ON_BEHALF) == self._name:
+    def is_this_process(self) -> bool:
+        """Whether the owner is the process that calls this, or the one that it helps."""
+        if os.environ.get(ON_BEHALF) == self.identity:
             return True
         return (self.pid, self.began, self.boot) == (os.getpid(), _began(os.getpid()), boot_id())
 
     @property
-    def _name(self) -> str:
+    def identity(self) -> str:
+        """The process as the environment variable `ON_BEHALF` names it."""
         return f"{self.pid}/{self.began}/{self.boot}"
 
     def kill(self) -> None:
-        """End the process at once, if it is still the same."""
+        """End the process at once, if it still runs."""
         try:
-            process = psutil.Process(self.pid)  # opened before it is compared: kill() then refuses a successor
-            if self.lives():
+            # opened before it is compared: kill() then refuses a later process of this number
+            process = psutil.Process(self.pid)
+            if self.is_running():
                 process.kill()
         except psutil.NoSuchProcess:
             return
 
 
 def take_ownership(folder: Path, starting: bool = False) -> None:
-    """Put this process's name on the job in `folder`."""
-    me = Owner(os.getpid(), _began(os.getpid()) or 0.0, boot_id(), time.monotonic(), starting)
-    write_text(folder / OWNER_FILE, json.dumps(asdict(me)))
+    """Make this process the owner of the job in `folder`."""
+    owner = Owner(os.getpid(), _began(os.getpid()) or 0.0, boot_id(), time.monotonic(), starting)
+    write_text(folder / OWNER_FILE, json.dumps(asdict(owner)))
 
 
 def release_ownership(folder: Path) -> None:
-    """Take this process's name off the job in `folder`, without making it anybody's to go on with."""
+    """Leave the job in `folder` without an owner; the file stays, so that the job does not count as a new one."""
     write_text(folder / OWNER_FILE, json.dumps(asdict(Owner(0, 0.0, "", 0.0))))
 
 
 def owner_of(folder: Path) -> Owner | None:
-    """Whose the job in `folder` is, or was last; None where that is not known."""
+    """The owner of the job in `folder`, or its last one; None where that is not known."""
     try:
         return Owner(**json.loads((folder / OWNER_FILE).read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
@@ -89,9 +91,9 @@ def owner_of(folder: Path) -> Owner | None:
 
 
 def environment_on_behalf(folder: Path) -> dict[str, str]:
-    """What the environment of a process must have that works for the holder of the job in `folder`."""
-    found = owner_of(folder)
-    return {} if found is None else {ON_BEHALF: found._name}
+    """Environment variables for a process that helps the owner of the job in `folder`."""
+    owner = owner_of(folder)
+    return {} if owner is None else {ON_BEHALF: owner.identity}
 
 
 def _began(pid: int) -> float | None:

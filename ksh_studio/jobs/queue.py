@@ -1,8 +1,8 @@
-"""Jobs that wait for the device: each bears a mark with its place, and the next one starts when nothing works.
+"""Jobs that wait for the device: a file in the folder of each holds its place; the next one starts when nothing works.
 
-The mark goes away in the very process that then works on the job, once it holds it; so a start that is cut short
-leaves the job in the queue. Whoever may start jobs calls `start_next_job`: a job's process when it ends, the studio's
-page now and then, the command line.
+The file is removed by the process that then works on the job, once it holds the job's lock; so a start that is cut
+short leaves the job in the queue. `start_next_job` is called by whoever may start jobs: a job's process when it ends,
+the studio's page now and then, and the command line.
 """
 
 import logging
@@ -39,8 +39,8 @@ def enqueue_job(project: Project, stage: StageName, config: Config, parent: str 
 def queued_jobs(workspace: Workspace) -> list[Job]:
     """The jobs that wait, of all projects, the next one first."""
     marks = [(project, mark) for project in workspace.projects() for mark in project.jobs.glob("*/queued")]
-    found = [Job(mark.parent, project) for project, mark in marks]
-    return sorted(found, key=lambda job: (_place(job), job.id))
+    jobs = [Job(mark.parent, project) for project, mark in marks]
+    return sorted(jobs, key=lambda job: (_place(job), job.id))
 
 
 def dequeue_job(job: Job) -> None:
@@ -80,7 +80,7 @@ def next_job(workspace: Workspace) -> Job | None:
 
 
 def start_next_job(workspace: Workspace) -> Job | None:
-    """Start the job whose turn it is and return it; None when nothing is to start now, or somebody else does it.
+    """Start the job whose turn it is and return it; None when nothing is to start now, or another process starts it.
 
     Two that call at once start exactly one. A job that cannot be started leaves the queue and says why in its own
     events; the one behind it is then tried.
@@ -90,15 +90,15 @@ def start_next_job(workspace: Workspace) -> Job | None:
     try:
         with locked(workspace.start_lock, "job.starting"):
             while (job := next_job(workspace)) is not None:
-                if _begun(job):
+                if _try_to_begin(job):
                     return job
-    except StudioError as error:  # somebody else is at it
+    except StudioError as error:  # another process is starting one
         log.info("%s", error)
     return None
 
 
-def _begun(job: Job) -> bool:
-    """Start the job; when it does not come to hold its lock, it has had its turn."""
+def _try_to_begin(job: Job) -> bool:
+    """Start the job; False when it cannot be started: it has then left the queue with the reason in its events."""
     try:
         begin_locked(job)
         failure = Failed.saying("job.not_started", log=job.log)

@@ -1,4 +1,4 @@
-"""A child process of the studio: no shell, a session of its own, and only the environment it needs.
+"""Child processes of the studio: no shell, a session of their own, and only the environment that they need.
 
 Every process of the studio computes the same numbers, whoever started it: what decides how sums are rounded is set in
 one place, here, and passed on to children.
@@ -9,11 +9,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import IO
 
 from ksh_studio import ROOT
 
-# What a child may know of our environment: no tokens, but how the Hub is reached and where its cache is.
+# What a child gets of our environment: no tokens, but how the Hub is reached and where its cache is.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TEMP", "TMP", "USERPROFILE", "LOCALAPPDATA", "APPDATA",
              "SYSTEMROOT", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "XDG_CACHE_HOME",
              "XDG_DATA_HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
@@ -30,6 +30,9 @@ COMPUTING: Mapping[str, str] = MappingProxyType(
 )
 """Read by OpenMP and MKL at their first use, so it is set before torch is imported; what the artist has set stays."""
 
+Stream = int | IO[bytes] | None
+"""A file, or one of subprocess's constants."""
+
 
 def set_computing_environment() -> None:
     """Make this process compute as every process of the studio does. Called before torch is imported."""
@@ -40,13 +43,13 @@ def set_computing_environment() -> None:
 def spawn(
     arguments: list[str],
     module: str = "ksh_studio.cli.main",
-    also: Mapping[str, str] = MappingProxyType({}),
-    **streams: Any,
-) -> subprocess.Popen:
-    """Run `studio.py`, or another module, with these arguments in a child that outlives us.
-
-    also: environment variables that it needs beside the usual ones; `streams` are Popen's.
-    """
+    extra_environment: Mapping[str, str] = MappingProxyType({}),
+    *,
+    stdin: Stream = None,
+    stdout: Stream = None,
+    stderr: Stream = None,
+) -> subprocess.Popen[bytes]:
+    """Run `studio.py`, or another module, with these arguments in a child that goes on when this process ends."""
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     environment |= {name: os.environ.get(name, value) for name, value in COMPUTING.items()}
     environment |= {
@@ -54,9 +57,20 @@ def spawn(
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": str(ROOT),
         "HF_HUB_DISABLE_TELEMETRY": "1",
-    } | also
-    own_group = (
-        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
+    }
+    environment |= extra_environment
+    if sys.platform == "win32":
+        flags, new_session = subprocess.CREATE_NEW_PROCESS_GROUP, False
+    else:
+        flags, new_session = 0, True
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env=environment,
+        close_fds=True,
+        creationflags=flags,
+        start_new_session=new_session,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
     )
-    command = [sys.executable, "-m", module, *arguments]
-    return subprocess.Popen(command, cwd=ROOT, env=environment, close_fds=True, **own_group, **streams)

@@ -1,7 +1,8 @@
-"""Start, stop and watch work that lives in its own process. The disk is the only thing page and job share.
+"""Create jobs and start them, each in a process of its own.
 
-A job runs while its lock is held; what it did is `events.jsonl`; what is asked of it is a file in `control/`. So a
-reloaded page, a second browser and a restarted studio all see the same, and a killed process cannot lie.
+The disk is all that page and job share. A job runs while its lock is held; what it did stands in `events.jsonl`;
+requests to it are files in `control/`. So a reloaded page, a second browser and a restarted studio all see the same,
+and a process that was killed does not look as if it ran.
 """
 
 import logging
@@ -55,7 +56,7 @@ def create_job(project: Project, stage: StageName, config: Config, parent: str |
 
 
 def start_job(project: Project, stage: StageName, config: Config, parent: str | None = None) -> Job:
-    """A new job, begun. Raises StudioError as `begin_job` does; nothing of the new job is then left on the disk."""
+    """Create a job and start it. Raises StudioError as `begin_job` does; nothing of the job is then left."""
     job = create_job(project, stage, config, parent)
     try:
         begin_job(job)
@@ -66,7 +67,7 @@ def start_job(project: Project, stage: StageName, config: Config, parent: str | 
 
 
 def begin_job(job: Job) -> None:
-    """Start the job, new or ended, in its own process; returns when it holds its lock or has ended.
+    """Start a new job, or resume one that has ended, in its own process; returns when it holds its lock or has ended.
 
     Raises StudioError when another job works: two clicks, browsers or studios start exactly one.
     """
@@ -91,24 +92,24 @@ def begin_locked(job: Job) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and child.poll() is None and is_starting(job):
         time.sleep(0.05)
-    reaper = threading.Thread(target=_reap, args=(child, job), daemon=True)
-    reaper.start()
+    waiting = threading.Thread(target=_wait_for_end, args=(child, job), daemon=True)
+    waiting.start()
     if child.poll() is not None:
-        reaper.join()
+        waiting.join()
 
 
-def _spawn(job: Job) -> subprocess.Popen:
+def _spawn(job: Job) -> subprocess.Popen[bytes]:
     with disk_errors(job.log), job.log.open("ab") as log:
         return spawn(["job", str(job.folder)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
-def _reap(child: subprocess.Popen, job: Job) -> None:
-    """Wait for the child, so that it never stays as a zombie; one that ended before it held its job starts no more."""
+def _wait_for_end(child: subprocess.Popen[bytes], job: Job) -> None:
+    """Wait for the child, so that it does not stay as a zombie; if it never owned its job, that no longer starts."""
     child.wait()
     if is_starting(job):
         release_ownership(job.folder)
 
 
 def own_device(workspace: Workspace) -> AbstractContextManager[None]:
-    """Own the GPU or CPU of this workspace for the block; raises StudioError when somebody else does."""
+    """Own the GPU or CPU of this workspace for the block. Raises StudioError when another process does."""
     return locked(workspace.device_lock, "device.busy")

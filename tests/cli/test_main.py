@@ -247,7 +247,7 @@ def test_a_working_job_is_steered_from_the_terminal(studio, project):
         assert code == 0 and older.id in out and older.pause_requested()
         code, out, _ = studio("preview-now", "--project", "p", "--prompt", "소녀", "--seed", "7")
         assert code == 0 and str(older.previews) in out
-        assert [(one.prompt, one.seed) for one in older.asked_previews()] == [("소녀", 7)]
+        assert [(one.prompt, one.seed) for one in older.take_requested_previews()] == [("소녀", 7)]
         assert studio("preview-now", "--project", "p", "--prompt", "a", "--seed", "-7")[0] == 1
         assert studio("stop", "--project", "p")[0] == 0 and older.stop_requested()
         code, _, err = studio("stop", "--project", "p", "--job", job.id)

@@ -17,7 +17,7 @@ from ksh_studio.events import Checkpoint, Finished, Paused, Resumed, Started, St
 from ksh_studio.jobs import journal
 from ksh_studio.jobs import start as jobs
 from ksh_studio.jobs.folder import open_job
-from ksh_studio.jobs.process import require_ours, run_job
+from ksh_studio.jobs.process import require_ownership, run_job
 from ksh_studio.jobs.queue import start_next_job
 from ksh_studio.jobs.status import job_events
 
@@ -49,7 +49,7 @@ def count(job):
             freeze.unlink()
             os.kill(os.getpid(), signal.SIGSTOP)
         if step % 10 == 0:
-            require_ours(job)
+            require_ownership(job)
             saved.write_text(str(step))
             yield Checkpoint(step=step, path="saved.txt")
         time.sleep(0.02)

@@ -11,7 +11,7 @@ from ksh_studio.config import TrainConfig
 from ksh_studio.disk import locked
 from ksh_studio.events import Heartbeat, Started, Step, to_line
 from ksh_studio.jobs.folder import jobs_of
-from ksh_studio.jobs.history import Story
+from ksh_studio.jobs.history import JobHistory
 from ksh_studio.jobs.journal import EventReader
 from ksh_studio.jobs.owner import boot_id, owner_of, take_ownership
 from ksh_studio.jobs.start import create_job
@@ -69,7 +69,7 @@ def test_a_process_is_still_itself(project, jump, monkeypatch):
     take_ownership(job.folder)
     jump()
     monkeypatch.setattr(psutil.Process, "create_time", lambda self: time.time())  # it moves with the clock
-    assert owner_of(job.folder).is_me() and owner_of(job.folder).lives()
+    assert owner_of(job.folder).is_this_process() and owner_of(job.folder).is_running()
 
 
 def test_the_newest_job_stays_the_newest(project, jump):
@@ -90,6 +90,6 @@ def test_the_time_left_is_never_negative_and_does_not_jump(project, jump):
     jump()
     lines += [step(number) for number in range(11, 21)]
     job.events_file.write_bytes(b"".join(to_line(event) for event in lines))
-    story = Story(EventReader(job.events_file)).follow()
-    assert abs(story.steps[-1].time - story.steps[0].time) > DAY - 100
-    assert story.remaining_seconds() == pytest.approx(160.0)
+    history = JobHistory(EventReader(job.events_file)).follow()
+    assert abs(history.steps[-1].time - history.steps[0].time) > DAY - 100
+    assert history.remaining_seconds() == pytest.approx(160.0)

@@ -8,11 +8,11 @@ import pytest
 from ksh_studio.config import TrainConfig
 from ksh_studio.events import Finished, Heartbeat, Step, to_line
 from ksh_studio.jobs import journal
-from ksh_studio.jobs.history import Story
+from ksh_studio.jobs.history import JobHistory
 from ksh_studio.jobs.journal import READ_BYTES, EventReader
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.start import create_job
-from ksh_studio.jobs.status import TAILS, job_events, job_status
+from ksh_studio.jobs.status import END_BYTES, job_events, job_status
 
 LOOK_SECONDS = 5.0
 """Many times what a look takes here: only a look that reads everything takes longer."""
@@ -58,12 +58,12 @@ def test_a_long_file_is_read_piece_by_piece(job, monkeypatch):
     lines = [to_line(step(number)) for number in range(1, 2001)]
     job.events_file.write_bytes(b"".join(lines))
     assert 2 < job.events_file.stat().st_size / 100_000 < 4
-    story, offsets = Story(EventReader(job.events_file)), [0]
+    history, offsets = JobHistory(EventReader(job.events_file)), [0]
     while len(offsets) < 3 or offsets[-1] > offsets[-2]:
-        story.follow()
-        offsets.append(story.reader.offset)
+        history.follow()
+        offsets.append(history.reader.offset)
     assert len(offsets) > 4 and max(map(sub, offsets[1:], offsets)) <= 100_000
-    assert [event.step for event in story.steps] == list(range(1, 2001))
+    assert [event.step for event in history.steps] == list(range(1, 2001))
     assert [event.step for event in job_events(job)] == list(range(1, 2001))
     assert job_status(job).last.step == 2000
 
@@ -85,6 +85,6 @@ def test_half_a_gigabyte_of_zeros_keeps_nobody_waiting(job):
 
 def test_the_last_words_are_found_behind_hours_of_heartbeats(job):
     beats = to_line(Heartbeat(uptime=1.0, boot="x")) * 2000
-    assert len(beats) > TAILS[0]
+    assert len(beats) > END_BYTES[0]
     job.events_file.write_bytes(to_line(step(7)) + beats)
     assert job_status(job).last.step == 7

@@ -61,10 +61,10 @@ def test_a_number_that_now_belongs_to_somebody_else_is_not_believed(project, sta
     job = create_job(project, "train", TrainConfig())
     take_ownership(job.folder, starting)
     said = json.loads((job.folder / OWNER_FILE).read_text())
-    assert said["pid"] == os.getpid() and owner_of(job.folder).lives()
+    assert said["pid"] == os.getpid() and owner_of(job.folder).is_running()
     for other in ({"began": said["began"] - 1}, {"boot": "another start"}):
         (job.folder / OWNER_FILE).write_text(json.dumps(said | other))
-        assert not owner_of(job.folder).lives()
+        assert not owner_of(job.folder).is_running()
         assert job_status(job).state == "ended unexpectedly"
         end_job(job)  # would end this test
 

@@ -94,10 +94,10 @@ def test_the_train_tab_and_the_terminal_say_the_same_of_a_step():
 
 
 def history_of(step):
-    from ksh_studio.jobs.history import Story
+    from ksh_studio.jobs.history import JobHistory
     from ksh_studio.jobs.journal import EventReader
 
-    return Story(EventReader(Path("none")), steps=[step])
+    return JobHistory(EventReader(Path("none")), steps=[step])
 
 
 def test_the_files_of_an_import_come_with_their_reasons():

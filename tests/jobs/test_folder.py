@@ -39,5 +39,5 @@ def test_a_preview_is_given_once_and_a_damaged_request_is_left_out(job):
     request_preview(job, "a tree", 5)
     (job.control / "preview-now-000002-x.json").write_text("{")
     request_preview(job, "a house")
-    assert [(each.prompt, each.seed) for each in job.asked_previews()] == [("a tree", 5), ("a house", None)]
-    assert job.asked_previews() == [] and list(job.control.glob("preview-now-*")) == []
+    assert [(each.prompt, each.seed) for each in job.take_requested_previews()] == [("a tree", 5), ("a house", None)]
+    assert job.take_requested_previews() == [] and list(job.control.glob("preview-now-*")) == []

@@ -1,16 +1,16 @@
 from ksh_studio.events import LoraSaved, Preview, Resumed, Scored, Started, Stopped, Validated
-from ksh_studio.jobs.history import Stories
+from ksh_studio.jobs.history import JobHistories
 from tests.jobs.written_jobs import append, job_with, step
 
 
 def test_a_story_follows_the_file_as_it_grows_for_all_viewers(project):
     job = job_with(project, Started(stage="train", total=100), step(1))
-    stories = Stories()
-    assert [event.step for event in stories.of(job).steps] == [1]
+    histories = JobHistories()
+    assert [event.step for event in histories.of(job).steps] == [1]
     append(job, step(2), Preview(step=0, prompt="p", seed=1, path="jobs/x/previews/a.png"))
-    story = stories.of(job)
-    assert [event.step for event in story.steps] == [1, 2] and len(story.previews) == 1
-    assert stories.of(job) is story
+    history = histories.of(job)
+    assert [event.step for event in history.steps] == [1, 2] and len(history.previews) == 1
+    assert histories.of(job) is history
 
 
 def test_what_an_earlier_life_said_of_later_steps_is_void(project):
@@ -26,12 +26,12 @@ def test_what_an_earlier_life_said_of_later_steps_is_void(project):
         Resumed(step=3),
         step(4),
     )
-    story = Stories().of(job)
-    assert [(event.kind, event.step) for event in story.judged()] == [("validated", 2)]
-    assert [event.step for event in story.steps] == [1, 2, 3, 4]
-    assert story.loras == [] and story.final is None
+    history = JobHistories().of(job)
+    assert [(event.kind, event.step) for event in history.measurements()] == [("validated", 2)]
+    assert [event.step for event in history.steps] == [1, 2, 3, 4]
+    assert history.loras == [] and history.final is None
 
 
 def test_the_rest_of_the_time_is_the_pace_of_the_latest_steps(project):
-    story = Stories().of(job_with(project, *(step(n, pace=0.5) for n in range(1, 51))))
-    assert story.remaining_seconds() == 25.0
+    history = JobHistories().of(job_with(project, *(step(n, pace=0.5) for n in range(1, 51))))
+    assert history.remaining_seconds() == 25.0

@@ -18,7 +18,7 @@ from ksh_studio.jobs.folder import jobs_of
 from ksh_studio.jobs.journal import EventReader
 from ksh_studio.jobs.owner import OWNER_FILE, _began, boot_id
 from ksh_studio.jobs.process import run_job
-from ksh_studio.jobs.requests import MOST_ASKED, end_job, pause_job, request_preview, stop_job
+from ksh_studio.jobs.requests import MAX_WAITING_PREVIEWS, end_job, pause_job, request_preview, stop_job
 from ksh_studio.jobs.start import begin_job, create_job, own_device, start_job
 from ksh_studio.jobs.status import job_events, job_status
 from ksh_studio.project.workspace import Workspace
@@ -94,7 +94,7 @@ def test_a_killed_job_is_shown_as_that_with_its_last_log_lines(job, counting):
     assert counting.wait(timeout=10) == -signal.SIGKILL
     status = job_status(job)
     assert status.state == "ended unexpectedly"
-    assert status.log_tail == "the last words"
+    assert status.last_log_lines == "the last words"
 
 
 def test_a_process_that_only_bears_the_number_is_not_killed(job):
@@ -177,21 +177,21 @@ def test_previews_are_asked_for_in_order_and_given_once(job):
     request_preview(job, "a girl", seed=7)
     request_preview(job, "소녀, (파란 머리:1.2)")
     request_preview(job, "")
-    asked = job.asked_previews()
+    asked = job.take_requested_previews()
     assert [(one.prompt, one.seed) for one in asked] == [("a girl", 7), ("소녀, (파란 머리:1.2)", None), ("", None)]
-    assert job.asked_previews() == [] and list(job.control.iterdir()) == []
+    assert job.take_requested_previews() == [] and list(job.control.iterdir()) == []
 
 
 def test_a_preview_that_cannot_be_drawn_is_not_asked_for(job):
     for prompt, seed in (("a" * 20_001, None), ("a", -1), ("a", 2**32)):
         with pytest.raises(StudioError):
             request_preview(job, prompt, seed)
-    for _ in range(MOST_ASKED):
+    for _ in range(MAX_WAITING_PREVIEWS):
         request_preview(job, "a")
     with pytest.raises(StudioError, match="already waiting"):
         request_preview(job, "a")
     (job.control / "preview-now-000000-x.json").write_text("{")
-    assert len(job.asked_previews()) == MOST_ASKED
+    assert len(job.take_requested_previews()) == MAX_WAITING_PREVIEWS
 
 
 def test_a_reader_gives_whole_new_lines_only(job):

@@ -94,7 +94,7 @@ class By:
     settings: dict[str, Any] | None = None
 
     @property
-    def told(self) -> str:
+    def settings_json(self) -> str:
         """The settings as text that is the same for the same settings."""
         return json.dumps(self.settings or {}, sort_keys=True, ensure_ascii=False)
 

@@ -92,7 +92,7 @@ class Catalogue:
         return self._drawings(
             f"WHERE NOT excluded AND (caption = '' OR source IN ({_REWRITTEN[overwrite]}))"
             " AND NOT (caption != '' AND source = ? AND author = ? AND settings = ?) ORDER BY original_name, id",
-            *(by.source, by.author, by.told),
+            *(by.source, by.author, by.settings_json),
         )
 
     def history(self, drawing_id: str) -> list[Revision]:
@@ -159,7 +159,7 @@ class Catalogue:
                 raise CaptionConflict(before, text)
             newest = "SELECT coalesce(max(revision), 0) + 1 FROM captions WHERE drawing = ?"
             revision = database.execute(newest, (drawing_id,)).fetchone()[0]
-            row = (drawing_id, revision, text, by.source, by.author, by.told, time.time())
+            row = (drawing_id, revision, text, by.source, by.author, by.settings_json, time.time())
             database.execute("INSERT INTO captions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             database.execute("UPDATE drawings SET revision = ? WHERE id = ?", (revision, drawing_id))
             if by.source == "person":
@@ -225,4 +225,4 @@ def _unchanged(before: Drawing, text: str, by: By) -> bool:
         return False
     if by.source == "person" or not text:
         return True
-    return (before.source, before.author, before.settings) == (by.source, by.author, by.told)
+    return (before.source, before.author, before.settings) == (by.source, by.author, by.settings_json)

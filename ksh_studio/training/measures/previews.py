@@ -76,7 +76,7 @@ class Previews:
 
     def draw_asked(self, session: Session) -> Iterator[Event]:
         """Draw what somebody asked for just now; what a stop or pause cuts short is asked again for the next life."""
-        for asked in () if end_requested(self.job) else self.job.asked_previews():
+        for asked in () if end_requested(self.job) else self.job.take_requested_previews():
             try:
                 if end_requested(self.job):
                     raise Interrupted

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ksh_studio.events import Event, LoraSaved, Scored, Validated, living
+from ksh_studio.events import Event, LoraSaved, Scored, Validated, valid_events
 from ksh_studio.locales import Sentence, sentence
 
 SPAN_SHARE = 0.1
@@ -45,7 +45,7 @@ def recommend(events: Sequence[Event]) -> Recommendation | None:
 
     Held-out loss first; among steps as good as the lowest the highest style score; without either measure the last.
     """
-    said = list(living(events))
+    said = list(valid_events(events))
     saved = {event.step: event.path for event in said if isinstance(event, LoraSaved)}
     if not saved:
         return None

@@ -40,8 +40,14 @@ def launch(job: Job, count: int) -> Iterator[Event]:
     options = ["--multi_gpu", "--num_machines", "1", "--main_process_port", "0"]  # 0: the first free one
     arguments = [*options, *_options(count), "-m", PROGRAM, str(job.folder), "--heard"]
     with disk_errors(job.log), job.log.open("ab") as log:
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log}
-        child = spawn(arguments, "accelerate.commands.launch", environment_on_behalf(job.folder), **pipes)
+        child = spawn(
+            arguments,
+            "accelerate.commands.launch",
+            environment_on_behalf(job.folder),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
     try:
         for line in child.stdout:
             event = from_line(line)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ksh_studio.events import Checkpoint, Event, LoraSaved
 from ksh_studio.jobs.folder import Job
-from ksh_studio.jobs.process import require_ours
+from ksh_studio.jobs.process import require_ownership
 from ksh_studio.lora.save import save_lora
 from ksh_studio.models.loading import Base
 from ksh_studio.training.checkpoint import save_checkpoint
@@ -38,12 +38,12 @@ class Saver:
         step = self.session.step
         if self.checkpointed != step:
             state = self.session.state() | self.also() | {"data": self.digest, "seconds": seconds}
-            require_ours(self.job)
+            require_ownership(self.job)
             path = save_checkpoint(self.job.checkpoints, step, self.session.tensors(), state)
             self.checkpointed = step
             yield Checkpoint(step=step, path=self.job.project.relative(path))
         if self.exported != step:
-            require_ours(self.job)
+            require_ownership(self.job)
             yield self._export(previews)
 
     def _export(self, previews: Previews) -> LoraSaved:

@@ -5,7 +5,7 @@ from functools import cached_property
 from threading import Lock
 
 from ksh_studio.generation.worker.handle import Worker
-from ksh_studio.jobs.history import Stories
+from ksh_studio.jobs.history import JobHistories
 from ksh_studio.models.device import DeviceInfo, probe
 from ksh_studio.project.workspace import Workspace
 from ksh_studio.ui.access.roles import Mode
@@ -28,7 +28,7 @@ class Studio:
     passwords: tuple[tuple[str, str], ...] = ()
     """(user name, password) of the accounts; empty: nobody logs in."""
 
-    stories: Stories = field(default_factory=Stories, repr=False, compare=False)
+    histories: JobHistories = field(default_factory=JobHistories, repr=False, compare=False)
     """The jobs somebody is looking at, read once for all viewers."""
     turn: Turn = field(default_factory=Turn, repr=False, compare=False)
     probing: Lock = field(default_factory=Lock, repr=False, compare=False)

@@ -28,21 +28,21 @@ def summary(project: Project, language: Language) -> str:
 
 def job_line(visit: Visit, job: Job) -> str:
     """The newest captioning job: its progress, its end, or why nobody hears from it."""
-    story, status, language = visit.studio.stories.of(job), job_status(job), visit.language
-    parts = [note(warning.text(language), "warn") for warning in story.warnings]
+    history, status, language = visit.studio.histories.of(job), job_status(job), visit.language
+    parts = [note(warning.text(language), "warn") for warning in history.warnings]
     if status.state == "ended unexpectedly":
         parts.insert(0, note(translate("caption_tab.ended_unexpectedly", language), "bad"))
-        if visit.may("read_log") and status.log_tail:
-            parts.append(details(translate("ui.last_lines", language), status.log_tail))
+        if visit.may("read_log") and status.last_log_lines:
+            parts.append(details(translate("ui.last_lines", language), status.last_log_lines))
     elif status.state == "not answering":
         parts.insert(0, note(translate("train_tab.not_answering", language), "warn"))
-    elif story.final is not None and not status.alive:
-        kind = {"finished": "good", "failed": "bad"}.get(story.final.kind, "plain")
-        parts.insert(0, note(story.final.text(language), kind))
-    elif story.progress is not None:
-        parts.insert(0, progress_bar(story.progress, language))
-    elif story.captioned is not None:
-        parts.insert(0, bar(story.captioned.done, story.captioned.total, describe(story.captioned, language)))
+    elif history.final is not None and not status.alive:
+        kind = {"finished": "good", "failed": "bad"}.get(history.final.kind, "plain")
+        parts.insert(0, note(history.final.text(language), kind))
+    elif history.progress is not None:
+        parts.insert(0, progress_bar(history.progress, language))
+    elif history.captioned is not None:
+        parts.insert(0, bar(history.captioned.done, history.captioned.total, describe(history.captioned, language)))
     else:
         parts.insert(0, bar(0, 0, translate("ui.starting", language)))
     return notes(parts)

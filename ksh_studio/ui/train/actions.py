@@ -74,12 +74,12 @@ def lora_of(visit: Visit, slug: str, chosen: str, step: int | None = None) -> st
     Raises StudioError when there is no such file.
     """
     project = visit.project(slug)
-    story = visit.studio.stories.of(wanted_job(visit, slug, chosen))
-    if not story.loras:
+    history = visit.studio.histories.of(wanted_job(visit, slug, chosen))
+    if not history.loras:
         raise StudioError("train_tab.no_lora")
-    found = recommended(story) if step is None else None
-    wanted = found.step if found is not None else step if step is not None else max(lora.step for lora in story.loras)
-    path = next((lora.path for lora in story.loras if lora.step == wanted), None)
+    found = recommended(history) if step is None else None
+    wanted = found.step if found is not None else step if step is not None else max(lora.step for lora in history.loras)
+    path = next((lora.path for lora in history.loras if lora.step == wanted), None)
     if path is None:
         raise StudioError("train_tab.no_lora")
     return (project.root / path).relative_to(project.workspace.root).as_posix()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ksh_studio.jobs.history import Story
+from ksh_studio.jobs.history import JobHistory
 from ksh_studio.locales import Language, translate
 from ksh_studio.ui.parts.markup import esc
 from ksh_studio.ui.parts.thinning import thinned
@@ -38,26 +38,26 @@ class _Frame:
         return f'<polyline class="{name}" points="{shown}"/>' if len(points) > 1 else ""
 
 
-def loss_chart(story: Story, language: Language, chosen: int | None = None) -> str:
+def loss_chart(history: JobHistory, language: Language, chosen: int | None = None) -> str:
     """The loss so far: faint as measured, strong as averaged, dots on held-out drawings, the learning rate, likeness.
 
     chosen: the step that is recommended, marked. Empty before the second step.
     """
-    points = story.points(LOSS_POINTS)
+    points = history.points(LOSS_POINTS)
     if len(points) < 2:
         return ""
-    held_out = thinned(story.validated, OTHER_POINTS)
-    frame = _frame(points, [event.loss for event in held_out], story.steps[-1].total)
+    held_out = thinned(history.validated, OTHER_POINTS)
+    frame = _frame(points, [event.loss for event in held_out], history.steps[-1].total)
     parts = [
-        _axes(frame, bool(story.scored)),
+        _axes(frame, bool(history.scored)),
         _mark(frame, chosen),
-        _rate(frame, story),
+        _rate(frame, history),
         frame.line("measured", [(frame.x(step), frame.y(mean)) for step, mean, _ in points]),
         frame.line("averaged", [(frame.x(step), frame.y(average)) for step, _, average in points]),
         _dots(frame, "held-out", [(event.step, event.loss, frame.y(event.loss)) for event in held_out]),
-        _dots(frame, "likeness", _scores(frame, story)),
+        _dots(frame, "likeness", _scores(frame, history)),
     ]
-    said = _said(story, language)
+    said = _said(history, language)
     label = translate("train_tab.loss_chart", language, said=" · ".join(text for _, text in said))
     return (
         f'<figure class="ksh-plot"><svg class="ksh-chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
@@ -94,16 +94,16 @@ def _mark(frame: _Frame, step: int | None) -> str:
     return f'<path class="chosen" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>'
 
 
-def _rate(frame: _Frame, story: Story) -> str:
+def _rate(frame: _Frame, history: JobHistory) -> str:
     """The learning rate on a scale of its own, from 0 to its highest."""
-    steps = thinned(story.steps, OTHER_POINTS)
+    steps = thinned(history.steps, OTHER_POINTS)
     highest = max(step.learning_rate for step in steps)
     return frame.line("rate", [(frame.x(step.step), frame.y(step.learning_rate, 0.0, highest)) for step in steps])
 
 
-def _scores(frame: _Frame, story: Story) -> list[tuple[int, float, float]]:
+def _scores(frame: _Frame, history: JobHistory) -> list[tuple[int, float, float]]:
     """Step, score and height; on a scale of its own, from 0 (the base model) to 1 (the drawings themselves)."""
-    shown = thinned(story.scored, OTHER_POINTS)
+    shown = thinned(history.scored, OTHER_POINTS)
     return [(event.step, event.score, frame.y(min(1.0, max(0.0, event.score)), 0.0, 1.0)) for event in shown]
 
 
@@ -116,12 +116,12 @@ def _dots(frame: _Frame, name: str, found: list[tuple[int, float, float]]) -> st
     )
 
 
-def _said(story: Story, language: Language) -> list[tuple[str, str]]:
+def _said(history: JobHistory, language: Language) -> list[tuple[str, str]]:
     """Every line with its newest value, in words."""
-    last = story.steps[-1]
+    last = history.steps[-1]
     said = [("measured", f"{last.loss:.4f}"), ("averaged", f"{last.ema_loss:.4f}")]
-    said += [("held-out", f"{story.validated[-1].loss:.4f}")] if story.validated else []
-    said += [("likeness", f"{story.scored[-1].score:.2f}")] if story.scored else []
+    said += [("held-out", f"{history.validated[-1].loss:.4f}")] if history.validated else []
+    said += [("likeness", f"{history.scored[-1].score:.2f}")] if history.scored else []
     said.append(("rate", f"{last.learning_rate:.2g}"))
     return [(name, f"{translate(f'train_tab.line_{name}', language)} {value}") for name, value in said]
 

@@ -111,7 +111,7 @@ def measured(visit: Visit, project: Project, config: SettledTraining) -> Planned
         file = job.file
         if file.stage == "caption" or any(file.settings.get(name) != value for name, value in wanted.items()):
             continue
-        planned = visit.studio.stories.of(job).planned
+        planned = visit.studio.histories.of(job).planned
         if planned is not None:
             return planned
     return None

@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 from ksh_studio.events import Finished, LoraSaved
 from ksh_studio.jobs.figures import duration, size
-from ksh_studio.jobs.history import Story
+from ksh_studio.jobs.history import JobHistory
 from ksh_studio.locales import Language, translate
 from ksh_studio.project.workspace import Project
 from ksh_studio.training.measures.recommend import Recommendation, percent, recommend
@@ -17,17 +17,17 @@ OPEN_FILES = 4
 """Fewer files than this are listed without a click."""
 
 
-def recommended(story: Story) -> Recommendation | None:
+def recommended(history: JobHistory) -> Recommendation | None:
     """What the studio recommends among the LoRA files that the job has saved so far."""
-    return recommend(story.judged())
+    return recommend(history.measurements())
 
 
-def card(project: Project, story: Story, trigger: str, language: Language) -> str:
+def card(project: Project, history: JobHistory, trigger: str, language: Language) -> str:
     """The recommended step: its picture, the reason, and a warning where one is due. Empty while there is none."""
-    found = recommended(story)
+    found = recommended(history)
     if found is None:
         return ""
-    preview = best_of(story.previews, found.step, trigger)
+    preview = best_of(history.previews, found.step, trigger)
     title = translate("train_tab.recommended", language, step=found.step)
     said = [f"<p>{esc(found.reason.text(language))}</p>"]
     if found.warning is not None:
@@ -36,10 +36,10 @@ def card(project: Project, story: Story, trigger: str, language: Language) -> st
     return f'<section class="ksh-choice">{shown}<div><h4>★ {esc(title)}</h4>{"".join(said)}</div></section>'
 
 
-def files(project: Project, story: Story, language: Language, may_download: bool) -> str:
+def files(project: Project, history: JobHistory, language: Language, may_download: bool) -> str:
     """The LoRA files of the job, newest first, each with its own "use", and what was measured."""
-    saved = sorted(story.loras, key=lambda lora: lora.step, reverse=True)
-    scores = {event.step: event.score for event in story.scored}
+    saved = sorted(history.loras, key=lambda lora: lora.step, reverse=True)
+    scores = {event.step: event.score for event in history.scored}
     items = "".join(
         _file(project, lora, _about(project, lora, scores.get(lora.step), language), language, may_download)
         for lora in saved
@@ -48,7 +48,7 @@ def files(project: Project, story: Story, language: Language, may_download: bool
     shown = " open" if len(saved) < OPEN_FILES else ""
     listed = f'<details class="ksh-details"{shown}><summary>{esc(title)}</summary>'
     listed += f'<ul class="ksh-files">{items}</ul></details>'
-    figures = story.final.figures if isinstance(story.final, Finished) else {}
+    figures = history.final.figures if isinstance(history.final, Finished) else {}
     measured = " · ".join(_figure(name, value, language) for name, value in figures.items() if name in FIGURES)
     return (listed if saved else "") + (f'<p class="ksh-figures">{measured}</p>' if measured else "")
 

@@ -8,7 +8,7 @@ import gradio as gr
 
 from ksh_studio.jobs.describe import describe
 from ksh_studio.jobs.folder import Job, JobFile, jobs_of, running_job
-from ksh_studio.jobs.history import Story
+from ksh_studio.jobs.history import JobHistory
 from ksh_studio.jobs.queue import queued_jobs
 from ksh_studio.jobs.status import JobStatus, job_status
 from ksh_studio.locales import Language, translate
@@ -85,9 +85,9 @@ def _signature(visit: Visit, slug: str, look: Look) -> str:
     told += [[job.id for job in look.waiting]]
     for job, status in ((look.job, look.status), (look.check, look.checking)):
         if job is not None and status is not None:
-            story = visit.studio.stories.of(job)
-            told += [job.id, status.state, len(story.steps), len(story.judged()), len(story.warnings)]
-            told += [str(story.progress), str(story.final), story.planned is None]
+            history = visit.studio.histories.of(job)
+            told += [job.id, status.state, len(history.steps), len(history.measurements()), len(history.warnings)]
+            told += [str(history.progress), str(history.final), history.planned is None]
     return "|".join(map(str, told))
 
 
@@ -104,24 +104,24 @@ def _nothing(visit: Visit) -> dict[str, Any]:
 def _of_job(visit: Visit, project: Project, job: Job, status: JobStatus | None) -> dict[str, Any]:
     """The parts that show one job."""
     status = status or job_status(job)
-    story, language, trigger = visit.studio.stories.of(job), visit.language, job.file.trigger.text
-    found = recommended(story)
+    history, language, trigger = visit.studio.histories.of(job), visit.language, job.file.trigger.text
+    found = recommended(history)
     chosen = found.step if found is not None else None
-    saved = sorted({lora.step for lora in story.loras})
+    saved = sorted({lora.step for lora in history.loras})
     return {
-        "status": headline(status, story, language, log=visit.may("read_log")),
-        "chart": loss_chart(story, language, chosen),
-        "choice": card(project, story, trigger, language),
-        "previews": sheet(project, story.previews, trigger, language, chosen),
-        "files": files(project, story, language, visit.may("download_lora")),
-        "use": gr.update(visible=bool(story.loras)),
+        "status": headline(status, history, language, log=visit.may("read_log")),
+        "chart": loss_chart(history, language, chosen),
+        "choice": card(project, history, trigger, language),
+        "previews": sheet(project, history.previews, trigger, language, chosen),
+        "files": files(project, history, language, visit.may("download_lora")),
+        "use": gr.update(visible=bool(history.loras)),
         "show": gr.update(visible=visit.may("open_folder") and visit.studio.mode == "local"),
-        "more": gr.update(visible=visit.may("train") and bool(story.loras)),
+        "more": gr.update(visible=visit.may("train") and bool(history.loras)),
         "picked": gr.update(choices=[(step_name(step, language), step) for step in saved], value=[]),
-    } | _buttons(visit, job, status, story)
+    } | _buttons(visit, job, status, history)
 
 
-def _buttons(visit: Visit, job: Job, status: JobStatus, story: Story) -> dict[str, Any]:
+def _buttons(visit: Visit, job: Job, status: JobStatus, history: JobHistory) -> dict[str, Any]:
     mine, alive = visit.may("train"), status.alive
     resumable = status.state in RESUMABLE or (status.state == "failed" and job.checkpoints.is_dir())
     return {
@@ -129,7 +129,7 @@ def _buttons(visit: Visit, job: Job, status: JobStatus, story: Story) -> dict[st
         "pause": gr.update(visible=mine and alive and status.state != "not answering"),
         "resume": gr.update(visible=mine and resumable),
         "kill": gr.update(visible=mine and status.state == "not answering"),
-        "ask": gr.update(visible=mine and status.state == "running" and bool(story.steps)),
+        "ask": gr.update(visible=mine and status.state == "running" and bool(history.steps)),
     }
 
 
@@ -157,16 +157,16 @@ def _checking(visit: Visit, look: Look) -> str:
     """The check while it works, and what it failed of; what it found stands in the card."""
     if look.check is None or look.checking is None:
         return ""
-    story, language = visit.studio.stories.of(look.check), visit.language
+    history, language = visit.studio.histories.of(look.check), visit.language
     if look.checking.alive:
-        progress = story.progress
+        progress = history.progress
         if progress is None:
             return bar(0, 0, translate("ui.starting", language))
         return bar(progress.done, progress.total, describe(progress, language))
     if look.checking.state == "ended unexpectedly":
         return note(translate("train_tab.check_ended", language), "bad")
-    failed = story.final is not None and look.checking.state == "failed"
-    return note(story.final.text(language), "bad") if failed else ""
+    failed = history.final is not None and look.checking.state == "failed"
+    return note(history.final.text(language), "bad") if failed else ""
 
 
 def _title(job: Job, language: Language) -> str:

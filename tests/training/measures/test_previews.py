@@ -75,7 +75,7 @@ def test_previews_asked_for_are_drawn_before_the_next_step_and_disturb_nothing(l
     assert names == ["now-000002-1.png", "now-000002-2.png", "now-000004-1.png"]
     place = said.index(asked[1])
     assert said[place + 1].kind == "step" and said[place + 1].step == 3
-    assert made.job.asked_previews() == []
+    assert made.job.take_requested_previews() == []
     plain.run()
     one, other = (load_newest(run.job.checkpoints).tensors for run in (plain, made))
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

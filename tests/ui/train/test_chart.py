@@ -2,7 +2,7 @@ import re
 import time
 
 from ksh_studio.events import Scored, Validated
-from ksh_studio.jobs.history import Stories
+from ksh_studio.jobs.history import JobHistories
 from ksh_studio.ui.parts.thinning import thinned
 from ksh_studio.ui.train.chart import HEIGHT, WIDTH, loss_chart
 from tests.jobs.written_jobs import job_with, step
@@ -16,10 +16,10 @@ def test_ten_thousand_steps_are_at_most_five_hundred_points_and_quickly_drawn(pr
     looks = [Validated(step=n, loss=0.1) for n in range(0, 10_001, 10)]
     scores = [Scored(step=n, score=0.5) for n in range(0, 10_001, 10)]
     job = job_with(project, *(step(n, 10_000) for n in range(1, 10_001)), *looks, *scores)
-    stories = Stories()
-    stories.of(job)
+    histories = JobHistories()
+    histories.of(job)
     began = time.perf_counter()
-    chart = loss_chart(stories.of(job), "en")
+    chart = loss_chart(histories.of(job), "en")
     assert time.perf_counter() - began < 3
     assert 300 < len(points_of(chart)) <= 500
 
@@ -31,7 +31,7 @@ def test_every_line_is_drawn_inside_and_named_in_legend_and_label(project):
         *(Validated(step=n, loss=0.5) for n in (0, 50)),
         *(Scored(step=n, score=score) for n, score in ((0, -0.2), (50, 1.4))),
     )
-    chart = loss_chart(Stories().of(job), "en", chosen=50)
+    chart = loss_chart(JobHistories().of(job), "en", chosen=50)
     for name in ("measured", "averaged", "held-out", "likeness", "rate"):
         assert f'<polyline class="{name}"' in chart and f'ksh-swatch {name}"' in chart
     assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in points_of(chart))
@@ -41,9 +41,9 @@ def test_every_line_is_drawn_inside_and_named_in_legend_and_label(project):
 
 
 def test_lines_that_nobody_measured_are_left_out(project):
-    chart = loss_chart(Stories().of(job_with(project, step(1), step(2))), "ko")
+    chart = loss_chart(JobHistories().of(job_with(project, step(1), step(2))), "ko")
     assert "held-out" not in chart and "likeness" not in chart and 'class="chosen"' not in chart
-    assert loss_chart(Stories().of(job_with(project, step(1))), "en") == ""
+    assert loss_chart(JobHistories().of(job_with(project, step(1))), "en") == ""
 
 
 def test_thinning_keeps_the_first_and_the_last():

@@ -27,8 +27,8 @@ def test_pictures_stand_under_their_step_also_where_one_is_missing(project):
 
 def test_asked_previews_stand_in_a_row_of_their_own(project):
     shown = sheet(project, [preview(0, "a"), preview(7, "a wizard", asked=True)], "", "en")
-    assert shown.index("Asked for") < shown.index("a wizard")
-    assert "step 7" not in shown[: shown.index("Asked for")]
+    assert shown.index("RequestedPreview for") < shown.index("a wizard")
+    assert "step 7" not in shown[: shown.index("RequestedPreview for")]
     assert sheet(project, [], TRIGGER, "en") == ""
 
 

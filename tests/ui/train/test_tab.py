@@ -192,7 +192,7 @@ def test_pause_and_preview_now_are_words_for_the_job(owner, drawn, monkeypatch):
     preview_now(owner, drawn.slug, "", " a wizard ")
     preview_now(owner, drawn.slug, "", "")
     assert job.pause_requested()
-    assert [asked.prompt for asked in job.asked_previews()] == ["a wizard", "drawn by KSH drawing style"]
+    assert [asked.prompt for asked in job.take_requested_previews()] == ["a wizard", "drawn by KSH drawing style"]
 
 
 def test_the_recommended_lora_is_used_and_any_other_by_its_step(owner, drawn):
