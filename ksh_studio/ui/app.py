@@ -18,6 +18,7 @@ from ksh_studio.ui.caption.tab import CaptionTab
 from ksh_studio.ui.generate import tab as generate_tab
 from ksh_studio.ui.generate.tab import GenerateTab
 from ksh_studio.ui.generate.view import lora_choices
+from ksh_studio.ui.parts.form import form_inputs
 from ksh_studio.ui.parts.languages import frontend_module, script, t
 from ksh_studio.ui.parts.markup import note
 from ksh_studio.ui.parts.outputs import QUIET, Update, clicked_value, visible
@@ -109,26 +110,26 @@ def _between_tabs(studio: Studio, page: Page) -> None:
     changes = [bar.slug.change, page.language.input]
     settings = guarded(studio, "look", project.settings_shown(list(bar.settings)))
     gr.on(changes, settings, bar.slug, list(bar.settings.values()), **QUIET)
-    plan = guarded(studio, "look", train_plan.show_plan)
     triggers = [*changes, page.caption.stamp.change]
-    gr.on(triggers, plan, [bar.slug, train.preset], train.plan, inputs_kwargs=train.form, **QUIET)
-    presets = guarded(studio, "look", train_plan.show_presets)
-    gr.on([*changes, page.caption.stamp.change, train.checked.change], presets, bar.slug, train.preset, **QUIET)
+    plan = filling(studio, "look", train_plan.show_plan, train.plan)
+    gr.on(triggers, inputs=[bar.slug, train.preset], inputs_kwargs=form_inputs(train.form), **plan, **QUIET)
+    presets = filling(studio, "look", train_plan.show_presets, train.preset)
+    gr.on([*triggers, train.checked.change], inputs=bar.slug, **presets, **QUIET)
     drawn = guarded(studio, "look", generate_tab.shown)
     gr.on(changes, drawn, bar.slug, generate_tab.shown_on(generate), **QUIET)
     ready, prompt = guarded(studio, "look", generate_tab.ready_to_go), generate.form["prompt"]
     made_ready = bar.slug.change(ready, bar.slug, [generate.suggested, generate.form["lora"]], **QUIET)
     made_ready.then(None, [generate.suggested, prompt], prompt, js=script("suggest.js"), **QUIET)
     bar.slug.change(None, bar.slug, None, js=script("address.js"), **QUIET)
-    bar.slug.change(None, None, train.chosen, js="() => ''", **QUIET)
+    bar.slug.change(None, None, train.job_id, js="() => ''", **QUIET)
 
 
 def _use_lora(studio: Studio, page: Page) -> None:
     """The buttons on the Train tab that take a LoRA to the Generate tab."""
     form = page.generate.form
-    inputs = [page.bar.slug, page.train.chosen, form["prompt"]]
+    inputs = [page.bar.slug, page.train.job_id, form["prompt"]]
     places = LoraUsed(form["lora"], form["prompt"], page.tabs)
-    page.train.use.click(inputs=inputs, **filling(studio, "generate", use_lora, places), **QUIET)
+    page.train.use_lora.click(inputs=inputs, **filling(studio, "generate", use_lora, places), **QUIET)
     page.train.files.select(inputs=inputs, **filling(studio, "generate", use_clicked_lora, places), **QUIET)
 
 

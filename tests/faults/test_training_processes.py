@@ -22,7 +22,7 @@ from ksh_studio.training.checkpoint import load_newest
 from ksh_studio.training.stage import train
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
-from ksh_studio.ui.train import actions as train_control
+from ksh_studio.ui.train import actions as job_actions
 from tests.faults.counting import wait_for
 from tests.training.lessons import add_drawings, short_training
 
@@ -81,7 +81,7 @@ def test_the_page_and_the_terminal_train_the_same_lora(project, settings, monkey
     values = settings(max_train_steps=12, validation_prompts=()).model_dump(exclude_none=True, exclude_defaults=True)
     project.change(base_model=values.pop("base_model"))
     visit = Visit(Studio(project.workspace, "local", Worker(project.workspace)), "owner", "en", project.workspace, "")
-    by_page = job_at(project.jobs / train_control.train(visit, project.slug, **values), project)
+    by_page = job_at(project.jobs / job_actions.start(visit, project.slug, **values), project)
     wait_for_end(by_page)
     options = [option for name, value in values.items() for option in _option(name, value)]
     command = [sys.executable, "studio.py", "train", "--workspace", str(project.workspace.root)]

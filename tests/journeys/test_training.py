@@ -58,7 +58,7 @@ def check_first(page: Page) -> None:
 
 
 def look_now_and_pause(page: Page) -> None:
-    page.locator("#train-ask").get_by_role("textbox").fill("a wizard")
+    page.locator("#train-preview-prompt").get_by_role("textbox").fill("a wizard")
     page.locator("#train-preview-now").click()
     expect(page.locator("#train-previews")).to_contain_text("a wizard", timeout=WORK)
     page.locator("#train-pause").click()
@@ -75,10 +75,10 @@ def draw_meanwhile(page: Page) -> None:
 
 
 def use_the_recommended(page: Page) -> None:
-    said = page.locator("#train-choice h4")
+    said = page.locator("#train-recommended h4")
     expect(said).to_contain_text("is recommended")
     step = int(re.search(r"\d+", said.inner_text()).group())
-    page.locator("#train-use").click()
+    page.locator("#train-use-lora").click()
     lora = page.locator("#generate-lora input")
     expect(lora).to_have_value(re.compile(f"{step:06d}"))
     expect(page.locator("#generate-prompt textarea")).to_have_value(re.compile("drawn by KSH drawing style"))

@@ -21,7 +21,7 @@ from ksh_studio.models.registry import captioners
 from ksh_studio.presets import CAPTION_PRESETS
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.workspace import Project
-from ksh_studio.ui.access.guard import guarded, guarded_call, shown_before_raised
+from ksh_studio.ui.access.guard import filling, guarded, guarded_call, shown_before_raised
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
@@ -85,7 +85,7 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> CaptionTab:
     undone = undo.click(guarded(studio, "edit_captions", take_back), slug, status, **QUIET)
     shown = [seen, stamp, about, status, start, stop]
     timer.tick(guarded(studio, "look", poll), [slug, seen], shown, **QUIET)
-    preset.input(guarded(studio, "look", fill), preset, list(form.values()), **QUIET)
+    preset.input(inputs=preset, **filling(studio, "look", fill, form), **QUIET)
     bring, read = guarded(studio, "import", bring_files), guarded(studio, "server_path", bring_folder)
     imports.files.upload(bring, [slug, imports.files], [imports.said, imports.files], **WORK)
     imports.read.click(read, [slug, imports.folder], imports.said, **WORK)
@@ -159,9 +159,9 @@ def _form() -> tuple[Form, gr.Radio]:
     return form, preset
 
 
-def fill(visit: Visit, preset: str) -> list[Any]:
+def fill(visit: Visit, preset: str) -> dict[str, Any]:
     """The form as a preset has it."""
-    return form_values(CaptionConfig(**CAPTION_PRESETS.get(preset, {})), list(FORM))
+    return form_values(CaptionConfig(**CAPTION_PRESETS.get(preset, {})), FORM)
 
 
 def bring_files(visit: Visit, slug: str, files: list[str]) -> Iterator[tuple[str, Any]]:

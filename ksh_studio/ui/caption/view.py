@@ -10,7 +10,7 @@ from ksh_studio.locales import Language, translate
 from ksh_studio.project.catalogue.counting import drawings_of
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.visit import Visit
-from ksh_studio.ui.parts.markup import bar, chip, details, esc, link, note, notes
+from ksh_studio.ui.parts.markup import Html, bar, chip, details, esc, link, note, notes
 from ksh_studio.ui.server.files import url
 
 
@@ -48,7 +48,7 @@ def job_line(visit: Visit, job: Job) -> str:
     return notes(parts)
 
 
-def progress_bar(progress: Progress, language: Language) -> str:
+def progress_bar(progress: Progress, language: Language) -> Html:
     """Work under way, with its bar."""
     return bar(progress.done, progress.total, describe(progress, language))
 

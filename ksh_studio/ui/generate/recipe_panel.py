@@ -72,7 +72,7 @@ def recipe_again(names: list[str]) -> Any:
     def reuse(visit: Visit, slug: str, chosen: str) -> list[Any]:
         project = visit.project(slug)
         name = picture_or_error(project, chosen)
-        return form_values(read_recipe(inside(project.pictures, name)).config, names)
+        return list(form_values(read_recipe(inside(project.pictures, name)).config, names).values())
 
     return reuse
 
@@ -84,7 +84,7 @@ def recipe_dropped(names: list[str]) -> Any:
         path = Path(upload)
         if path.stat().st_size > LARGEST_DROP:
             raise StudioError("generate_tab.too_large", limit=LARGEST_DROP // 1_000_000)
-        return [*form_values(read_recipe(path).config, names), None]
+        return [*form_values(read_recipe(path).config, names).values(), None]
 
     return read
 

@@ -7,7 +7,7 @@ from ksh_studio.locales import Language, translate
 from ksh_studio.lora.file.header import LoraHeader
 from ksh_studio.lora.listing import list_loras, path_in_workspace
 from ksh_studio.project.workspace import Project
-from ksh_studio.ui.parts.markup import esc, note, notes
+from ksh_studio.ui.parts.markup import Html, chip, element, esc, joined, note, notes
 from ksh_studio.ui.server.files import url
 
 SHOWN_PICTURES = 120
@@ -57,12 +57,15 @@ def _fragments(parsed: Parsed) -> str:
     chips = []
     for part in parsed.fragments[:SHOWN_FRAGMENTS]:
         if part.is_break:
-            chips.append('<span class="ksh-chip">BREAK</span>')
+            chips.append(chip("BREAK"))
         elif part.text.strip(" ,"):
-            strong = "" if part.weight == 1.0 else f" <b>{part.weight:g}</b>"
-            chips.append(f'<span class="ksh-chip">{esc(part.text.strip(" ,")[:120])}{strong}</span>')
-    chips += [f'<span class="ksh-chip ksh-lora">{esc(tag.name)} <b>{tag.unet:g}</b></span>' for tag in parsed.loras]
-    return f'<div class="ksh-chips">{"".join(chips)}</div>'
+            chips.append(_weighted(part.text.strip(" ,")[:120], part.weight))
+    chips += [chip(joined([f"{tag.name} ", element("b", f"{tag.unet:g}")]), kind="lora") for tag in parsed.loras]
+    return element("div", *chips, class_="ksh-chips")
+
+
+def _weighted(text: str, weight: float) -> Html:
+    return chip(text if weight == 1.0 else joined([f"{text} ", element("b", f"{weight:g}")]))
 
 
 def picture_or_error(project: Project, name: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import gradio as gr
 from annotated_types import Ge
+from gradio.blocks import Block
 from pydantic.fields import FieldInfo
 
 from ksh_studio.config import ALL_CONFIGS, Config
@@ -13,10 +14,12 @@ from ksh_studio.locales import sentences
 from ksh_studio.ui.parts.languages import t
 
 C = TypeVar("C", bound=Config)
-Form = dict[str, gr.components.Component]
+Field = gr.Textbox | gr.Number | gr.Slider | gr.Checkbox | gr.Dropdown
+Form = dict[str, Field]
+"""The components of settings, by the setting's name."""
 
 
-def field(stage: str, name: str, **options: Any) -> gr.components.Component:
+def field(stage: str, name: str, **options: Any) -> Field:
     """The component of one setting, with its label, explanation, bounds and default from `config.py`.
 
     `options` go to the component. A setting that may be None is an input that may be left empty.
@@ -42,6 +45,11 @@ def fields(stage: str, *names: str) -> Form:
     return {name: field(stage, name) for name in names}
 
 
+def form_inputs(form: Form) -> dict[str, Block]:
+    """The form as an event's `inputs_kwargs`: each value comes to the handler under its setting's name."""
+    return dict(form)
+
+
 def config_from(stage: str, values: dict[str, Any]) -> Any:
     """The stage's config from what the form holds.
 
@@ -60,15 +68,15 @@ def open_fields(stage: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if _kind(infos[name])[1] and _kind(infos[name])[0] in (int, float)]
 
 
-def chosen_numbers(config: Config, names: Iterable[str]) -> list[gr.Textbox]:
+def placeholders(config: Config, names: Iterable[str]) -> dict[str, gr.Textbox]:
     """Shows in the empty fields what will be used: the numbers of a config with everything filled in."""
-    values = [getattr(config, name) for name in names]
-    return [gr.Textbox(placeholder="" if value is None else _text(value)) for value in values]
+    values = {name: getattr(config, name) for name in names}
+    return {name: gr.Textbox(placeholder="" if value is None else _text(value)) for name, value in values.items()}
 
 
-def form_values(config: Config, names: list[str]) -> list[Any]:
-    """What the components of these settings show for a config."""
-    return [_shown(type(config).model_fields[name], getattr(config, name)) for name in names]
+def form_values(config: Config, names: Iterable[str]) -> dict[str, Any]:
+    """What the components of these settings show for a config, by name."""
+    return {name: _shown(type(config).model_fields[name], getattr(config, name)) for name in names}
 
 
 def _read(info: FieldInfo, value: Any) -> Any:
@@ -116,7 +124,7 @@ def _choices(name: str, values: tuple[str, ...]) -> list[tuple[Any, str]]:
     return [(t(key) if (key := f"ui.{name}.{value}") in known else value, value) for value in values]
 
 
-def _number(info: FieldInfo, kind: type, options: dict[str, Any]) -> gr.components.Component:
+def _number(info: FieldInfo, kind: type, options: dict[str, Any]) -> Field:
     """A number's component; its bounds are checked by the config, whose sentences are in the visitor's language.
 
     gradio's own number field turns "empty" into 0 when the page opens, so a number that may be None is a line of text.
@@ -131,7 +139,8 @@ def _number(info: FieldInfo, kind: type, options: dict[str, Any]) -> gr.componen
 
 
 def _lowest(info: FieldInfo) -> float | None:
-    return next((bound.ge for bound in info.metadata if isinstance(bound, Ge)), None)
+    bounds = (bound.ge for bound in info.metadata if isinstance(bound, Ge))
+    return next((bound for bound in bounds if isinstance(bound, int | float)), None)
 
 
 def _text(number: float) -> str:

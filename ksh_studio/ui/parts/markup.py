@@ -1,55 +1,121 @@
-"""The only place that writes HTML: everything that comes from outside goes through `esc`."""
+"""The only place that writes HTML. Whatever is not HTML made here is escaped, wherever it is put in.
 
-import html
+`element` makes one element; the functions below it make the blocks that the page is built of. All return `Html`, and
+all take either `Html` or plain text as content: plain text, from wherever it comes, is escaped.
+"""
+
 from collections.abc import Iterable
 
+from markupsafe import Markup, escape
 
-def esc(text: object) -> str:
+Html = Markup
+"""A string that is HTML already."""
+
+
+def element(tag: str, *content: object, **attributes: object) -> Html:
+    """`<tag attribute="…">content</tag>`.
+
+    attributes: `class_` is `class`, and `data_large` is `data-large`; True stands alone (`open`), None and False are
+    left out. Content that is None is left out.
+    """
+    head = [tag]
+    for name, value in attributes.items():
+        if value is None or value is False:
+            continue
+        name = name.rstrip("_").replace("_", "-")
+        head.append(name if value is True else f'{name}="{escape(value)}"')
+    opening = f"<{' '.join(head)}>"
+    if tag == "img":
+        return Html(opening)
+    return Html(f"{opening}{joined(part for part in content if part is not None)}</{tag}>")
+
+
+def joined(parts: Iterable[object], between: str = "") -> Html:
+    """Several pieces, one after the other."""
+    return escape(between).join(escape(part) for part in parts)
+
+
+def esc(text: object) -> Html:
     """Text as it may stand in HTML and in a quoted attribute."""
-    return html.escape(str(text), quote=True)
+    return escape(text)
 
 
-def link(address: str, text: str, name: str) -> str:
-    """A link that downloads a file."""
-    return f'<a class="ksh-link" href="{esc(address)}" download="{esc(name)}">{esc(text)} · {esc(name)}</a>'
+def link(address: str, text: str, name: str | None = None) -> Html:
+    """A link that downloads a file; with `name`, that name is shown and proposed."""
+    words = text if name is None else f"{text} · {name}"
+    return element("a", words, class_="ksh-link", href=address, download=True if name is None else name)
 
 
-def bar(done: float, total: float, text: str) -> str:
+def bar(done: float, total: float, text: str) -> Html:
     """A progress bar with a sentence under it; no bar without a total."""
     share = 100 * min(1.0, max(0.0, done / total)) if total else 0
-    meter = f'<div class="ksh-meter"><div style="width:{share:.1f}%"></div></div>' if total else ""
-    return f'<div class="ksh-status" role="status">{meter}<p>{esc(text)}</p></div>'
+    meter = element("div", element("div", style=f"width:{share:.1f}%"), class_="ksh-meter") if total else None
+    return element("div", meter, element("p", text), class_="ksh-status", role="status")
 
 
-def note(text: str, kind: str = "plain") -> str:
+def note(text: str, kind: str = "plain") -> Html:
     """A sentence in a quiet box; kinds: plain, good, bad, warn."""
-    return f'<div class="ksh-note ksh-{esc(kind)}" role="status">{esc(text)}</div>'
+    return element("div", text, class_=f"ksh-note ksh-{kind}", role="status")
 
 
-def notes(parts: Iterable[str]) -> str:
-    """Several pieces of HTML made here, one under the other."""
-    return "".join(parts)
+def notes(parts: Iterable[str]) -> Html:
+    """Several blocks, one under the other."""
+    return joined(parts)
 
 
-def chip(text: str, title: str) -> str:
-    """A fixed little label."""
-    return f'<span class="ksh-chip" title="{esc(title)}">{esc(text)}</span>'
+def small_print(text: object) -> Html:
+    """A line in small grey letters."""
+    return element("p", text, class_="ksh-figures")
 
 
-def details(summary: str, text: str) -> str:
+def heading(text: object) -> Html:
+    """The title of a block."""
+    return element("h4", text)
+
+
+def chip(text: object, title: str | None = None, kind: str = "") -> Html:
+    """A fixed little label; kinds: lora."""
+    return element("span", text, class_=f"ksh-chip ksh-{kind}" if kind else "ksh-chip", title=title)
+
+
+def details(summary: str, text: str) -> Html:
     """Lines that open at a click: a log's end."""
-    return f"<details class='ksh-details'><summary>{esc(summary)}</summary><pre>{esc(text)}</pre></details>"
+    return fold(summary, element("pre", text))
 
 
-def pick(value: str, text: str, about: str = "") -> str:
+def fold(summary: str, content: object, is_open: bool = False) -> Html:
+    """A block that opens at a click."""
+    return element("details", element("summary", summary), content, class_="ksh-details", open=is_open)
+
+
+def listing(items: Iterable[object], numbered: bool = False) -> Html:
+    """A list with a line between its entries."""
+    entries = (element("li", item) for item in items)
+    return element("ol" if numbered else "ul", *entries, class_="ksh-files")
+
+
+def entry(name: object, more: str, *buttons: object) -> Html:
+    """One entry of a `listing`: a name with something small beside it, and buttons at the end of the line."""
+    return joined([element("span", name, " ", element("small", more)), *buttons])
+
+
+def value_button(value: str, text: str, about: str | None = None) -> Html:
     """A button inside our own HTML that tells the server `value`: see `assets/js/pick.js`."""
-    label = f' aria-label="{esc(about)}"' if about else ""
-    return f'<button type="button" class="ksh-pick" data-pick="{esc(value)}"{label}>{esc(text)}</button>'
+    attributes = {"type": "button", "class_": "ksh-pick", "data_pick": value, "aria_label": about}
+    return element("button", text, **attributes)
 
 
-def figures(rows: Iterable[tuple[str, str, str]]) -> str:
+def picture_button(address: str, label: str, value: str | None = None) -> Html:
+    """A picture that can be clicked: it tells the server `value`, or without one it is shown large by the browser."""
+    image = element("img", src=address, alt="" if value is None else label, loading="lazy")
+    attributes = {"type": "button", "class_": "ksh-picture", "title": label, "aria_label": label}
+    return element("button", image, data_pick=value, data_large=address if value is None else None, **attributes)
+
+
+def figures(rows: Iterable[tuple[str, str, str]]) -> Html:
     """A small table of (name, value, what else is to be said), as a list of definitions."""
-    return "".join(
-        f"<div><dt>{esc(name)}</dt><dd>{esc(value)}{f' <small>{esc(more)}</small>' if more else ''}</dd></div>"
-        for name, value, more in rows
-    ).join(("<dl class='ksh-figures-table'>", "</dl>"))
+    lines = []
+    for name, value, more in rows:
+        small = joined([" ", element("small", more)]) if more else None
+        lines.append(element("div", element("dt", name), element("dd", value, small)))
+    return element("dl", *lines, class_="ksh-figures-table")

@@ -55,7 +55,7 @@ def by_component(answer: object, places: object) -> dict[Block, Any]:
         return {}
     if isinstance(places, Block):
         return {places: answer}
-    where, filled = _named(places), {}
+    where, filled = _named(places), dict[Block, Any]()
     for name, value in _named(answer).items():
         filled |= by_component(value, where[name])
     return filled
@@ -113,10 +113,15 @@ def news(seen: Mapping[str, str] | None, version: object, make: Callable[[], A])
     seen, now = seen or {}, _fingerprint(version)
     if seen.get("") == now:
         return UNCHANGED
-    display = make()
-    prints = {name: _fingerprint(value) for name, value in _named(display).items()}
-    same: dict[str, Any] = {name: UNCHANGED for name, value in prints.items() if seen.get(name) == value}
-    return News(prints | {"": now}, replace(display, **same))
+    prints = {"": now}
+
+    def new(name: str, value: Any) -> Any:
+        if is_dataclass(value) and not isinstance(value, type):
+            return replace(value, **{key: new(f"{name}.{key}", inner) for key, inner in _named(value).items()})
+        prints[name] = _fingerprint(value)
+        return UNCHANGED if seen.get(name) == prints[name] else value
+
+    return News(prints, new("display", make()))
 
 
 def _fingerprint(value: object) -> str:

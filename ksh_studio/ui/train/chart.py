@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ksh_studio.jobs.history import JobHistory
 from ksh_studio.locales import Language, translate
-from ksh_studio.ui.parts.markup import esc
+from ksh_studio.ui.parts.markup import Html, element, joined
 from ksh_studio.ui.parts.thinning import thinned
 
 WIDTH, HEIGHT = 640, 230
@@ -33,15 +33,15 @@ class _Frame:
         share = (min(value, high) - low) / ((high - low) or 1.0)
         return TOP + (HEIGHT - TOP - BOTTOM) * (1 - share)
 
-    def line(self, name: str, points: Sequence[tuple[float, float]]) -> str:
-        shown = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        return f'<polyline class="{name}" points="{shown}"/>' if len(points) > 1 else ""
+    def line(self, name: str, points: Sequence[tuple[float, float]]) -> Html | None:
+        places = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        return element("polyline", class_=name, points=places) if len(points) > 1 else None
 
 
-def loss_chart(history: JobHistory, language: Language, chosen: int | None = None) -> str:
+def loss_chart(history: JobHistory, language: Language, recommended: int | None = None) -> str:
     """The loss so far: faint as measured, strong as averaged, dots on held-out drawings, the learning rate, likeness.
 
-    chosen: the step that is recommended, marked. Empty before the second step.
+    recommended: the step that is recommended, marked. Empty before the second step.
     """
     points = history.points(LOSS_POINTS)
     if len(points) < 2:
@@ -50,19 +50,17 @@ def loss_chart(history: JobHistory, language: Language, chosen: int | None = Non
     frame = _frame(points, [event.loss for event in held_out], history.steps[-1].total)
     parts = [
         _axes(frame, bool(history.scored)),
-        _mark(frame, chosen),
+        _mark(frame, recommended),
         _rate(frame, history),
         frame.line("measured", [(frame.x(step), frame.y(mean)) for step, mean, _ in points]),
         frame.line("averaged", [(frame.x(step), frame.y(average)) for step, _, average in points]),
         _dots(frame, "held-out", [(event.step, event.loss, frame.y(event.loss)) for event in held_out]),
         _dots(frame, "likeness", _scores(frame, history)),
     ]
-    said = _said(history, language)
-    label = translate("train_tab.loss_chart", language, said=" · ".join(text for _, text in said))
-    return (
-        f'<figure class="ksh-plot"><svg class="ksh-chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
-        f' aria-label="{esc(label)}">{"".join(parts)}</svg>{_legend(said)}</figure>'
-    )
+    lines = _newest_values(history, language)
+    label = translate("train_tab.loss_chart", language, said=" · ".join(text for _, text in lines))
+    chart = element("svg", *parts, class_="ksh-chart", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=label)
+    return element("figure", chart, _legend(lines), class_="ksh-plot")
 
 
 def _frame(points: list[tuple[int, float, float]], others: list[float], total: int) -> _Frame:
@@ -72,29 +70,29 @@ def _frame(points: list[tuple[int, float, float]], others: list[float], total: i
     return _Frame(total, min(values), max(values))
 
 
-def _axes(frame: _Frame, scored: bool) -> str:
+def _axes(frame: _Frame, scored: bool) -> Html:
     floor, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     middle = (TOP + floor) / 2
-    said = [(14, frame.high), (middle + 3, (frame.high + frame.low) / 2), (floor, frame.low)]
-    text = "".join(f'<text x="{LEFT - 6}" y="{y:.0f}" text-anchor="end">{value:.3f}</text>' for y, value in said)
+    losses = [(14, frame.high), (middle + 3, (frame.high + frame.low) / 2), (floor, frame.low)]
     steps = [(LEFT, "start", 0), ((LEFT + right) / 2, "middle", frame.total // 2), (right, "end", frame.total)]
-    text += "".join(
-        f'<text x="{x:.0f}" y="{HEIGHT - 6}" text-anchor="{where}">{step}</text>' for x, where, step in steps
-    )
+    parts = [
+        element("path", class_="grid", d=f"M{LEFT} {middle}H{right}"),
+        element("path", d=f"M{LEFT} {TOP}V{floor}H{right}"),
+        *(element("text", f"{loss:.3f}", x=LEFT - 6, y=f"{y:.0f}", text_anchor="end") for y, loss in losses),
+        *(element("text", step, x=f"{x:.0f}", y=HEIGHT - 6, text_anchor=anchor) for x, anchor, step in steps),
+    ]
     if scored:
-        text += f'<text class="likeness" x="{right + 6}" y="14">1</text>'
-        text += f'<text class="likeness" x="{right + 6}" y="{floor}">0</text>'
-    return f'<path class="grid" d="M{LEFT} {middle}H{right}"/><path d="M{LEFT} {TOP}V{floor}H{right}"/>{text}'
+        parts += [element("text", n, class_="likeness", x=right + 6, y=y) for n, y in ((1, 14), (0, floor))]
+    return joined(parts)
 
 
-def _mark(frame: _Frame, step: int | None) -> str:
+def _mark(frame: _Frame, step: int | None) -> Html | None:
     if step is None:
-        return ""
-    x = frame.x(step)
-    return f'<path class="chosen" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>'
+        return None
+    return element("path", class_="chosen", d=f"M{frame.x(step):.1f} {TOP}V{HEIGHT - BOTTOM}")
 
 
-def _rate(frame: _Frame, history: JobHistory) -> str:
+def _rate(frame: _Frame, history: JobHistory) -> Html | None:
     """The learning rate on a scale of its own, from 0 to its highest."""
     steps = thinned(history.steps, OTHER_POINTS)
     highest = max(step.learning_rate for step in steps)
@@ -103,29 +101,29 @@ def _rate(frame: _Frame, history: JobHistory) -> str:
 
 def _scores(frame: _Frame, history: JobHistory) -> list[tuple[int, float, float]]:
     """Step, score and height; on a scale of its own, from 0 (the base model) to 1 (the drawings themselves)."""
-    shown = thinned(history.scored, OTHER_POINTS)
-    return [(event.step, event.score, frame.y(min(1.0, max(0.0, event.score)), 0.0, 1.0)) for event in shown]
+    scores = thinned(history.scored, OTHER_POINTS)
+    return [(event.step, event.score, frame.y(min(1.0, max(0.0, event.score)), 0.0, 1.0)) for event in scores]
 
 
-def _dots(frame: _Frame, name: str, found: list[tuple[int, float, float]]) -> str:
-    line = frame.line(name, [(frame.x(step), y) for step, _, y in found])
-    return line + "".join(
-        f'<circle class="{name}" cx="{frame.x(step):.1f}" cy="{y:.1f}" r="3">'
-        f"<title>{step}: {value:.3f}</title></circle>"
-        for step, value, y in found
-    )
+def _dots(frame: _Frame, name: str, points: list[tuple[int, float, float]]) -> Html:
+    """A line with a dot at each point: (step, value, height)."""
+    parts = [frame.line(name, [(frame.x(step), y) for step, _, y in points]) or ""]
+    for step, value, y in points:
+        title = element("title", f"{step}: {value:.3f}")
+        parts.append(element("circle", title, class_=name, cx=f"{frame.x(step):.1f}", cy=f"{y:.1f}", r=3))
+    return joined(parts)
 
 
-def _said(history: JobHistory, language: Language) -> list[tuple[str, str]]:
-    """Every line with its newest value, in words."""
+def _newest_values(history: JobHistory, language: Language) -> list[tuple[str, str]]:
+    """Every line by name, with its newest value in words."""
     last = history.steps[-1]
-    said = [("measured", f"{last.loss:.4f}"), ("averaged", f"{last.ema_loss:.4f}")]
-    said += [("held-out", f"{history.validated[-1].loss:.4f}")] if history.validated else []
-    said += [("likeness", f"{history.scored[-1].score:.2f}")] if history.scored else []
-    said.append(("rate", f"{last.learning_rate:.2g}"))
-    return [(name, f"{translate(f'train_tab.line_{name}', language)} {value}") for name, value in said]
+    values = [("measured", f"{last.loss:.4f}"), ("averaged", f"{last.ema_loss:.4f}")]
+    values += [("held-out", f"{history.validated[-1].loss:.4f}")] if history.validated else []
+    values += [("likeness", f"{history.scored[-1].score:.2f}")] if history.scored else []
+    values.append(("rate", f"{last.learning_rate:.2g}"))
+    return [(name, f"{translate(f'train_tab.line_{name}', language)} {value}") for name, value in values]
 
 
-def _legend(said: list[tuple[str, str]]) -> str:
-    items = "".join(f'<li><span class="ksh-swatch {name}"></span>{esc(text)}</li>' for name, text in said)
-    return f'<figcaption><ul class="ksh-legend">{items}</ul></figcaption>'
+def _legend(lines: list[tuple[str, str]]) -> Html:
+    items = (element("li", element("span", class_=f"ksh-swatch {name}"), text) for name, text in lines)
+    return element("figcaption", element("ul", *items, class_="ksh-legend"))

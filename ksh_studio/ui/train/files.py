@@ -1,61 +1,75 @@
-"""What else can be done with the LoRA files of a training: train on from one, merge several, push one to the Hub."""
+"""What else can be done with the LoRA files of a training: train on from one, merge several, publish one."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from ksh_studio.ui.access.guard import guarded
+from ksh_studio.config import TrainConfig
+from ksh_studio.ui.access.guard import filling
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
-from ksh_studio.ui.parts.form import Form
+from ksh_studio.ui.parts.form import Field, Form, form_values
 from ksh_studio.ui.parts.languages import t
+from ksh_studio.ui.parts.outputs import QUIET, Update
 from ksh_studio.ui.parts.theme import html
-from ksh_studio.ui.train.actions import lora_of, steps_of
-from ksh_studio.ui.train.merge import merge_picked
-from ksh_studio.ui.train.publish import Push, build_push, wire_push
-from ksh_studio.ui.train.shown_job import wanted_job
+from ksh_studio.ui.train.actions import lora_of, ticked_steps
+from ksh_studio.ui.train.merge import merge
+from ksh_studio.ui.train.publish import PublishParts, build_publish, wire_publish
+from ksh_studio.ui.train.shown_job import shown_job
 
-QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
-TAKEN_OVER = ("rank", "lora_alpha", "target_modules")
+FROM_THE_FILE = ("rank", "lora_alpha", "target_modules")
 """Left open in a training that goes on from a LoRA: they come from its file."""
 
 
 @dataclass(frozen=True)
-class More:
-    """The accordion and what it asks for."""
+class FileTools:
+    """The inside of the accordion "More"."""
 
-    picked: gr.CheckboxGroup
+    steps: gr.CheckboxGroup
     """Steps whose LoRA files are meant; none: the recommended one."""
-    onward: gr.Button
+    train_on: gr.Button
     merge: gr.Button
-    said: gr.HTML
-    push: Push
+    merged: gr.HTML
+    publish: PublishParts
 
 
-def build_more() -> More:
+@dataclass(frozen=True)
+class NewSettings:
+    """The settings of a new training and the accordion around them: the components, and what is shown in them."""
+
+    form: dict[str, Field] | dict[str, Any]
+    accordion: gr.Accordion | Update
+
+
+def build_file_tools() -> FileTools:
     """The components, inside a closed accordion."""
-    picked = gr.CheckboxGroup([], label=t("train_tab.picked"), info=t("train_tab.picked_info"), elem_id="train-picked")
+    steps = gr.CheckboxGroup(
+        [], label=t("train_tab.step_choice"), info=t("train_tab.step_choice_info"), elem_id="train-steps"
+    )
     with gr.Row(elem_classes="ksh-actions"):
-        onward = gr.Button(t("train_tab.onward"), elem_id="train-onward")
+        train_on = gr.Button(t("train_tab.train_on"), elem_id="train-on")
         merge = gr.Button(t("train_tab.merge"), elem_id="train-merge")
-    said = html("train-merged")
-    gr.Markdown(t("train_tab.push"), elem_classes="ksh-group")
-    return More(picked, onward, merge, said, build_push())
+    merged = html("train-merged")
+    gr.Markdown(t("train_tab.publish"), elem_classes="ksh-group")
+    return FileTools(steps, train_on, merge, merged, build_publish())
 
 
-def wire_more(studio: Studio, more: More, of_job: list[gr.components.Component], form: Form, settings: Any) -> None:
-    """What its buttons do. settings: the accordion of a new training, which is opened."""
-    filled = [form["init_lora"], form["adapter"], *(form[name] for name in TAKEN_OVER), settings]
-    onward = guarded(studio, "train", train_on)
-    more.onward.click(onward, [*of_job, more.picked], filled, **QUIET)
-    asked = {"api_visibility": "private", "show_progress": "minimal"}
-    more.merge.click(guarded(studio, "train", merge_picked), [*of_job, more.picked], more.said, **asked)
-    wire_push(studio, more.push, [*of_job, more.picked])
+def wire_file_tools(
+    studio: Studio, tools: FileTools, of_job: list[gr.Textbox], form: Form, accordion: gr.Accordion
+) -> None:
+    """What the buttons do. accordion: of a new training, which is opened."""
+    of_files = [*of_job, tools.steps]
+    places = NewSettings({name: form[name] for name in ("init_lora", "adapter", *FROM_THE_FILE)}, accordion)
+    tools.train_on.click(inputs=of_files, **filling(studio, "train", train_on, places), **QUIET)
+    merging = filling(studio, "train", merge, tools.merged)
+    tools.merge.click(inputs=of_files, api_visibility="private", show_progress="minimal", **merging)
+    wire_publish(studio, tools.publish, of_job, tools.steps)
 
 
-def train_on(visit: Visit, slug: str, chosen: str, picked: list[int] | None) -> list[Any]:
-    """The settings of a new training begin with the LoRA of the first step picked."""
-    path = lora_of(visit, slug, chosen, next(iter(steps_of(picked)), None))
-    adapter = wanted_job(visit, slug, chosen).file.settings.get("adapter", "lora")
-    return [path, adapter, "", "", "auto", gr.update(open=True)]
+def train_on(visit: Visit, slug: str, job_id: str, steps: list[int] | None) -> NewSettings:
+    """The settings of a new training begin with the LoRA of the first step ticked."""
+    path = lora_of(visit, slug, job_id, next(iter(ticked_steps(steps)), None))
+    adapter = shown_job(visit, slug, job_id).file.settings.get("adapter", "lora")
+    left_open = form_values(TrainConfig(), FROM_THE_FILE)
+    return NewSettings({"init_lora": path, "adapter": adapter} | left_open, gr.update(open=True))

@@ -1,7 +1,5 @@
 """The trainings that wait for the device: shown, added to, taken out of."""
 
-from typing import Any
-
 import gradio as gr
 
 from ksh_studio.errors import StudioError
@@ -9,42 +7,44 @@ from ksh_studio.jobs.folder import Job
 from ksh_studio.jobs.queue import dequeue_job, enqueue_job, queued_jobs
 from ksh_studio.locales import Language, translate
 from ksh_studio.ui.access.visit import Visit
-from ksh_studio.ui.parts.markup import esc, pick
-from ksh_studio.ui.train.plan import to_begin
+from ksh_studio.ui.parts.markup import element, entry, heading, listing, value_button
+from ksh_studio.ui.parts.outputs import clicked_value
+from ksh_studio.ui.train.plan import settings_to_begin
 
 
-def line_up(visit: Visit, slug: str, **values: Any) -> None:
+def queue(visit: Visit, slug: str, **values: object) -> None:
     """Add a training with the form's settings to the queue."""
-    project, config = to_begin(visit, slug, values)
+    project, config = settings_to_begin(visit, slug, values)
     enqueue_job(project, "train", config)
 
 
-def take_out(visit: Visit, event: gr.EventData) -> None:
+def dequeue(visit: Visit, event: gr.EventData) -> None:
     """Remove the clicked training from the queue. Raises StudioError when it does not wait any more."""
-    clicked = event._data if isinstance(event._data, dict) else {}
-    wanted = str(clicked.get("value", ""))
+    name = clicked_value(event)
     waiting = {_name(job): job for job in queued_jobs(visit.workspace)}
-    if wanted not in waiting:
-        raise StudioError("job.not_queued", name=wanted[:80])
-    dequeue_job(waiting[wanted])
+    if name not in waiting:
+        raise StudioError("job.not_queued", name=name[:80])
+    dequeue_job(waiting[name])
 
 
 def queue_list(waiting: list[Job], language: Language, may_change: bool) -> str:
     """The queue in its order; empty while nothing waits."""
     if not waiting:
         return ""
-    items = "".join(_item(number, job, language, may_change) for number, job in enumerate(waiting, 1))
-    title = esc(translate("train_tab.queue", language))
-    return f'<section class="ksh-queue"><h4>{title}</h4><ol class="ksh-files">{items}</ol></section>'
+    jobs = (_waiting(number, job, language, may_change) for number, job in enumerate(waiting, 1))
+    title = heading(translate("train_tab.queue", language))
+    return element("section", title, listing(jobs, numbered=True), class_="ksh-queue")
 
 
-def _item(number: int, job: Job, language: Language, may_change: bool) -> str:
+def _waiting(number: int, job: Job, language: Language, may_change: bool) -> str:
     settings = job.file.settings
     steps = translate("train_tab.steps", language, steps=settings.get("max_train_steps"))
     rank = f"{translate('settings.train.rank', language)} {settings.get('rank')}"
-    name = f"{number}. {esc(job.project.settings().name)} <small>{esc(f'{steps} · {rank} · {job.id}')}</small>"
+    name, about = f"{number}. {job.project.settings().name}", f"{steps} · {rank} · {job.id}"
+    if not may_change:
+        return entry(name, about)
     remove = translate("train_tab.remove", language)
-    return f"<li><span>{name}</span>{pick(_name(job), remove, f'{remove}: {job.id}') if may_change else ''}</li>"
+    return entry(name, about, value_button(_name(job), remove, f"{remove}: {job.id}"))
 
 
 def _name(job: Job) -> str:

@@ -74,7 +74,7 @@ def preset_for(visit: Visit, slug: str, name: str) -> FittedPreset:
     return fitted_preset(name, base_entry(base_of(visit, visit.project(slug))))
 
 
-def fill(visit: Visit, slug: str, preset: str) -> list[Any]:
+def fill(visit: Visit, slug: str, preset: str) -> dict[str, Any]:
     """The settings that presets are about, as this one has them on the project's base model."""
     values = preset_for(visit, slug, preset).settings if slug else TRAIN_PRESETS.get(preset, {})
-    return form_values(TrainConfig(**values), list(TOUCHED))
+    return form_values(TrainConfig(**values), TOUCHED)

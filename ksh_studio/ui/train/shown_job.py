@@ -3,31 +3,29 @@
 from ksh_studio.disk import is_locked
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.folder import Job, jobs_of
-from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.visit import Visit
 
 
-def job_shown(project: Project, chosen: str) -> Job | None:
-    """The training job that the page shows: the one chosen, else the one that works, else the newest that began."""
-    return _shown(jobs_of(project, "train"), chosen)
+def choose_job(jobs: list[Job], job_id: str) -> Job | None:
+    """Of these jobs (newest first): the one with this id, else the one that works, else the newest that has begun.
 
-
-def _shown(found: list[Job], chosen: str) -> Job | None:
-    for wanted in (
-        lambda job: job.id == chosen,
+    Where none has begun it is the newest that waits; None without jobs.
+    """
+    for fits in (
+        lambda job: job.id == job_id,
         lambda job: is_locked(job.lock),
         lambda job: not job.queue_mark.exists(),
         lambda job: True,
     ):
-        first = next(filter(wanted, found), None)
+        first = next(filter(fits, jobs), None)
         if first is not None:
             return first
     return None
 
 
-def wanted_job(visit: Visit, slug: str, chosen: str) -> Job:
-    """As `job_shown`. Raises StudioError when there is none."""
-    job = job_shown(visit.project(slug), chosen)
+def shown_job(visit: Visit, slug: str, job_id: str) -> Job:
+    """The training job of the project that the page shows. Raises StudioError when there is none."""
+    job = choose_job(jobs_of(visit.project(slug), "train"), job_id)
     if job is None:
-        raise StudioError("job.unknown", name=str(chosen)[:80])
+        raise StudioError("job.unknown", name=str(job_id)[:80])
     return job

@@ -1,13 +1,12 @@
-"""What the page shows of a training job, looked at again every second; only what has changed is sent."""
+"""What the page shows of the project's training jobs, looked at again every second."""
 
-import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from ksh_studio.jobs.describe import describe
-from ksh_studio.jobs.folder import Job, JobFile, jobs_of, running_job
+from ksh_studio.jobs.folder import Job, jobs_of, running_job
 from ksh_studio.jobs.history import JobHistory
 from ksh_studio.jobs.queue import queued_jobs
 from ksh_studio.jobs.status import JobStatus, job_status
@@ -15,27 +14,49 @@ from ksh_studio.locales import Language, translate
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.parts.markup import bar, note
+from ksh_studio.ui.parts.outputs import UNCHANGED, News, Unchanged, Update, news, visible
 from ksh_studio.ui.train.chart import loss_chart
-from ksh_studio.ui.train.previews import sheet, step_name
+from ksh_studio.ui.train.layout import JobButtons, JobDisplay, StartButtons
+from ksh_studio.ui.train.previews import preview_rows, step_name
 from ksh_studio.ui.train.queue import queue_list
-from ksh_studio.ui.train.recommended import card, files, recommended
-from ksh_studio.ui.train.shown_job import _shown
+from ksh_studio.ui.train.recommended import file_list, recommendation, recommended_step
+from ksh_studio.ui.train.shown_job import choose_job
 from ksh_studio.ui.train.status import headline
 
-PARTS = ("status", "chart", "choice", "previews", "files", "queue", "checking", "checked", "settings", "start", "later",
-         "check", "stop", "pause", "resume", "kill", "ask", "use", "show", "more", "picked",
-         "past")  # fmt: skip
-"""Parts of the tab that `poll` fills."""
-LISTED = 20
+LISTED_JOBS = 20
 RESUMABLE = ("stopped", "paused", "ended unexpectedly")
 
 
 @dataclass(frozen=True)
-class Look:
-    """One look at the project's jobs."""
+class TrainDisplay:
+    """What `poll` shows, and the components for it."""
 
-    found: list[Job]
-    """Training jobs, newest first."""
+    job: JobDisplay[gr.HTML] | JobDisplay[str]
+    job_buttons: JobButtons[gr.Button] | JobButtons[Update]
+    preview_row: Block | Update
+    """Prompt and button of "Preview now"."""
+    more: Block | Update
+    """What else can be done with the LoRA files."""
+    steps: Block | Update | Unchanged
+    """Steps that have a LoRA file, to be ticked."""
+    start_buttons: StartButtons[gr.Button] | StartButtons[Update]
+    new: Block | Update
+    """The settings of a new training."""
+    check_status: Block | str
+    checked: Block | str
+    """Id of the check that has ended."""
+    waiting: Block | str
+    """The trainings that wait for the device."""
+    earlier: Block | Update
+    """The menu of earlier trainings."""
+
+
+@dataclass(frozen=True)
+class ProjectJobs:
+    """The state of the project's jobs at one moment."""
+
+    trainings: list[Job]
+    """Newest first."""
     job: Job | None
     """The one that is shown."""
     status: JobStatus | None
@@ -44,129 +65,141 @@ class Look:
     """Whether any job of the workspace works."""
     check: Job | None
     """The newest check, where nothing was begun after it."""
-    checking: JobStatus | None
+    check_status: JobStatus | None
 
 
-def poll(visit: Visit, slug: str, chosen: str, seen: dict[str, str] | None) -> list[Any]:
-    """Everything the tab shows, in the order of `PARTS`, after what was seen; what is as it was is not sent again."""
+def poll(
+    visit: Visit, slug: str, job_id: str, seen: dict[str, str] | None
+) -> News[dict[str, str], TrainDisplay] | Unchanged:
+    """Everything that the tab shows, as far as the page does not show it yet."""
     if not slug:
-        return [gr.skip()] * (len(PARTS) + 1)
-    project, seen = visit.project(slug), seen or {}
-    look = look_at(visit, project, chosen)
-    now = _signature(visit, slug, look)
-    if now == seen.get("all"):
-        return [gr.skip()] * (len(PARTS) + 1)
-    parts = _nothing(visit) if look.job is None else _of_job(visit, project, look.job, look.status)
-    parts |= _around(visit, look)
-    prints = {name: hashlib.sha256(repr(parts[name]).encode()).hexdigest() for name in PARTS}
-    new = [gr.skip() if seen.get(name) == prints[name] else parts[name] for name in PARTS]
-    return [prints | {"all": now}, *new]
+        return UNCHANGED
+    project = visit.project(slug)
+    jobs = jobs_now(visit, project, job_id)
+    return news(seen, _version(visit, slug, jobs), lambda: _display(visit, project, jobs))
 
 
-def look_at(visit: Visit, project: Project, chosen: str) -> Look:
+def jobs_now(visit: Visit, project: Project, job_id: str) -> ProjectJobs:
     """The state of the project's jobs right now."""
     every = jobs_of(project)
-    stages: dict[str, JobFile] = {job.id: job.file for job in every}
-    found = [job for job in every if stages[job.id].stage == "train"]
-    job = _shown(found, chosen)
-    check = next((one for one in every if stages[one.id].stage == "check"), None)
-    begun = next((one for one in found if not one.queue_mark.exists()), None)
-    if check is not None and begun is not None and stages[begun.id].created > stages[check.id].created:
+    files = {job.id: job.file for job in every}
+    trainings = [job for job in every if files[job.id].stage == "train"]
+    job = choose_job(trainings, job_id)
+    check = next((one for one in every if files[one.id].stage == "check"), None)
+    begun = next((one for one in trainings if not one.queue_mark.exists()), None)
+    if check is not None and begun is not None and files[begun.id].created > files[check.id].created:
         check = None
-    return Look(
-        found, job, None if job is None else job_status(job), queued_jobs(visit.workspace),
+    return ProjectJobs(
+        trainings, job, None if job is None else job_status(job), queued_jobs(visit.workspace),
         running_job(project.workspace) is not None, check, None if check is None else job_status(check),
     )  # fmt: skip
 
 
-def _signature(visit: Visit, slug: str, look: Look) -> str:
+def _version(visit: Visit, slug: str, jobs: ProjectJobs) -> object:
     """Changes when anything that is shown may have changed."""
-    told: list[Any] = [slug, visit.language, look.busy, [job.id for job in look.found[:LISTED]]]
-    told += [[job.id for job in look.waiting]]
-    for job, status in ((look.job, look.status), (look.check, look.checking)):
+    listed = [job.id for job in jobs.trainings[:LISTED_JOBS]], [job.id for job in jobs.waiting]
+    version: list[object] = [slug, visit.language, visit.role, jobs.busy, listed]
+    for job, status in ((jobs.job, jobs.status), (jobs.check, jobs.check_status)):
         if job is not None and status is not None:
             history = visit.studio.histories.of(job)
-            told += [job.id, status.state, len(history.steps), len(history.measurements()), len(history.warnings)]
-            told += [str(history.progress), str(history.final), history.planned is None]
-    return "|".join(map(str, told))
+            version += [job.id, status.state, len(history.steps), len(history.measurements()), len(history.warnings)]
+            version += [str(history.progress), str(history.final), history.planned is None]
+    return version
 
 
-def _nothing(visit: Visit) -> dict[str, Any]:
-    """The parts of a project in which nothing has been trained."""
-    hidden = dict.fromkeys(
-        ("stop", "pause", "resume", "kill", "ask", "use", "show", "more", "picked", "past"), gr.update(visible=False)
-    )
-    key = "train_tab.empty" if visit.may("train") else "train_tab.not_here"
-    empty = dict.fromkeys(("chart", "choice", "previews", "files"), "") | {"picked": gr.skip()}
-    return hidden | empty | {"status": note(translate(key, visit.language))}
-
-
-def _of_job(visit: Visit, project: Project, job: Job, status: JobStatus | None) -> dict[str, Any]:
-    """The parts that show one job."""
-    status = status or job_status(job)
-    history, language, trigger = visit.studio.histories.of(job), visit.language, job.file.trigger.text
-    found = recommended(history)
-    chosen = found.step if found is not None else None
-    saved = sorted({lora.step for lora in history.loras})
-    return {
-        "status": headline(status, history, language, log=visit.may("read_log")),
-        "chart": loss_chart(history, language, chosen),
-        "choice": card(project, history, trigger, language),
-        "previews": sheet(project, history.previews, trigger, language, chosen),
-        "files": files(project, history, language, visit.may("download_lora")),
-        "use": gr.update(visible=bool(history.loras)),
-        "show": gr.update(visible=visit.may("open_folder") and visit.studio.mode == "local"),
-        "more": gr.update(visible=visit.may("train") and bool(history.loras)),
-        "picked": gr.update(choices=[(step_name(step, language), step) for step in saved], value=[]),
-    } | _buttons(visit, job, status, history)
-
-
-def _buttons(visit: Visit, job: Job, status: JobStatus, history: JobHistory) -> dict[str, Any]:
-    mine, alive = visit.may("train"), status.alive
-    resumable = status.state in RESUMABLE or (status.state == "failed" and job.checkpoints.is_dir())
-    return {
-        "stop": gr.update(visible=mine and (alive or status.state == "paused")),
-        "pause": gr.update(visible=mine and alive and status.state != "not answering"),
-        "resume": gr.update(visible=mine and resumable),
-        "kill": gr.update(visible=mine and status.state == "not answering"),
-        "ask": gr.update(visible=mine and status.state == "running" and bool(history.steps)),
-    }
-
-
-def _around(visit: Visit, look: Look) -> dict[str, Any]:
-    """The parts that belong to no one job: what may be begun, the queue, the check, earlier trainings."""
-    mine, language = visit.may("train"), visit.language
-    checked = "" if look.check is None or look.checking is None or look.checking.alive else look.check.id
-    return {
-        "queue": queue_list(look.waiting, language, mine),
-        "checking": _checking(visit, look),
-        "checked": checked,
-        "settings": gr.update(visible=mine, open=look.job is None),
-        "start": gr.update(visible=mine and not look.busy),
-        "later": gr.update(visible=mine and look.busy),
-        "check": gr.update(visible=mine and not look.busy),
-        "past": gr.update(
-            visible=len(look.found) > 1,
-            choices=[(_title(job, language), job.id) for job in look.found[:LISTED]],
-            value=look.job.id if look.job is not None else None,
+def _display(visit: Visit, project: Project, jobs: ProjectJobs) -> TrainDisplay:
+    may_train, language = visit.may("train"), visit.language
+    steps: Update | Unchanged = UNCHANGED
+    if jobs.job is None or jobs.status is None:
+        job, job_buttons = _no_job(visit), _no_buttons()
+        running = has_lora = False
+    else:
+        history = visit.studio.histories.of(jobs.job)
+        job = _job_display(visit, project, jobs.job, jobs.status, history)
+        job_buttons, steps = _job_buttons(visit, jobs.job, jobs.status, history), _steps(history, language)
+        running, has_lora = jobs.status.state == "running" and bool(history.steps), bool(history.loras)
+    check_ended = jobs.check is not None and jobs.check_status is not None and not jobs.check_status.alive
+    return TrainDisplay(
+        job=job,
+        job_buttons=job_buttons,
+        preview_row=visible(may_train and running),
+        more=visible(may_train and has_lora),
+        steps=steps,
+        start_buttons=StartButtons(
+            start=visible(may_train and not jobs.busy),
+            queue=visible(may_train and jobs.busy),
+            check=visible(may_train and not jobs.busy),
         ),
-    }
+        new=gr.update(visible=may_train, open=jobs.job is None),
+        check_status=_check_status(visit, jobs),
+        checked=jobs.check.id if jobs.check is not None and check_ended else "",
+        waiting=queue_list(jobs.waiting, language, may_train),
+        earlier=_earlier(jobs, language),
+    )
 
 
-def _checking(visit: Visit, look: Look) -> str:
-    """The check while it works, and what it failed of; what it found stands in the card."""
-    if look.check is None or look.checking is None:
+def _no_job(visit: Visit) -> JobDisplay[str]:
+    """What a project shows in which nothing has been trained."""
+    key = "train_tab.empty" if visit.may("train") else "train_tab.not_here"
+    return JobDisplay(note(translate(key, visit.language)), chart="", recommended="", previews="", files="")
+
+
+def _no_buttons() -> JobButtons[Update]:
+    hidden = visible(False)
+    return JobButtons(hidden, hidden, hidden, hidden, hidden, hidden)
+
+
+def _job_display(visit: Visit, project: Project, job: Job, status: JobStatus, history: JobHistory) -> JobDisplay[str]:
+    language, trigger = visit.language, job.file.trigger.text
+    best = recommendation(history)
+    step = best.step if best is not None else None
+    return JobDisplay(
+        status=headline(status, history, language, log=visit.may("read_log")),
+        chart=loss_chart(history, language, step),
+        recommended=recommended_step(project, history, trigger, language),
+        previews=preview_rows(project, history.previews, trigger, language, step),
+        files=file_list(project, history, language, visit.may("download_lora")),
+    )
+
+
+def _job_buttons(visit: Visit, job: Job, status: JobStatus, history: JobHistory) -> JobButtons[Update]:
+    may_train, alive = visit.may("train"), status.alive
+    resumable = status.state in RESUMABLE or (status.state == "failed" and job.checkpoints.is_dir())
+    return JobButtons(
+        pause=visible(may_train and alive and status.state != "not answering"),
+        resume=visible(may_train and resumable),
+        stop=visible(may_train and (alive or status.state == "paused")),
+        end=visible(may_train and status.state == "not answering"),
+        use_lora=visible(bool(history.loras)),
+        open_folder=visible(visit.may("open_folder") and visit.studio.mode == "local"),
+    )
+
+
+def _steps(history: JobHistory, language: Language) -> Update:
+    steps = sorted({lora.step for lora in history.loras})
+    return gr.update(choices=[(step_name(step, language), step) for step in steps], value=[])
+
+
+def _earlier(jobs: ProjectJobs, language: Language) -> Update:
+    choices = [(_title(job, language), job.id) for job in jobs.trainings[:LISTED_JOBS]]
+    return gr.update(visible=len(choices) > 1, choices=choices, value=jobs.job.id if jobs.job is not None else None)
+
+
+def _check_status(visit: Visit, jobs: ProjectJobs) -> str:
+    """The check while it works, and why it failed; what it measured stands in the plan."""
+    if jobs.check is None or jobs.check_status is None:
         return ""
-    history, language = visit.studio.histories.of(look.check), visit.language
-    if look.checking.alive:
+    history, language = visit.studio.histories.of(jobs.check), visit.language
+    if jobs.check_status.alive:
         progress = history.progress
         if progress is None:
             return bar(0, 0, translate("ui.starting", language))
         return bar(progress.done, progress.total, describe(progress, language))
-    if look.checking.state == "ended unexpectedly":
+    if jobs.check_status.state == "ended unexpectedly":
         return note(translate("train_tab.check_ended", language), "bad")
-    failed = history.final is not None and look.checking.state == "failed"
-    return note(history.final.text(language), "bad") if failed else ""
+    if history.final is not None and jobs.check_status.state == "failed":
+        return note(history.final.text(language), "bad")
+    return ""
 
 
 def _title(job: Job, language: Language) -> str:

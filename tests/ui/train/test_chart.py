@@ -31,7 +31,7 @@ def test_every_line_is_drawn_inside_and_named_in_legend_and_label(project):
         *(Validated(step=n, loss=0.5) for n in (0, 50)),
         *(Scored(step=n, score=score) for n, score in ((0, -0.2), (50, 1.4))),
     )
-    chart = loss_chart(JobHistories().of(job), "en", chosen=50)
+    chart = loss_chart(JobHistories().of(job), "en", recommended=50)
     for name in ("measured", "averaged", "held-out", "likeness", "rate"):
         assert f'<polyline class="{name}"' in chart and f'ksh-swatch {name}"' in chart
     assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in points_of(chart))

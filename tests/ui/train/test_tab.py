@@ -1,6 +1,6 @@
 """Handlers of the Train tab, called as the guard calls them, on jobs whose events were written by hand."""
 
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 
 import gradio as gr
 import pytest
@@ -15,14 +15,15 @@ from ksh_studio.lora.file.header import read_header
 from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.project.catalogue import Catalogue, NewDrawing
 from ksh_studio.ui.access.visit import Visit
-from ksh_studio.ui.train import publish as train_push
-from ksh_studio.ui.train.actions import lora_of, preview_now, rest
+from ksh_studio.ui.parts.outputs import UNCHANGED, News
+from ksh_studio.ui.train import publish as publishing
+from ksh_studio.ui.train.actions import lora_of, pause, preview_now
 from ksh_studio.ui.train.files import train_on
-from ksh_studio.ui.train.merge import merge_picked
-from ksh_studio.ui.train.plan import measured, ready, show_plan, show_presets
-from ksh_studio.ui.train.queue import line_up, take_out
-from ksh_studio.ui.train.settings import ADVANCED, FORM, GROUPS, TOUCHED, fill
-from ksh_studio.ui.train.watch import PARTS, poll
+from ksh_studio.ui.train.merge import merge
+from ksh_studio.ui.train.plan import measured, settings_to_use, show_plan, show_presets
+from ksh_studio.ui.train.queue import dequeue, queue
+from ksh_studio.ui.train.settings import ADVANCED, FORM, GROUPS, OPEN, TOUCHED, fill
+from ksh_studio.ui.train.watch import poll
 from tests.jobs.written_jobs import append, job_with, step
 from tests.tiny import tiny_lora_file
 
@@ -45,15 +46,20 @@ def drawn(project):
     return project
 
 
-def shown(visit, project, chosen="", seen=None):
-    """What a poll sends, by part; what is not sent again is left out."""
-    now, *parts = poll(visit, project.slug, chosen, seen)
-    sent = {name: part for name, part in zip(PARTS, parts, strict=True) if not is_skip(part)}
-    return now, sent
+def shown(visit, project, job_id="", seen=None):
+    """What the page remembers after a poll, and what the poll sends, by name; what is unchanged is left out."""
+    answer = poll(visit, project.slug, job_id, seen)
+    assert isinstance(answer, News)
+    return answer.seen, dict(leaves(answer.display))
 
 
-def is_skip(part):
-    return isinstance(part, dict) and part.get("__type__") == "update" and set(part) == {"__type__"}
+def leaves(display):
+    for field in fields(display):
+        value = getattr(display, field.name)
+        if is_dataclass(value):
+            yield from leaves(value)
+        elif value is not UNCHANGED:
+            yield field.name, value
 
 
 def visible(sent):
@@ -71,8 +77,8 @@ def test_every_setting_has_one_place_and_one_group():
 
 
 def test_a_preset_sets_back_what_another_has_set_and_leaves_the_rest_alone(owner):
-    original = dict(zip(TOUCHED, fill(owner, "", "original"), strict=True))
-    quick = dict(zip(TOUCHED, fill(owner, "", "quick"), strict=True))
+    original = fill(owner, "", "original")
+    quick = fill(owner, "", "quick")
     assert (original["num_train_epochs"], quick["num_train_epochs"]) == ("20", "")
     assert (quick["effort"], original["effort"], quick["max_train_steps"]) == ("quick", "balanced", "")
     assert not {"name", "init_lora", "num_processes", "report_to"} & set(TOUCHED)
@@ -80,14 +86,15 @@ def test_a_preset_sets_back_what_another_has_set_and_leaves_the_rest_alone(owner
 
 
 def test_the_plan_is_a_card_and_its_numbers_stand_in_the_empty_fields(owner, drawn):
-    card, *numbers = show_plan(owner, drawn.slug, max_train_steps="40")
-    assert "40 steps of" in card and "Pocket" in card and "Check first measures it" in card
-    assert any(number.placeholder == "40" for number in numbers)
-    assert "at least 1" in show_plan(owner, drawn.slug, rank="0")[0]
+    plan = show_plan(owner, drawn.slug, max_train_steps="40")
+    assert "40 steps of" in plan.table and "Pocket" in plan.table and "Check first measures it" in plan.table
+    assert plan.numbers["max_train_steps"].placeholder == "40" and set(plan.numbers) == set(OPEN)
+    refused = show_plan(owner, drawn.slug, rank="0")
+    assert "at least 1" in refused.table and refused.numbers is UNCHANGED
 
 
 def test_without_drawings_the_plan_says_where_to_begin(owner, project):
-    assert "Caption tab" in show_plan(owner, project.slug)[0]
+    assert "Caption tab" in show_plan(owner, project.slug).table
     assert "Quick – a first look" in str(show_presets(owner, project.slug).choices)
 
 
@@ -98,15 +105,15 @@ def test_presets_show_their_steps_for_these_drawings(owner, drawn):
 
 
 def test_the_original_on_a_base_model_of_another_size_says_what_it_changed(owner, drawn):
-    values = dict(zip(TOUCHED, fill(owner, drawn.slug, "original"), strict=True))
+    values = fill(owner, drawn.slug, "original")
     assert (values["resolution"], values["seed"], values["checkpointing_steps"]) == ("", 5508, "4000")
-    assert dict(zip(TOUCHED, fill(owner, "", "original"), strict=True))["resolution"] == "512"
-    sentence = "Trained at 128 px, the size of Pocket, instead of the preset&#x27;s 512 px."
-    assert sentence in show_plan(owner, drawn.slug, "original", **values)[0]
-    assert sentence not in show_plan(owner, drawn.slug, "original", **values | {"resolution": "64"})[0]
-    assert sentence not in show_plan(owner, drawn.slug, "balanced")[0]
+    assert fill(owner, "", "original")["resolution"] == "512"
+    sentence = "Trained at 128 px, the size of Pocket, instead of the preset&#39;s 512 px."
+    assert sentence in show_plan(owner, drawn.slug, "original", **values).table
+    assert sentence not in show_plan(owner, drawn.slug, "original", **values | {"resolution": "64"}).table
+    assert sentence not in show_plan(owner, drawn.slug, "balanced").table
     korean = replace(owner, language="ko")
-    assert "512픽셀 대신" in show_plan(korean, drawn.slug, "original", **values)[0]
+    assert "512픽셀 대신" in show_plan(korean, drawn.slug, "original", **values).table
 
 
 def planned(**values):
@@ -117,25 +124,25 @@ def planned(**values):
 
 def test_a_check_of_the_same_settings_is_shown_as_measured_and_of_others_is_not(owner, drawn):
     values = {"max_train_steps": "40", "train_batch_size": "1"}
-    _, config = ready(owner, drawn.slug, values)
+    _, config = settings_to_use(owner, drawn.slug, values)
     append(create_job(drawn, "check", config), planned(split=2))
-    card = show_plan(owner, drawn.slug, **values)[0]
-    assert "measured on this machine" in card and "700 MB of 8.0 GB" in card and "in 2 parts" in card
-    assert "measured on this machine" not in show_plan(owner, drawn.slug, **values | {"rank": "2"})[0]
+    card = show_plan(owner, drawn.slug, **values).table
+    assert "measured on this machine" in card and "0.7 of 8.0 GB" in card and "in 2 parts" in card
+    assert "measured on this machine" not in show_plan(owner, drawn.slug, **values | {"rank": "2"}).table
     assert measured(owner, drawn, config.model_copy(update={"name": "other", "seed": 1})) is not None
 
 
 def test_nothing_trained_shows_the_settings_open_and_no_buttons_of_a_job(owner, drawn):
     _, sent = shown(owner, drawn)
-    assert visible(sent) == {"settings", "start", "check"} and sent["settings"]["open"]
+    assert visible(sent) == {"new", "start", "check"} and sent["new"]["open"]
     assert "Nothing has been trained" in sent["status"]
 
 
 def test_what_has_not_changed_is_not_sent_again(owner, drawn):
     job = ended_as(drawn, step(1), step(2))
     seen, first = shown(owner, drawn)
-    assert set(first) == set(PARTS)
-    assert all(is_skip(part) for part in poll(owner, drawn.slug, "", seen))
+    assert {"status", "chart", "pause", "steps", "earlier"} <= set(first)
+    assert poll(owner, drawn.slug, "", seen) is UNCHANGED
     append(job, step(3))
     _, later = shown(owner, drawn, seen=seen)
     assert set(later) == {"chart"}  # a job that died: its status says nothing of steps
@@ -152,7 +159,7 @@ def test_what_has_not_changed_is_not_sent_again(owner, drawn):
 def test_the_buttons_are_those_of_the_jobs_state(owner, drawn, last, buttons):
     ended_as(drawn, step(1), step(2), last)
     _, sent = shown(owner, drawn)
-    assert visible(sent) & {"stop", "pause", "resume", "kill", "ask"} == buttons
+    assert visible(sent) & {"stop", "pause", "resume", "end", "preview_row"} == buttons
 
 
 def test_a_job_whose_process_died_is_said_so_with_its_log_and_resume(owner, drawn):
@@ -164,21 +171,21 @@ def test_a_job_whose_process_died_is_said_so_with_its_log_and_resume(owner, draw
     guest = Visit(owner.studio, "guest", "en", owner.workspace, "guest:a")
     _, seen_by_guest = shown(guest, drawn)
     assert "Killed" not in seen_by_guest["status"]
-    assert not visible(seen_by_guest) & {"settings", "start", "resume", "check", "show", "more"}
+    assert not visible(seen_by_guest) & {"new", "start", "resume", "check", "open_folder", "more"}
 
 
 def test_while_one_works_another_is_lined_up_listed_and_taken_out(owner, drawn):
     job = job_with(drawn, step(1), step(2))
     with locked(job.lock, "job.running"):
-        line_up(owner, drawn.slug, max_train_steps="40")
+        queue(owner, drawn.slug, max_train_steps="40")
         _, sent = shown(owner, drawn)
-        assert {"later", "pause", "stop", "ask"} <= visible(sent) and "start" not in visible(sent)
-        assert "40 steps" in sent["queue"] and "Step 2 of" in sent["status"]
+        assert {"queue", "pause", "stop", "preview_row"} <= visible(sent) and "start" not in visible(sent)
+        assert "40 steps" in sent["waiting"] and "Step 2 of" in sent["status"]
         [waiting] = queued_jobs(drawn.workspace)
-        take_out(owner, event(f"{drawn.slug}/{waiting.id}"))
+        dequeue(owner, event(f"{drawn.slug}/{waiting.id}"))
         assert queued_jobs(drawn.workspace) == []
         with pytest.raises(StudioError, match="does not wait"):
-            take_out(owner, event(f"{drawn.slug}/{waiting.id}"))
+            dequeue(owner, event(f"{drawn.slug}/{waiting.id}"))
 
 
 def event(value):
@@ -188,7 +195,7 @@ def event(value):
 def test_pause_and_preview_now_are_words_for_the_job(owner, drawn, monkeypatch):
     monkeypatch.setattr(gr, "Info", lambda *_, **__: None)
     job = job_with(drawn, step(1))
-    rest(owner, drawn.slug, "")
+    pause(owner, drawn.slug, "")
     preview_now(owner, drawn.slug, "", " a wizard ")
     preview_now(owner, drawn.slug, "", "")
     assert job.pause_requested()
@@ -206,36 +213,38 @@ def test_the_recommended_lora_is_used_and_any_other_by_its_step(owner, drawn):
     with pytest.raises(StudioError):
         lora_of(owner, drawn.slug, "", 11)
     _, sent = shown(owner, drawn)
-    assert "Step 20 is recommended" in sent["choice"] and sent["files"].count("data-pick") == 3
-    assert "use" in visible(sent)
+    assert "Step 20 is recommended" in sent["recommended"] and sent["files"].count("data-pick") == 3
+    assert "use_lora" in visible(sent)
 
 
 def test_a_new_training_begins_with_the_lora_picked_and_leaves_its_size_to_the_file(owner, drawn):
     job = create_job(drawn, "train", TrainConfig(adapter="dora", rank=8))
     append(job, *(LoraSaved(step=n, path=f"jobs/{job.id}/loras/x-{n}.safetensors") for n in (10, 20)))
-    path, adapter, rank, alpha, targets, settings = train_on(owner, drawn.slug, "", [20])
-    assert path.endswith("x-20.safetensors") and (adapter, rank, alpha, targets) == ("dora", "", "", "auto")
-    assert settings["open"]
+    new = train_on(owner, drawn.slug, "", [20])
+    assert new.form.pop("init_lora").endswith("x-20.safetensors")
+    assert new.form == {"adapter": "dora", "rank": "", "lora_alpha": "", "target_modules": "auto"}
+    assert new.accordion["open"]
 
 
 def test_only_what_was_shown_is_pushed(owner, drawn, monkeypatch):
     sent = []
-    monkeypatch.setattr(train_push, "publish", lambda found: sent.append(found) or "https://hub/me/x")
+    monkeypatch.setattr(publishing, "upload", lambda publication: sent.append(publication) or "https://hub/me/x")
     job = create_job(drawn, "train", TrainConfig())
     job.loras.mkdir()
     tiny_lora_file(job.loras / "x-000010.safetensors")
     append(job, LoraSaved(step=10, path=f"jobs/{job.id}/loras/x-000010.safetensors"))
     lora, where = (drawn.slug, "", []), {"repository": " me/x ", "licence": "", "private": True}
-    said, seen, button = train_push.show_first(owner, *lora, **where)
-    assert "x-000010.safetensors" in said and "README.md" in said and button["visible"] and sent == []
+    dry_run = publishing.list_files(owner, *lora, **where)
+    assert "x-000010.safetensors" in dry_run.message and "README.md" in dry_run.message
+    assert dry_run.publish["visible"] and sent == []
     for other in ("", "0" * 64, None):
         with pytest.raises(StudioError, match="has changed"):
-            train_push.send_it(owner, *lora, other, **where)
+            publishing.publish(owner, *lora, other, **where)
     with pytest.raises(StudioError, match="has changed"):
-        train_push.send_it(owner, *lora, seen, **where | {"private": False})
+        publishing.publish(owner, *lora, dry_run.fingerprint, **where | {"private": False})
     assert sent == []
-    said, *_ = train_push.send_it(owner, *lora, seen, **where)
-    assert "https://hub/me/x" in said and [found.private for found in sent] == [True]
+    done = publishing.publish(owner, *lora, dry_run.fingerprint, **where)
+    assert "https://hub/me/x" in done.message and [publication.private for publication in sent] == [True]
 
 
 def test_files_picked_are_averaged_in_a_process_of_their_own(owner, drawn):
@@ -245,8 +254,8 @@ def test_files_picked_are_averaged_in_a_process_of_their_own(owner, drawn):
         tiny_lora_file(job.loras / f"x-{number}.safetensors")
         append(job, LoraSaved(step=number, path=f"jobs/{job.id}/loras/x-{number}.safetensors"))
     with pytest.raises(StudioError):
-        merge_picked(owner, drawn.slug, "", [10])
-    said = merge_picked(owner, drawn.slug, "", [10, 20])
+        merge(owner, drawn.slug, "", [10])
+    message = merge(owner, drawn.slug, "", [10, 20])
     [made] = owner.workspace.loras.glob("*.safetensors")
-    assert "ksh-good" in said and made.name.endswith("-10-20.safetensors")
+    assert "ksh-good" in message and made.name.endswith("-10-20.safetensors")
     assert read_header(made).metadata
