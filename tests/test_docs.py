@@ -1,5 +1,6 @@
 """What the documents say of the repository is true: every path that they name is there."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -55,6 +56,31 @@ def test_a_wrong_path_is_found(tmp_path):
     wrong = "`assets/gone.css` [here](disk.py)\n```\npytest tests/nothing\n```\n`tests/*/gone_*.py` `a/b.py`"
     lost = ["disk.py", "assets/gone.css", "tests/nothing", "tests/*/gone_*.py"]
     assert missing(wrong, tmp_path, tmp_path) == lost
+
+
+def rooms_of_the_document() -> dict[str, set[str]]:
+    """The table of rooms in architecture.md: path → the folders inside."""
+    text = (ROOT / "assets" / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `ksh_studio/([^`]+)` \|[^|]*\|([^|]*)\|$", text, re.MULTILINE)
+    return {room: set(re.findall(r"`([^`]+)/`", inside)) for room, inside in rows}
+
+
+def rooms_of_the_code(package: Path) -> dict[str, set[str]]:
+    """The same from the folders: what is a package, and the modules that stand by themselves."""
+    packages = {path.parent.name + "/": path.parent for path in package.glob("*/__init__.py")}
+    rooms = {name: {path.parent.name for path in folder.glob("*/__init__.py")} for name, folder in packages.items()}
+    return rooms | {path.name: set() for path in package.glob("*.py") if path.name != "__init__.py"}
+
+
+def test_the_rooms_of_the_document_are_the_folders():
+    assert rooms_of_the_document() == rooms_of_the_code(ROOT / "ksh_studio")
+
+
+def test_the_rooms_stand_in_the_order_that_the_border_test_holds():
+    document = [room.removesuffix(".py").removesuffix("/") for room in rooms_of_the_document()]
+    source = ast.parse((ROOT / "tests" / "test_borders.py").read_text(encoding="utf-8"))
+    [order] = [node.value for node in source.body if isinstance(node, ast.Assign) and node.targets[0].id == "ROOMS"]
+    assert document == list(ast.literal_eval(order))
 
 
 def test_code_points_to_no_document_that_a_clone_lacks():

@@ -33,7 +33,8 @@ from ksh_studio.jobs.requests import forget_requests, request_stop
 from ksh_studio.jobs.spawn import set_computing_environment
 from ksh_studio.jobs.start import create_job_if_free, own_device
 from ksh_studio.locales import Language
-from ksh_studio.models.registry import base_entry, default_base
+from ksh_studio.models.choice import base_model_of
+from ksh_studio.models.registry import base_entry
 from ksh_studio.presets import CAPTION_PRESETS, TRAIN_PRESETS
 from ksh_studio.project.workspace import Project, Workspace, default_root
 from ksh_studio.stages import stage_events
@@ -169,7 +170,7 @@ def _training_settings(arguments: argparse.Namespace, project: Project, device_k
     """What was typed, over the preset as the base model can use it; what had to be changed for that is printed."""
     from ksh_studio.training.plan.preset import fitted_preset
 
-    base = base_entry(arguments.set_base_model or project.settings().base_model or default_base(device_kind))
+    base = base_entry(base_model_of(project, device_kind, arguments.set_base_model or ""))
     presets = {name: fitted_preset(name, base) for name in TRAIN_PRESETS}
     if arguments.preset and arguments.set_resolution is None:
         print_events((Warned.of(change) for change in presets[arguments.preset].changes), arguments.language)
