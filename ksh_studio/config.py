@@ -5,9 +5,10 @@ The page, the command line, the job file, the API and the documentation table ar
 no None of that kind.
 """
 
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 MAX_PROMPT_CHARACTERS = 20_000
 DEFAULT_TRIGGER = "drawn by KSH drawing style"
@@ -108,6 +109,23 @@ class CaptionConfig(Config):
     """all: repeats, invented artists and "a picture of" go; commas: commas go, as in the original; none: nothing."""
     seed: int = Field(0, ge=0, le=2**32 - 1, title="Seed")
     """Same seed, same captions."""
+
+    @model_validator(mode="after")
+    def _shortest_not_above_longest(self) -> Self:
+        if self.min_new_tokens > self.max_new_tokens:
+            raise PydanticCustomError(
+                "shortest_above_longest",
+                "min_new_tokens is {shortest}, which is more than max_new_tokens, {longest}",
+                {"shortest": self.min_new_tokens, "longest": self.max_new_tokens},
+            )
+        return self
+
+
+class SettledCaptioning(CaptionConfig):
+    """The settings of a captioning with nothing left open: all that a captioner takes. Made by `captions.settle`."""
+
+    captioner: str = Field(min_length=1)
+    prompt: str
 
 
 class TrainConfig(Config):
@@ -262,6 +280,27 @@ class GenerateConfig(Config):
     """Which layer of the text encoder is read, from the end; None: the base model's own."""
     attention: Attention = Field("sdpa", title="Attention")
     """sdpa: PyTorch's own; xformers: that library's, where it is installed and works on this GPU."""
+
+
+class SettledGeneration(GenerateConfig):
+    """The settings of a picture request with nothing left open: all that the engine takes, and what a recipe holds.
+
+    Made by `generation.request`. In the recipe of a picture `base_model` is empty where it would be a path of this
+    machine. The bounds are those of `GenerateConfig`.
+    """
+
+    num_inference_steps: int
+    guidance_scale: float
+    seed: int
+    width: int
+    height: int
+    clip_skip: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _within_bounds(cls, values: object) -> object:
+        GenerateConfig.model_validate(values)  # its error says which bound was crossed
+        return values
 
 
 ALL_CONFIGS: dict[str, type[Config]] = {

@@ -40,6 +40,7 @@ _SENTENCES = {
     "int_parsing": "settings.whole_number",
     "int_from_float": "settings.whole_number",
     "int_type": "settings.whole_number",
+    "shortest_above_longest": "settings.shortest_above_longest",
 }
 
 
@@ -55,10 +56,11 @@ def validated(config: type[C], values: dict[str, Any]) -> C:
         stage = next(stage for stage, known in ALL_CONFIGS.items() if issubclass(config, known))
         name = str(first["loc"][0]) if first["loc"] else ""
         known = name in config.model_fields
-        limits = {str(limit) for limit in first.get("ctx", {}).values() if not isinstance(limit, Exception)}
+        context = {name: str(value) for name, value in first.get("ctx", {}).items() if not isinstance(value, Exception)}
         raise StudioError(
             _SENTENCES.get(first["type"], "settings.invalid"),
             name=f"@settings.{stage}.{name}" if known else name[:80],
             value=str(first["input"])[:80],
-            limit=", ".join(sorted(limits)),
+            limit=", ".join(sorted(set(context.values()))),
+            **({} if first["loc"] else context),  # of a check of several settings, whose sentence names them itself
         ) from error

@@ -1,4 +1,4 @@
-"""What a captioner said becomes a caption: one line, without loops, invented artists and words about the medium."""
+"""A captioner's text becomes a caption: one line, without loops, invented artists and words about the medium."""
 
 import re
 from typing import Literal
@@ -30,8 +30,8 @@ def tidied(text: str, prompt: str, cleaning: Cleaning) -> str:
 def clean(text: str, prompt: str = "") -> str:
     """The caption in `text`.
 
-    Taken away: line breaks, an echo of `prompt`, a leading "a photo of", "drawn by <somebody>", runs of words said
-    again at once, and phrases between commas said again anywhere.
+    Removes line breaks, an echo of `prompt`, a leading "a photo of", "drawn by <somebody>", runs of words that repeat
+    at once, and phrases between commas that repeat anywhere.
     """
     text = " ".join(tidy(text).split()[:MOST_WORDS])
     if prompt and text.lower().startswith(tidy(prompt).lower()):
@@ -43,7 +43,7 @@ def clean(text: str, prompt: str = "") -> str:
 
 
 def _without_loops(words: list[str]) -> str:
-    """`a girl with a girl with a girl` becomes `a girl with a girl`: a run that follows itself is said once."""
+    """`a girl with a girl with a girl` becomes `a girl with a girl`: a run that follows itself is kept once."""
     at = 0
     while at < len(words):
         for size in range((len(words) - at) // 2, 0, -1):

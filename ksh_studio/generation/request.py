@@ -2,25 +2,10 @@
 
 import secrets
 
-from ksh_studio.config import GenerateConfig
+from ksh_studio.config import GenerateConfig, SettledGeneration
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.sampler_menu import check_pair
 from ksh_studio.models.registry import BaseEntry
-
-
-class SettledGeneration(GenerateConfig):
-    """The settings of one request with no None among them: the engine takes only these. Made by `settle`."""
-
-    num_inference_steps: int
-    guidance_scale: float
-    seed: int
-    width: int
-    height: int
-    clip_skip: int
-
-    def seeds(self) -> list[int]:
-        """Seed of each picture: seed, seed + 1 and so on, beginning again at 0 after the largest."""
-        return [(self.seed + index) % 2**32 for index in range(self.batch_size)]
 
 
 def settle(config: GenerateConfig, entry: BaseEntry) -> SettledGeneration:
@@ -47,3 +32,8 @@ def settle(config: GenerateConfig, entry: BaseEntry) -> SettledGeneration:
                 "generate.size", size=side, smallest=entry.min_size, largest=entry.max_size, base=entry.label
             )
     return request
+
+
+def seeds_of(request: SettledGeneration) -> list[int]:
+    """Seed of each picture: seed, seed + 1 and so on, beginning again at 0 after the largest."""
+    return [(request.seed + index) % 2**32 for index in range(request.batch_size)]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ksh_studio.config import GenerateConfig
+from ksh_studio.config import GenerateConfig, SettledGeneration
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed, Finished, Picture, Progress, Started, Stopped, Warned
 from ksh_studio.generation.loaded import LoadedModels
@@ -13,7 +13,7 @@ from ksh_studio.generation.pictures.gallery import add_picture
 from ksh_studio.generation.pictures.recipe import RecipeDetails, model_name, shareable, to_png
 from ksh_studio.generation.prompt.encoding import encode_prompts
 from ksh_studio.generation.prompt.parse import ParsedPrompts, parse_prompts
-from ksh_studio.generation.request import SettledGeneration, settle
+from ksh_studio.generation.request import seeds_of, settle
 from ksh_studio.generation.sampling.denoising import decode, denoise
 from ksh_studio.models.choice import base_model_of
 from ksh_studio.models.files import needs_download
@@ -76,7 +76,7 @@ class _Generation:
 
     def events(self, should_stop: Callable[[], bool]) -> Iterator[Event]:
         """Encode, denoise, decode, save."""
-        base, request, seeds = self.base, self.request, self.request.seeds()
+        base, request, seeds = self.base, self.request, seeds_of(self.request)
         encoded = encode_prompts(base, self.prompts, request.clip_skip)
         began = time.monotonic()
         for step in denoise(base, request, encoded, seeds):

@@ -1,4 +1,4 @@
-"""Load base models and captioners: folders, the hub's repositories and single files become modules on a device."""
+"""Load base models: folders, the hub's repositories and single files become modules on a device."""
 
 import logging
 from collections.abc import Iterator
@@ -10,33 +10,33 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from ksh_studio.config import Attention
 from ksh_studio.disk import read_json
 from ksh_studio.errors import StudioError
 from ksh_studio.models.device import pick_dtype, prepare_attention
-from ksh_studio.models.files import base_folder, captioner_folder, weight_bytes
-from ksh_studio.models.registry import SD_LATENT_RGB, BaseEntry, CaptionerEntry
+from ksh_studio.models.files import base_folder, weight_bytes
+from ksh_studio.models.memory import is_out_of_memory
+from ksh_studio.models.registry import SD_LATENT_RGB, BaseEntry
 from ksh_studio.models.shipped import sha256_of
 from ksh_studio.models.single_file import load_single_file, prediction_type_of
 
 if TYPE_CHECKING:  # diffusers' model modules may only be imported after prepare_attention
     from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import Blip2ForConditionalGeneration, Blip2Processor, CLIPTextModel, CLIPTokenizer
+    from transformers import CLIPTextModel, CLIPTokenizer
 
 logger = logging.getLogger(__name__)
 
 Precision = Literal["auto", "no", "bf16", "fp16"]
 SMALL_BYTES = 400_000_000
 """A model below this is computed in fp32: half precision would gain nothing."""
-ROOMY_GPU_BYTES = 10_000_000_000
-"""A GPU with less holds BLIP-2 in 8 bit, or parts of it."""
 
 
 @dataclass(frozen=True)
 class Base:
-    """A loaded base model. Its parameters are frozen and in evaluation mode."""
+    """A loaded base model, on its device, in evaluation mode, with frozen parameters."""
 
     entry: BaseEntry
-    """As named, with what only the loaded files tell (native size) filled in."""
+    """The registry's entry, with the native size and latent matrix that fit the loaded files."""
     tokenizer: "CLIPTokenizer"
     text_encoder: "CLIPTextModel"
     vae: "AutoencoderKL"
@@ -46,26 +46,16 @@ class Base:
     device: torch.device
     dtype: torch.dtype
     weights: Path
-    """The file of which the model hash is made: the single file, or the UNet's weights."""
+    """The file whose hash a recipe calls the model hash: the single file, or the UNet's weights."""
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of `weights` as 64 hex digits; read when first asked."""
+        """SHA-256 of `weights` as 64 hex digits; computed at the first use."""
         return sha256_of(self.weights)
 
 
-@dataclass(frozen=True)
-class Captioner:
-    """A loaded BLIP-2; its tokenizer pads on the left, its config knows the image token."""
-
-    model: "Blip2ForConditionalGeneration"
-    processor: "Blip2Processor"
-    entry: CaptionerEntry
-    device: torch.device
-
-
 def load_base(
-    entry: BaseEntry, device: torch.device, dtype: torch.dtype | Precision = "auto", attention: str = "sdpa"
+    entry: BaseEntry, device: torch.device, dtype: torch.dtype | Precision = "auto", attention: Attention = "sdpa"
 ) -> Base:
     """The base model on `device`.
 
@@ -76,32 +66,11 @@ def load_base(
     if isinstance(dtype, str):
         dtype = torch.float32 if dtype == "auto" and _is_small(entry, device) else pick_dtype(device, dtype)
     backend = prepare_attention(device, attention)
-    with _quiet(), _readable(entry.name):
+    with quiet_libraries(), readable_errors(entry.name):
         base = _assemble(entry, _parts(entry, dtype), device, dtype)
     if backend == "xformers":
         base.unet.enable_xformers_memory_efficient_attention()
     return base
-
-
-def load_captioner(entry: CaptionerEntry, device: torch.device) -> Captioner:
-    """The captioner on `device`; on a GPU with less than 10 GB in 8 bit, or with parts of it in the CPU's memory.
-
-    Raises StudioError when it is not there, damaged, no BLIP-2, or has pickles only.
-    """
-    from transformers import AutoTokenizer, Blip2ForConditionalGeneration, Blip2Processor
-    from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
-
-    with _quiet(), _readable(entry.name):
-        folder = captioner_folder(entry)
-        model = Blip2ForConditionalGeneration.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, **_placement(folder, device)
-        ).eval()
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
-        pictures = BlipImageProcessorPil.from_pretrained(folder, local_files_only=True)  # the other needs torchvision
-        processor = Blip2Processor(pictures, tokenizer, num_query_tokens=model.config.num_query_tokens)
-        _teach_image_token(model, processor)
-    model.requires_grad_(False)
-    return Captioner(model, processor, entry, device)
 
 
 def _parts(entry: BaseEntry, dtype: torch.dtype) -> dict[str, Any]:
@@ -144,31 +113,9 @@ def _is_small(entry: BaseEntry, device: torch.device) -> bool:
     return entry.kind == "folder" and device.type == "cpu" and weight_bytes(Path(entry.source)) < SMALL_BYTES
 
 
-def _placement(folder: Path, device: torch.device) -> dict[str, Any]:
-    """Arguments of from_pretrained: in what precision and where."""
-    if weight_bytes(folder) < SMALL_BYTES:
-        return {"dtype": torch.float32, "device_map": str(device)}
-    if device.type == "cuda" and torch.cuda.get_device_properties(device).total_memory < ROOMY_GPU_BYTES:
-        from transformers import BitsAndBytesConfig
-        from transformers.utils import is_bitsandbytes_available
-
-        if is_bitsandbytes_available():
-            return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True), "device_map": {"": device}}
-        return {"dtype": torch.float16, "device_map": "auto"}
-    return {"dtype": torch.float16 if device.type != "cpu" else pick_dtype(device), "device_map": str(device)}
-
-
-def _teach_image_token(model: "Blip2ForConditionalGeneration", processor: "Blip2Processor") -> None:
-    """Repositories older than the image token (the pinned one is) lack it in their config; its row is there."""
-    token = processor.tokenizer.convert_tokens_to_ids("<image>")
-    model.config.image_token_index = token
-    if token >= model.get_input_embeddings().num_embeddings:
-        model.resize_token_embeddings(token + 1)
-
-
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bars and no load reports of libraries on standard error; what is wrong is raised, not printed."""
+def quiet_libraries() -> Iterator[None]:
+    """Keep the progress bars and load reports of libraries off standard error while the block runs."""
     import diffusers.utils.logging as diffusers_logging
     import transformers.utils.logging as transformers_logging
     from huggingface_hub.utils import disable_progress_bars
@@ -186,8 +133,8 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _readable(name: str) -> Iterator[None]:
-    """What the libraries raise for a damaged or foreign model becomes a sentence."""
+def readable_errors(name: str) -> Iterator[None]:
+    """Raise a StudioError for what the libraries raise for a damaged or foreign model."""
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
@@ -195,7 +142,7 @@ def _readable(name: str) -> Iterator[None]:
     try:
         yield
     except (*broken, StrictDataclassError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
+        if is_out_of_memory(error):
             raise StudioError("models.no_memory", name=name) from error
         logger.warning("%s cannot be loaded: %s: %s", name, type(error).__name__, error)
         raise StudioError("models.unreadable", name=name) from error

@@ -110,7 +110,8 @@ def captioners() -> list[CaptionerEntry]:
 
 def has_name(entry: BaseEntry | CaptionerEntry) -> bool:
     """Whether a name of the registry or of the hub stands for it, rather than a path of this machine."""
-    return entry.kind == "hub" or entry.name in {one.name for one in (*base_models(), *captioners())}
+    entries: list[BaseEntry | CaptionerEntry] = [*base_models(), *captioners()]
+    return entry.kind == "hub" or entry.name in {one.name for one in entries}
 
 
 def default_base(device_kind: str) -> str:
@@ -138,7 +139,7 @@ def base_entry(name: str) -> BaseEntry:
 
 
 def captioner_entry(name: str) -> CaptionerEntry:
-    """The captioner of this name. Raises StudioError as `base_entry` does."""
+    """The captioner of this name. Raises StudioError as `base_entry` does, and for a single file."""
     named = {entry.name: entry for entry in captioners()}
     if name in named:
         return named[name]
@@ -157,7 +158,9 @@ def _locate(name: str, files_allowed: bool) -> tuple[Kind, str]:
     if found == "folder" and name:
         return "folder", str(path.resolve())
     if found == "file":
-        if path.suffix.lower() != ".safetensors" or not files_allowed:
+        if not files_allowed:
+            raise StudioError("models.captioner_is_a_file", name=name)
+        if path.suffix.lower() != ".safetensors":
             raise StudioError("models.not_safetensors", name=name)
         return "file", str(path.resolve())
     if HUB_ID.fullmatch(name) and not name.lower().endswith(".safetensors"):

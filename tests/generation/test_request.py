@@ -2,9 +2,9 @@
 
 import pytest
 
-from ksh_studio.config import GenerateConfig
+from ksh_studio.config import GenerateConfig, SettledGeneration
 from ksh_studio.errors import StudioError
-from ksh_studio.generation.request import SettledGeneration, settle
+from ksh_studio.generation.request import seeds_of, settle
 from ksh_studio.models.registry import ANYTHING, BaseEntry
 
 SMALL = BaseEntry("small", "Small", "/small", "folder", native_size=128, max_size=512, clip_skip=2,
@@ -33,7 +33,7 @@ def test_every_open_setting_of_a_request_is_settled():
 
 
 def test_seeds_count_up_and_begin_again_after_the_largest():
-    assert settle(GenerateConfig(seed=2**32 - 2, batch_size=4), ANYTHING).seeds() == [2**32 - 2, 2**32 - 1, 0, 1]
+    assert seeds_of(settle(GenerateConfig(seed=2**32 - 2, batch_size=4), ANYTHING)) == [2**32 - 2, 2**32 - 1, 0, 1]
 
 
 @pytest.mark.parametrize("size", [("width", 64), ("height", 1024)])

@@ -14,9 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 LOAD = """
 import sys
 import torch
+from ksh_studio.captions.captioners.blip2 import load_blip2
 from ksh_studio.models import loading, registry
 base = loading.load_base(registry.base_entry("artist/anything"), torch.device("cpu"))
-captioner = loading.load_captioner(registry.captioner_entry("artist/blip2"), torch.device("cpu"))
+captioner = load_blip2(registry.captioner_entry("artist/blip2"), torch.device("cpu"))
 sys.stdout.write(f"{base.entry.native_size} {len(base.sha256)} {captioner.processor.tokenizer.padding_side}")
 """
 FIND = """

@@ -1,16 +1,13 @@
 """Base models and captioners are loaded from folders and files; what cannot be loaded is said in one sentence."""
 
-import json
 import pickle
-from types import SimpleNamespace
 
 import pytest
 import torch
-from PIL import Image
 
+from ksh_studio.captions.captioners.blip2 import load_blip2
 from ksh_studio.errors import StudioError
-from ksh_studio.models import loading
-from ksh_studio.models.loading import load_base, load_captioner
+from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry, captioner_entry
 from tests.tiny import tiny_base_folder, tiny_captioner_folder
 
@@ -36,16 +33,6 @@ def test_half_precision_keeps_the_autoencoder_in_fp32(base_folder):
 def test_an_sd2_type_folder_says_that_it_predicts_v(tmp_path):
     base = load_base(base_entry(str(tiny_base_folder(tmp_path, "v_prediction"))), CPU)
     assert base.prediction_type == "v_prediction"
-
-
-@pytest.mark.parametrize("language", ["opt", "t5"])
-def test_a_captioner_loads_and_writes(tmp_path, language, capfd):
-    folder = tiny_captioner_folder(tmp_path, language)
-    capfd.readouterr()
-    captioner = load_captioner(captioner_entry(str(folder)), CPU)
-    assert capfd.readouterr().err == ""
-    assert captioner.processor.tokenizer.padding_side == "left"
-    assert captioner.model.config.use_decoder_only_language_model == (language == "opt")
 
 
 @pytest.mark.parametrize("name", ["model.ckpt", "a/b.pt", "pytorch_model.bin"])
@@ -104,7 +91,7 @@ def test_a_folder_that_is_no_model_and_a_damaged_one_are_one_sentence_each(tmp_p
 
 def test_a_base_is_no_captioner_and_the_other_way_round(base_folder, tmp_path):
     with pytest.raises(StudioError) as error:
-        load_captioner(captioner_entry(str(base_folder)), CPU)
+        load_blip2(captioner_entry(str(base_folder)), CPU)
     assert error.value.sentence.key == "models.not_a_captioner"
     with pytest.raises(StudioError) as error:
         load_base(base_entry(str(tiny_captioner_folder(tmp_path))), CPU)
@@ -121,52 +108,3 @@ class _Touch:
 
 def _bomb(marker) -> bytes:
     return pickle.dumps(_Touch(marker))
-
-
-def written(captioner):
-    """The ids that the captioner generates for one grey picture."""
-    inputs = captioner.processor(images=[Image.new("RGB", (40, 30), "grey")], text=["a"], return_tensors="pt")
-    return captioner.model.generate(**inputs, max_new_tokens=5, min_new_tokens=5)
-
-
-@pytest.mark.parametrize("language", ["opt", "t5"])
-def test_a_repository_older_than_the_image_token_writes_the_same(tmp_path, language):
-    folder = tiny_captioner_folder(tmp_path, language)
-    expected_ids = written(load_captioner(captioner_entry(str(folder)), CPU))
-    config = json.loads((folder / "config.json").read_text())
-    assert config.pop("image_token_index") is not None
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "processor_config.json").unlink()
-    pictures = {"image_processor_type": "BlipImageProcessor", "size": {"height": 32, "width": 32}}
-    (folder / "preprocessor_config.json").write_text(json.dumps(pictures))
-    captioner = load_captioner(captioner_entry(str(folder)), CPU)
-    assert captioner.model.config.image_token_index == captioner.processor.tokenizer.convert_tokens_to_ids("<image>")
-    assert torch.equal(written(captioner), expected_ids)
-
-
-@pytest.mark.parametrize(
-    ("memory", "has_bitsandbytes", "expected"),
-    [
-        (8e9, True, {"quantization_config", "device_map"}),
-        (8e9, False, {"dtype", "device_map"}),
-        (24e9, True, {"dtype", "device_map"}),
-    ],
-)
-def test_a_large_captioner_fits_a_small_gpu(tmp_path, monkeypatch, memory, has_bitsandbytes, expected):
-    monkeypatch.setattr(loading, "weight_bytes", lambda folder: 15_000_000_000)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=memory))
-    monkeypatch.setattr("transformers.utils.is_bitsandbytes_available", lambda: has_bitsandbytes)
-    monkeypatch.setattr("transformers.BitsAndBytesConfig", lambda load_in_8bit: ("8 bit", load_in_8bit))
-    placement = loading._placement(tmp_path, torch.device("cuda"))
-    assert set(placement) == expected
-    if memory > 10e9:
-        assert placement["dtype"] == torch.float16
-    elif has_bitsandbytes:
-        assert placement["quantization_config"] == ("8 bit", True)
-    else:
-        assert placement["device_map"] == "auto"
-
-
-def test_a_large_captioner_on_a_cpu_is_held_in_half_precision_where_the_cpu_has_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, "weight_bytes", lambda folder: 15_000_000_000)
-    assert loading._placement(tmp_path, CPU)["dtype"] == loading.pick_dtype(CPU)

@@ -74,6 +74,15 @@ def test_pockets_constants_come_from_its_own_file(tmp_path, monkeypatch):
     assert error.value.sentence.key == "models.damaged_asset"
 
 
+def test_a_single_file_is_no_captioner_and_is_refused_by_name(tmp_path):
+    path = tmp_path / "blip2.safetensors"
+    path.write_bytes(b"")
+    with pytest.raises(StudioError) as error:
+        captioner_entry(str(path))
+    assert error.value.sentence.key == "models.captioner_is_a_file"
+    assert str(path) in error.value.text("en") and str(path) in error.value.text("ko")
+
+
 @pytest.fixture
 def shipped(tmp_path, monkeypatch):
     """A shipped model of one file, with its manifest."""

@@ -1,27 +1,68 @@
-"""BLIP-2 writes captions for a batch of drawings."""
+"""BLIP-2 (arXiv:2301.12597): loaded from a folder or the hub, it writes captions for a batch of drawings."""
 
-from typing import Literal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from PIL import Image, ImageOps
 
 from ksh_studio.captions.cleaning import tidied
-from ksh_studio.config import CaptionConfig
-from ksh_studio.models.loading import Captioner
+from ksh_studio.config import SettledCaptioning
+from ksh_studio.models.device import pick_dtype
+from ksh_studio.models.files import captioner_folder, weight_bytes
+from ksh_studio.models.loading import SMALL_BYTES, quiet_libraries, readable_errors
+from ksh_studio.models.registry import CaptionerEntry
 
+if TYPE_CHECKING:
+    from transformers import Blip2ForConditionalGeneration, Blip2Processor
+
+ROOMY_GPU_BYTES = 10_000_000_000
+"""A GPU with less holds BLIP-2 in 8 bit, or parts of it."""
 SQUASHED = (512, 512)
 """Size in pixels to which the original's last version pressed every drawing."""
 
 
-def describe(captioner: Captioner, images: list[Image.Image], config: CaptionConfig) -> list[str]:
-    """What the captioner says of each image, tidied as `config.cleaning` asks; all in one batch.
+@dataclass(frozen=True)
+class Blip2:
+    """A loaded BLIP-2; its tokenizer pads on the left, its config knows the image token."""
 
-    images: RGB of any shape; the captioner's own processor then resizes the squares made here (BLIP-2: to 224 × 224).
-    config: resolved.
+    model: "Blip2ForConditionalGeneration"
+    processor: "Blip2Processor"
+    entry: CaptionerEntry
+    device: torch.device
+
+
+def load_blip2(entry: CaptionerEntry, device: torch.device) -> Blip2:
+    """BLIP-2 on `device`; on a GPU with less than 10 GB in 8 bit, or with parts of it in the CPU's memory.
+
+    Raises StudioError when it is not there, damaged, no BLIP-2, or has pickles only.
+    """
+    from transformers import AutoTokenizer, Blip2ForConditionalGeneration, Blip2Processor
+    from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+
+    with quiet_libraries(), readable_errors(entry.name):
+        folder = captioner_folder(entry)
+        model = Blip2ForConditionalGeneration.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, **_placement(folder, device)
+        ).eval()
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
+        pictures = BlipImageProcessorPil.from_pretrained(folder, local_files_only=True)  # the other needs torchvision
+        processor = Blip2Processor(pictures, tokenizer, num_query_tokens=model.config.num_query_tokens)
+        _teach_image_token(model, processor)
+    model.requires_grad_(False)
+    return Blip2(model, processor, entry, device)
+
+
+def write_captions(captioner: Blip2, images: list[Image.Image], config: SettledCaptioning) -> list[str]:
+    """One caption for each image, tidied as `config.cleaning` asks; all images in one batch.
+
+    images: RGB of any shape; BLIP-2's own processor then resizes the squares made here, to 224 × 224.
     The same images with the same seed give the same captions on the same machine.
+    Raises torch.OutOfMemoryError or RuntimeError when the memory does not suffice.
     """
     squares = [_square(image, config.picture_shape) for image in images]
-    prompts = [config.prompt or ""] * len(images)
+    prompts = [config.prompt] * len(images)
     inputs = captioner.processor(images=squares, text=prompts, padding=True, return_tensors="pt")
     inputs = inputs.to(captioner.model.device, captioner.model.dtype)
     sampling = {"temperature": config.temperature, "top_p": config.top_p} if config.do_sample else {}
@@ -30,7 +71,7 @@ def describe(captioner: Captioner, images: list[Image.Image], config: CaptionCon
         tokens = captioner.model.generate(
             **inputs,
             max_new_tokens=config.max_new_tokens,
-            min_new_tokens=min(config.min_new_tokens, config.max_new_tokens),
+            min_new_tokens=config.min_new_tokens,
             num_beams=config.num_beams,
             do_sample=config.do_sample,
             repetition_penalty=config.repetition_penalty,
@@ -40,7 +81,7 @@ def describe(captioner: Captioner, images: list[Image.Image], config: CaptionCon
     if captioner.model.config.use_decoder_only_language_model:
         tokens = tokens[:, inputs["input_ids"].shape[1] :]  # OPT repeats the prompt; T5 does not
     texts = captioner.processor.batch_decode(tokens, skip_special_tokens=True)
-    return [tidied(text, config.prompt or "", config.cleaning) for text in texts]
+    return [tidied(text, config.prompt, config.cleaning) for text in texts]
 
 
 def _square(image: Image.Image, shape: Literal["pad", "squash"]) -> Image.Image:
@@ -48,3 +89,25 @@ def _square(image: Image.Image, shape: Literal["pad", "squash"]) -> Image.Image:
     if shape == "squash":
         return image.resize(SQUASHED)
     return ImageOps.pad(image, (max(image.size),) * 2, color="white")
+
+
+def _placement(folder: Path, device: torch.device) -> dict[str, Any]:
+    """Arguments of from_pretrained: in what precision and where."""
+    if weight_bytes(folder) < SMALL_BYTES:
+        return {"dtype": torch.float32, "device_map": str(device)}
+    if device.type == "cuda" and torch.cuda.get_device_properties(device).total_memory < ROOMY_GPU_BYTES:
+        from transformers import BitsAndBytesConfig
+        from transformers.utils import is_bitsandbytes_available
+
+        if is_bitsandbytes_available():
+            return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True), "device_map": {"": device}}
+        return {"dtype": torch.float16, "device_map": "auto"}
+    return {"dtype": torch.float16 if device.type != "cpu" else pick_dtype(device), "device_map": str(device)}
+
+
+def _teach_image_token(model: "Blip2ForConditionalGeneration", processor: "Blip2Processor") -> None:
+    """Repositories older than the image token (the pinned one is) lack it in their config; its row is there."""
+    token = processor.tokenizer.convert_tokens_to_ids("<image>")
+    model.config.image_token_index = token
+    if token >= model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(token + 1)

@@ -14,9 +14,8 @@ from PIL import Image, PngImagePlugin
 from pydantic import ValidationError
 
 from ksh_studio import __version__
-from ksh_studio.config import GenerateConfig, Sampler, Schedule
+from ksh_studio.config import GenerateConfig, Sampler, Schedule, SettledGeneration
 from ksh_studio.errors import StudioError
-from ksh_studio.generation.request import SettledGeneration
 from ksh_studio.models.registry import BaseEntry, has_name
 
 OWN_CHUNK = "ksh_studio"

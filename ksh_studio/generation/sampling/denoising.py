@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ksh_studio.config import SettledGeneration
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.prompt.encoding import Encoded, encode_prompts
 from ksh_studio.generation.prompt.parse import parse_prompts
-from ksh_studio.generation.request import SettledGeneration
 from ksh_studio.generation.sampling.samplers import make_scheduler
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from ksh_studio.config import GenerateConfig, SettledTraining, Trigger
+from ksh_studio.config import GenerateConfig, SettledGeneration, SettledTraining, Trigger
 from ksh_studio.disk import write_bytes
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Preview, Warned
 from ksh_studio.generation.pictures.recipe import RecipeDetails, model_name, shareable, to_png
-from ksh_studio.generation.request import SettledGeneration, settle
+from ksh_studio.generation.request import settle
 from ksh_studio.generation.sampling.denoising import Interrupted, make_pictures
 from ksh_studio.jobs.folder import Job
 from ksh_studio.jobs.requests import request_preview

@@ -17,7 +17,7 @@ from ksh_studio.jobs.requests import stop_job
 from ksh_studio.jobs.start import start_job
 from ksh_studio.jobs.status import job_status
 from ksh_studio.locales import translate
-from ksh_studio.models.registry import captioners
+from ksh_studio.models.registry import captioner_entry, captioners
 from ksh_studio.presets import CAPTION_PRESETS
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.workspace import Project
@@ -197,6 +197,7 @@ def caption(visit: Visit, slug: str, **values: Any) -> str:
     project = visit.project(slug)
     captioner = captioner_of(visit, project, values.get("captioner") or "")
     known_models_only(visit, captioner)
+    captioner_entry(captioner)  # what cannot be a captioner is refused here, not in the job
     config = config_from("caption", values | {"captioner": captioner})
     if visit.role == "visitor" and visit.studio.worker.busy:  # somebody else's picture, maybe: it is drawn to its end
         raise StudioError("device.drawing")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from ksh_studio import __version__
-from ksh_studio.config import GenerateConfig
+from ksh_studio.config import GenerateConfig, SettledGeneration
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.pictures.recipe import (
     RecipeDetails,
@@ -18,7 +18,6 @@ from ksh_studio.generation.pictures.recipe import (
     split_parameters,
     to_png,
 )
-from ksh_studio.generation.request import SettledGeneration
 
 CONFIG = SettledGeneration(
     prompt="(drawn by KSH drawing style : 1.5), an anime girl, smile",

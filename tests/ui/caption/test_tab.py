@@ -25,3 +25,16 @@ def test_only_the_owner_ends_a_picture_by_captioning(workspace, no_probe, monkey
         except StudioError as error:
             assert error.sentence.key == "device.drawing"
     assert (bool(ended), bool(started)) == (ends, ends)
+
+
+def test_a_single_file_as_captioner_is_refused_before_a_job_begins(workspace, no_probe, monkeypatch, tmp_path):
+    path = tmp_path / "blip2.safetensors"
+    path.write_bytes(b"")
+    studio = Studio(workspace, "local", Worker(workspace))
+    project = workspace.create_project(ProjectSettings(name="x"))
+    started = []
+    monkeypatch.setattr(caption_tab, "start_job", lambda *job: started.append(job))
+    with pytest.raises(StudioError) as error:
+        caption_tab.caption(Visit(studio, "owner", "en", workspace, "key"), project.slug, captioner=str(path))
+    assert error.value.sentence.key == "models.captioner_is_a_file"
+    assert started == []
