@@ -16,6 +16,9 @@ from ksh_studio.ui.access.visitors import welcome
 from ksh_studio.ui.caption import tab as caption_tab
 from ksh_studio.ui.caption.tab import CaptionTab
 from ksh_studio.ui.generate import tab as generate_tab
+from ksh_studio.ui.generate.project_contents import Suggestion, show_project, suggest
+from ksh_studio.ui.generate.project_files import usable_loras
+from ksh_studio.ui.generate.prompts import insert_trigger
 from ksh_studio.ui.generate.tab import GenerateTab
 from ksh_studio.ui.generate.view import lora_choices
 from ksh_studio.ui.parts.form import form_inputs
@@ -115,11 +118,11 @@ def _between_tabs(studio: Studio, page: Page) -> None:
     gr.on(triggers, inputs=[bar.slug, train.preset], inputs_kwargs=form_inputs(train.form), **plan, **QUIET)
     presets = filling(studio, "look", train_plan.show_presets, train.preset)
     gr.on([*triggers, train.checked.change], inputs=bar.slug, **presets, **QUIET)
-    drawn = guarded(studio, "look", generate_tab.shown)
-    gr.on(changes, drawn, bar.slug, generate_tab.shown_on(generate), **QUIET)
-    ready, prompt = guarded(studio, "look", generate_tab.ready_to_go), generate.form["prompt"]
-    made_ready = bar.slug.change(ready, bar.slug, [generate.suggested, generate.form["lora"]], **QUIET)
-    made_ready.then(None, [generate.suggested, prompt], prompt, js=script("suggest.js"), **QUIET)
+    gr.on(changes, inputs=bar.slug, **filling(studio, "look", show_project, generate.project), **QUIET)
+    suggested, prompt = generate.suggested_prompt, generate.form["prompt"]
+    suggestion = filling(studio, "look", suggest, Suggestion(suggested, generate.form["lora"]))
+    suggesting = bar.slug.change(inputs=bar.slug, **suggestion, **QUIET)
+    suggesting.then(None, [suggested, prompt], prompt, js=script("suggest.js"), **QUIET)
     bar.slug.change(None, bar.slug, None, js=script("address.js"), **QUIET)
     bar.slug.change(None, None, train.job_id, js="() => ''", **QUIET)
 
@@ -206,6 +209,6 @@ def use_clicked_lora(visit: Visit, slug: str, job: str, prompt: str, event: gr.E
 
 
 def _used(visit: Visit, slug: str, path: str, prompt: str) -> LoraUsed:
-    choices = lora_choices(visit.project(slug), visit.language)
-    with_trigger = generate_tab.with_trigger(visit, slug, prompt)
+    choices = lora_choices(usable_loras(visit.project(slug)), visit.language)
+    with_trigger = insert_trigger(visit, slug, prompt)
     return LoraUsed(gr.Dropdown(choices=choices, value=path), with_trigger, gr.Tabs(selected="generate"))

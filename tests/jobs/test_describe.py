@@ -32,8 +32,8 @@ from ksh_studio.events import (
 from ksh_studio.jobs.describe import describe, files_to_look_at
 from ksh_studio.jobs.printing import terminal_lines
 from ksh_studio.jobs.status import JobStatus
-from ksh_studio.ui.caption.view import report
-from ksh_studio.ui.generate.tab import shown_event
+from ksh_studio.ui.caption.view import import_report
+from ksh_studio.ui.generate.view import generating_state
 from ksh_studio.ui.train.status import headline
 
 VALUES = {"step": "3", "total": "9"}
@@ -76,7 +76,7 @@ def test_every_kind_of_event_has_its_sentence_in_both_languages():
 
 @pytest.mark.parametrize("event", [event for event in EVENTS if isinstance(event, Imported | Warned | Failed)])
 def test_the_caption_tab_and_the_terminal_say_the_same(event):
-    assert describe(event, "en") in report(event, "en")
+    assert describe(event, "en") in import_report(event, "en")
     assert terminal_lines(event, "en") == describe(event, "en")
 
 
@@ -84,7 +84,7 @@ def test_the_caption_tab_and_the_terminal_say_the_same(event):
     "event", [event for event in EVENTS if isinstance(event, Progress | Picture | Finished | Failed | Stopped)]
 )
 def test_the_generate_tab_says_the_same(event):
-    assert describe(event, "en") in shown_event(event, "en")
+    assert describe(event, "en") in generating_state(event, "en")
 
 
 def test_the_train_tab_and_the_terminal_say_the_same_of_a_step():
@@ -109,7 +109,7 @@ def test_the_files_of_an_import_come_with_their_reasons():
         "c: the file is empty",
         "d: no longer in the folder; the project keeps it",
     ]
-    assert "c: the file is empty" in report(event, "en")
+    assert "c: the file is empty" in import_report(event, "en")
 
 
 def test_no_other_module_says_the_sentences_of_events():

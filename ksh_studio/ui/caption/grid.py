@@ -1,29 +1,60 @@
 """The grid's two calls: a page of drawings, and one caption saved, against the catalogue."""
 
-from typing import Any
+from typing import TypedDict, TypeVar
+
+from pydantic import StrictInt, StrictStr, TypeAdapter, ValidationError
 
 from ksh_studio.errors import StudioError
 from ksh_studio.project.catalogue import CaptionConflict, Catalogue, Drawing
+from ksh_studio.project.catalogue.rows import Shown
 from ksh_studio.ui.access.visit import Visit
 
 MOST_ROWS = 200
 MOST_CHARACTERS = 4000
+_ROWS_CALL = TypeAdapter(tuple[StrictStr, StrictStr, Shown, StrictInt, StrictInt])
+_SAVE_CALL = TypeAdapter(tuple[StrictStr, StrictStr, StrictStr, StrictInt])
+C = TypeVar("C")
 
 
-def ksh_rows(visit: Visit, asked: Any) -> dict[str, Any]:
-    """`[project, words, which, start, count]` → `{total, rows}`: one page of the drawings that match."""
-    slug, words, which, start, count = _arguments(asked, (str, str, str, int, int))
+class Row(TypedDict):
+    """One drawing, as `assets/js/grid.js` shows it."""
+
+    id: str
+    name: str
+    caption: str
+    revision: int
+    source: str
+    editable: bool
+
+
+class Rows(TypedDict):
+    """One page of the drawings that match."""
+
+    total: int
+    rows: list[Row]
+
+
+class Saved(TypedDict):
+    """A drawing after a caption was saved, or as it is now where somebody else had changed it meanwhile."""
+
+    conflict: bool
+    row: Row
+
+
+def ksh_rows(visit: Visit, call: object) -> Rows:
+    """`[project, search, filter, start, count]`: one page of the drawings that match."""
+    slug, search, which, start, count = _parsed(_ROWS_CALL, call)
     project = visit.project(slug)
     if not project.captions_db.is_file():
         return {"total": 0, "rows": []}
     with Catalogue(project) as catalogue:
-        page = catalogue.page(start, min(max(0, count), MOST_ROWS), words, which)
+        page = catalogue.page(start, min(max(0, count), MOST_ROWS), search, which)
     return {"total": page.total, "rows": [_row(drawing, visit) for drawing in page.rows]}
 
 
-def ksh_save(visit: Visit, asked: Any) -> dict[str, Any]:
-    """`[project, drawing, caption, revision]` → `{row, conflict}`; a caption changed elsewhere is not overwritten."""
-    slug, name, caption, revision = _arguments(asked, (str, str, str, int))
+def ksh_save(visit: Visit, call: object) -> Saved:
+    """`[project, drawing, caption, revision]`: the caption is saved, unless it was changed since that revision."""
+    slug, drawing, caption, revision = _parsed(_SAVE_CALL, call)
     if len(caption) > MOST_CHARACTERS:
         raise StudioError("caption_tab.too_long", limit=MOST_CHARACTERS)
     project = visit.project(slug)
@@ -31,20 +62,21 @@ def ksh_save(visit: Visit, asked: Any) -> dict[str, Any]:
         raise StudioError("caption_tab.bad_call")
     with Catalogue(project) as catalogue:
         try:
-            return {"conflict": False, "row": _row(catalogue.save_caption(name, caption, expected=revision), visit)}
+            saved = catalogue.save_caption(drawing, caption, expected=revision)
+            return {"conflict": False, "row": _row(saved, visit)}
         except CaptionConflict as conflict:
             return {"conflict": True, "row": _row(conflict.drawing, visit)}
 
 
-def _arguments(asked: Any, kinds: tuple[type, ...]) -> list[Any]:
-    if not isinstance(asked, list) or len(asked) != len(kinds):
-        raise StudioError("caption_tab.bad_call")
-    if not all(isinstance(value, kind) for value, kind in zip(asked, kinds, strict=True)):
-        raise StudioError("caption_tab.bad_call")
-    return asked
+def _parsed(kind: TypeAdapter[C], call: object) -> C:
+    """Raises StudioError for a call that the page does not make."""
+    try:
+        return kind.validate_python(call)
+    except ValidationError as error:
+        raise StudioError("caption_tab.bad_call") from error
 
 
-def _row(drawing: Drawing, visit: Visit) -> dict[str, Any]:
+def _row(drawing: Drawing, visit: Visit) -> Row:
     return {
         "id": drawing.id,
         "name": drawing.original_name,

@@ -1,79 +1,69 @@
-"""What the Caption tab says: counts, trigger, the captioning job, reports. Pure functions to HTML."""
+"""What the Caption tab says: counts and trigger, the captioning job, reports. Pure functions to HTML."""
 
-from pathlib import Path
+from collections.abc import Iterable
 
-from ksh_studio.events import Event, Failed, Imported, Progress, Warned
+from ksh_studio.config import Trigger
+from ksh_studio.events import Event, Failed, Imported, Warned
 from ksh_studio.jobs.describe import describe, files_to_look_at
-from ksh_studio.jobs.folder import Job
-from ksh_studio.jobs.status import job_status
+from ksh_studio.jobs.history import JobHistory
+from ksh_studio.jobs.status import JobStatus
 from ksh_studio.locales import Language, translate
-from ksh_studio.project.catalogue.counting import drawings_of
-from ksh_studio.project.workspace import Project
-from ksh_studio.ui.access.visit import Visit
-from ksh_studio.ui.parts.markup import Html, bar, chip, details, esc, link, note, notes
-from ksh_studio.ui.server.files import url
+from ksh_studio.project.catalogue.counting import Count
+from ksh_studio.ui.parts.events import event_bar, event_note
+from ksh_studio.ui.parts.markup import Html, bar, chip, details, line, note, notes
 
 
-def summary(project: Project, language: Language) -> str:
+def counts_and_trigger(count: Count, trigger: Trigger, language: Language) -> Html:
     """How many drawings and captions there are, and the trigger as a fixed chip."""
-    count = drawings_of(project)
     if not count.total:
         return note(translate("caption_tab.empty", language))
-    text = translate("caption_tab.count", language, total=count.total, captioned=count.captioned)
-    trigger = project.settings().trigger
-    where = translate(f"caption_tab.trigger_{trigger.position}", language)
-    shown = chip(trigger.text, where) if trigger.text else ""
-    return f'<p class="ksh-about"><span>{esc(text)}</span> <span>{esc(where)} {shown}</span></p>'
+    counts = translate("caption_tab.count", language, total=count.total, captioned=count.captioned)
+    place = translate(f"caption_tab.trigger_{trigger.position}", language)
+    return line((counts, ""), (place, chip(trigger.text, place) if trigger.text else ""))
 
 
-def job_line(visit: Visit, job: Job) -> str:
-    """The newest captioning job: its progress, its end, or why nobody hears from it."""
-    history, status, language = visit.studio.histories.of(job), job_status(job), visit.language
-    parts = [note(warning.text(language), "warn") for warning in history.warnings]
+def job_state(history: JobHistory, status: JobStatus, language: Language, with_log: bool) -> Html:
+    """A captioning job: its progress, its end, or that it does not answer; then its warnings.
+
+    with_log: show the last lines of the log where the job ended unexpectedly.
+    """
+    parts = [_headline(history, status, language)]
+    parts += [event_note(warning, language) for warning in history.warnings]
+    if status.state == "ended unexpectedly" and with_log and status.last_log_lines:
+        parts.append(details(translate("ui.last_lines", language), status.last_log_lines))
+    return notes(parts)
+
+
+def _headline(history: JobHistory, status: JobStatus, language: Language) -> Html:
     if status.state == "ended unexpectedly":
-        parts.insert(0, note(translate("caption_tab.ended_unexpectedly", language), "bad"))
-        if visit.may("read_log") and status.last_log_lines:
-            parts.append(details(translate("ui.last_lines", language), status.last_log_lines))
-    elif status.state == "not answering":
-        parts.insert(0, note(translate("train_tab.not_answering", language), "warn"))
-    elif history.final is not None and not status.alive:
-        kind = {"finished": "good", "failed": "bad"}.get(history.final.kind, "plain")
-        parts.insert(0, note(history.final.text(language), kind))
-    elif history.progress is not None:
-        parts.insert(0, progress_bar(history.progress, language))
-    elif history.captioned is not None:
-        parts.insert(0, bar(history.captioned.done, history.captioned.total, describe(history.captioned, language)))
-    else:
-        parts.insert(0, bar(0, 0, translate("ui.starting", language)))
-    return notes(parts)
+        return note(translate("caption_tab.ended_unexpectedly", language), "bad")
+    if status.state == "not answering":
+        return note(translate("train_tab.not_answering", language), "warn")
+    if history.final is not None and not status.alive:
+        return event_note(history.final, language)
+    latest = history.progress or history.captioned
+    if latest is not None:
+        return event_bar(latest, language)
+    return bar(0, 0, translate("ui.starting", language))
 
 
-def progress_bar(progress: Progress, language: Language) -> Html:
-    """Work under way, with its bar."""
-    return bar(progress.done, progress.total, describe(progress, language))
+def import_report(event: Event, language: Language) -> Html:
+    """An event of an import: what came in, with the files to look at, or a note; empty for an event that says nothing.
 
-
-def report(event: Event, language: Language) -> str:
-    """What an import did, file by file where something is to be said; empty for other events."""
-    if isinstance(event, Imported):
-        return _imported(event, language)
-    if isinstance(event, Warned):
-        return note(event.text(language), "warn")
-    return note(event.text(language), "bad") if isinstance(event, Failed) else ""
-
-
-def _imported(event: Imported, language: Language) -> str:
-    parts = [note(describe(event, language), "good")]
+    The names of the files stand in lines that open at a click.
+    """
+    if not isinstance(event, Imported):
+        return _warned_or_failed(event, language)
     files = files_to_look_at(event, language)
-    if files:
-        parts.append(details(translate("caption_tab.left_out", language, count=len(files)), "\n".join(files)))
-    return notes(parts)
+    title = translate("caption_tab.left_out", language, count=len(files))
+    report = note(describe(event, language), "good")
+    return notes([report, details(title, "\n".join(files))]) if files else report
 
 
-def exported(project: Project, target: Path, said: list[Event], language: Language) -> str:
-    """The link to an export, with its warnings; or why there is none."""
-    parts = [note(event.text(language), "bad" if isinstance(event, Failed) else "warn")
-             for event in said if isinstance(event, Failed | Warned)]  # fmt: skip
-    if target.is_file():
-        parts.append(link(url(project, "export", target.name), translate("ui.download", language), target.name))
-    return notes(parts)
+def export_report(events: Iterable[Event], language: Language) -> Html:
+    """The warnings of an export, or why it failed."""
+    return notes(_warned_or_failed(event, language) for event in events)
+
+
+def _warned_or_failed(event: Event, language: Language) -> Html:
+    return event_note(event, language) if isinstance(event, Warned | Failed) else Html()

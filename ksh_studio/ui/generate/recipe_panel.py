@@ -1,101 +1,109 @@
-"""A picture seen large with its recipe: reuse it, take its seed, download it; or drop a PNG to have its recipe back."""
+"""A picture seen large with its recipe: reuse it or its seed, download it, or restore the recipe of a dropped PNG."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
+from ksh_studio.config import GenerateConfig
 from ksh_studio.disk import inside, open_folder
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.pictures.recipe import read_recipe
-from ksh_studio.locales import translate
-from ksh_studio.ui.access.guard import guarded
+from ksh_studio.ui.access.guard import filling, guarded
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
-from ksh_studio.ui.generate.view import picture_or_error
+from ksh_studio.ui.generate.form import BELONGS_TO_THE_PROJECT
+from ksh_studio.ui.generate.project_files import known_picture
+from ksh_studio.ui.generate.view import picture_with_recipe
 from ksh_studio.ui.parts.form import Form, form_values
 from ksh_studio.ui.parts.languages import t
-from ksh_studio.ui.parts.markup import esc, link
+from ksh_studio.ui.parts.outputs import QUIET, Update, clicked_value, visible
 from ksh_studio.ui.parts.theme import html
 from ksh_studio.ui.server.files import url
 
-QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 LARGEST_DROP = 64_000_000
+"""Bytes of a PNG that may be dropped."""
 
 
 @dataclass(frozen=True)
-class RecipePanel:
-    """The parts that only some may use."""
+class ShownPicture:
+    """The picture that was clicked, and the components that show it."""
 
-    restricted: list[tuple[gr.blocks.Block, Action]]
-
-    @staticmethod
-    def build(studio: Studio, slug: gr.Textbox, form: Form, pictures: gr.HTML) -> "RecipePanel":
-        """The panel under the gallery; `pictures` says which picture was clicked."""
-        chosen = gr.Textbox(visible="hidden", elem_id="generate-chosen", label="picture", container=False)
-        large = html("generate-large")
-        with gr.Row(elem_classes="ksh-actions"):
-            reuse = gr.Button(t("generate_tab.reuse"), elem_id="reuse-recipe", visible=False)
-            seed = gr.Button(t("generate_tab.reuse_seed"), elem_id="reuse-seed", visible=False)
-            show = gr.Button(t("ui.open_folder"), elem_id="generate-open-folder")
-        with gr.Accordion(t("generate_tab.drop"), open=False):
-            drop = gr.File(file_types=[".png"], label=t("generate_tab.drop"), elem_id="drop-recipe", height=110)
-        names = list(form)
-        seen = [chosen, large, reuse, seed]
-        pictures.select(guarded(studio, "download_picture", select), slug, seen, **QUIET)
-        again = guarded(studio, "generate", recipe_again(names))
-        reuse.click(again, [slug, chosen], list(form.values()), **QUIET)
-        seed.click(guarded(studio, "generate", seed_again), [slug, chosen], form["seed"], **QUIET)
-        dropped = guarded(studio, "generate", recipe_dropped(names))
-        drop.upload(dropped, [slug, drop], [*form.values(), drop], **QUIET)
-        show.click(guarded(studio, "open_folder", show_folder), slug, None, **QUIET)
-        return RecipePanel([(show, "open_folder")])
+    name: gr.Textbox | str
+    large: gr.HTML | str
+    reuse: gr.Button | Update
+    reuse_seed: gr.Button | Update
 
 
-def select(visit: Visit, slug: str, event: gr.EventData) -> list[Any]:
+@dataclass(frozen=True)
+class Restored:
+    """The settings in a dropped PNG, and the components of the form; the field is emptied for the next PNG."""
+
+    form: Form | dict[str, object]
+    file: gr.File | None = None
+
+
+def build_recipe_panel(
+    studio: Studio, slug: gr.Textbox, form: Form, pictures: gr.HTML
+) -> list[tuple[gr.blocks.Block, Action]]:
+    """Build the panel under the gallery; `pictures` says which picture was clicked. Returns what only some may use."""
+    name = gr.Textbox(visible="hidden", elem_id="generate-picture", label="picture", container=False)
+    large = html("generate-large")
+    with gr.Row(elem_classes="ksh-actions"):
+        reuse = gr.Button(t("generate_tab.reuse"), elem_id="reuse-recipe", visible=False)
+        reuse_seed = gr.Button(t("generate_tab.reuse_seed"), elem_id="reuse-seed", visible=False)
+        folder = gr.Button(t("ui.open_folder"), elem_id="generate-open-folder")
+    with gr.Accordion(t("generate_tab.drop"), open=False):
+        file = gr.File(file_types=[".png"], label=t("generate_tab.drop"), elem_id="drop-recipe", height=110)
+    shown = ShownPicture(name, large, reuse, reuse_seed)
+    pictures.select(inputs=slug, **filling(studio, "download_picture", show_picture, shown), **QUIET)
+    reuse.click(inputs=[slug, name], **filling(studio, "generate", reuse_recipe, form), **QUIET)
+    reuse_seed.click(inputs=[slug, name], **filling(studio, "generate", recipe_seed, form["seed"]), **QUIET)
+    restore = filling(studio, "generate", restore_recipe, Restored(form, file))
+    file.upload(inputs=[slug, file], **restore, **QUIET)
+    folder.click(guarded(studio, "open_folder", open_pictures_folder), slug, None, **QUIET)
+    return [(folder, "open_folder")]
+
+
+def show_picture(visit: Visit, slug: str, event: gr.EventData) -> ShownPicture:
     """The clicked picture large, with its recipe and a link."""
     project = visit.project(slug)
-    clicked = event._data if isinstance(event._data, dict) else {}
-    name = picture_or_error(project, str(clicked.get("value", "")))
-    text = read_recipe(project.pictures / name).parameters
-    address = esc(url(project, "picture", name))
-    download = link(url(project, "picture", name), translate("ui.download", visit.language), Path(name).name)
-    shown = f'<img src="{address}" alt="{esc(name)}"><pre>{esc(text)}</pre>{download}'
-    return [name, f'<div class="ksh-large">{shown}</div>', gr.update(visible=True), gr.update(visible=True)]
+    name = known_picture(project, clicked_value(event))
+    parameters = read_recipe(project.pictures / name).parameters
+    large = picture_with_recipe(url(project, "picture", name), name, parameters, visit.language)
+    return ShownPicture(name, large, visible(True), visible(True))
 
 
-def recipe_again(names: list[str]) -> Any:
-    """The handler that fills the form, of these settings, from the chosen picture."""
-
-    def reuse(visit: Visit, slug: str, chosen: str) -> list[Any]:
-        project = visit.project(slug)
-        name = picture_or_error(project, chosen)
-        return list(form_values(read_recipe(inside(project.pictures, name)).config, names).values())
-
-    return reuse
+def reuse_recipe(visit: Visit, slug: str, name: str) -> dict[str, object]:
+    """The settings of the picture that is shown, for the form."""
+    return _for_form(_config_of(visit, slug, name))
 
 
-def recipe_dropped(names: list[str]) -> Any:
-    """The handler that fills the form, of these settings, from a dropped PNG."""
-
-    def read(visit: Visit, slug: str, upload: str) -> list[Any]:
-        path = Path(upload)
-        if path.stat().st_size > LARGEST_DROP:
-            raise StudioError("generate_tab.too_large", limit=LARGEST_DROP // 1_000_000)
-        return [*form_values(read_recipe(path).config, names).values(), None]
-
-    return read
+def recipe_seed(visit: Visit, slug: str, name: str) -> int | None:
+    """The seed of the picture that is shown."""
+    return _config_of(visit, slug, name).seed
 
 
-def seed_again(visit: Visit, slug: str, chosen: str) -> int | None:
-    """The seed of the chosen picture."""
-    project = visit.project(slug)
-    return read_recipe(inside(project.pictures, picture_or_error(project, chosen))).config.seed
+def restore_recipe(visit: Visit, slug: str, upload: str) -> Restored:
+    """The settings in a PNG that was dropped on the page, for the form."""
+    path = Path(upload)
+    if path.stat().st_size > LARGEST_DROP:
+        raise StudioError("generate_tab.too_large", limit=LARGEST_DROP // 1_000_000)
+    return Restored(_for_form(read_recipe(path).config))
 
 
-def show_folder(visit: Visit, slug: str) -> None:
-    """Open the folder of the project's pictures on the machine the studio runs on."""
+def open_pictures_folder(visit: Visit, slug: str) -> None:
+    """Open the folder of the project's pictures on the machine that the studio runs on."""
     project = visit.project(slug)
     open_folder(project.pictures if project.pictures.is_dir() else project.root)
+
+
+def _config_of(visit: Visit, slug: str, name: str) -> GenerateConfig:
+    project = visit.project(slug)
+    return read_recipe(inside(project.pictures, known_picture(project, name))).config
+
+
+def _for_form(config: GenerateConfig) -> dict[str, object]:
+    names = [name for name in GenerateConfig.model_fields if name != BELONGS_TO_THE_PROJECT]
+    return form_values(config, names)

@@ -78,6 +78,22 @@ def chip(text: object, title: str | None = None, kind: str = "") -> Html:
     return element("span", text, class_=f"ksh-chip ksh-{kind}" if kind else "ksh-chip", title=title)
 
 
+def weighted_chip(text: str, weight: str = "", kind: str = "") -> Html:
+    """A little label with a number behind it, or with none ("")."""
+    return chip(joined([f"{text} ", element("b", weight)]) if weight else text, kind=kind)
+
+
+def chips(labels: Iterable[Html]) -> Html:
+    """Labels, one beside the other."""
+    return element("div", *labels, class_="ksh-chips")
+
+
+def line(*items: tuple[str, object]) -> Html:
+    """One line of sentences, each with something behind it, or with nothing ("")."""
+    spans = (element("span", joined([text, " ", behind] if behind else [text])) for text, behind in items)
+    return element("p", joined(spans, " "), class_="ksh-about")
+
+
 def details(summary: str, text: str) -> Html:
     """Lines that open at a click: a log's end."""
     return fold(summary, element("pre", text))
@@ -110,6 +126,20 @@ def picture_button(address: str, label: str, value: str | None = None) -> Html:
     image = element("img", src=address, alt="" if value is None else label, loading="lazy")
     attributes = {"type": "button", "class_": "ksh-picture", "title": label, "aria_label": label}
     return element("button", image, data_pick=value, data_large=address if value is None else None, **attributes)
+
+
+def picture_grid(pictures: Iterable[tuple[str, str]]) -> Html:
+    """Pictures as (name, address), each a button that tells the server its name."""
+    cells = (picture_button(address, name, value=name) for name, address in pictures)
+    return element("div", *cells, class_="ksh-gallery")
+
+
+def large_picture(address: str, name: str, text: str, download: str) -> Html:
+    """A picture with a text under it, and a link that downloads it; `name` may begin with its folder."""
+    image = element("img", src=address, alt=name)
+    return element(
+        "div", image, element("pre", text), link(address, download, name.rpartition("/")[2]), class_="ksh-large"
+    )
 
 
 def figures(rows: Iterable[tuple[str, str, str]]) -> Html:

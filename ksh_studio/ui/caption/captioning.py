@@ -1,0 +1,111 @@
+"""The buttons that start and stop captioning and undo a change, and what the page shows of the captioning job."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from ksh_studio.errors import StudioError
+from ksh_studio.jobs.folder import Job, jobs_of
+from ksh_studio.jobs.requests import stop_job
+from ksh_studio.jobs.start import start_job
+from ksh_studio.jobs.status import job_status
+from ksh_studio.locales import translate
+from ksh_studio.models.registry import captioner_entry
+from ksh_studio.project.catalogue import Catalogue
+from ksh_studio.project.catalogue.counting import drawings_of
+from ksh_studio.project.workspace import Project
+from ksh_studio.ui.access.visit import Visit
+from ksh_studio.ui.caption.view import counts_and_trigger, job_state
+from ksh_studio.ui.model_choice import captioner_of, known_models_only
+from ksh_studio.ui.parts.form import config_from
+from ksh_studio.ui.parts.languages import t
+from ksh_studio.ui.parts.markup import bar
+from ksh_studio.ui.parts.outputs import UNCHANGED, News, Unchanged, Update, news, visible
+from ksh_studio.ui.parts.theme import html
+
+
+@dataclass(frozen=True)
+class CaptioningParts:
+    """The components that `poll` fills, under the names of `CaptioningShown`."""
+
+    summary: gr.HTML
+    start: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+    stamp: gr.Textbox
+    """Changes whenever drawings or captions do; other parts of the page are made anew then."""
+
+
+@dataclass(frozen=True)
+class CaptioningShown:
+    """What the page shows of the project's drawings and of its captioning job."""
+
+    summary: str | Unchanged = UNCHANGED
+    start: Update | Unchanged = UNCHANGED
+    stop: Update | Unchanged = UNCHANGED
+    status: str | Unchanged = UNCHANGED
+    stamp: str | Unchanged = UNCHANGED
+
+
+def build_captioning() -> tuple[CaptioningParts, gr.Button]:
+    """Build the components; returns those that `poll` fills, and the button Undo."""
+    summary = html("caption-about")
+    with gr.Row(elem_classes="ksh-actions"):
+        start = gr.Button(t("caption_tab.start"), variant="primary", elem_id="caption-start")
+        stop = gr.Button(t("ui.stop"), variant="stop", elem_id="caption-stop", visible=False)
+        undo = gr.Button(t("caption_tab.undo"), elem_id="caption-undo")
+    status = html("caption-status")
+    stamp = gr.Textbox(visible="hidden", elem_id="caption-stamp", label="stamp", container=False)
+    return CaptioningParts(summary, start, stop, status, stamp), undo
+
+
+def caption(visit: Visit, slug: str, **values: object) -> str:
+    """Start captioning with the form's settings."""
+    project = visit.project(slug)
+    captioner = captioner_of(visit, project, str(values.get("captioner") or ""))
+    known_models_only(visit, captioner)
+    captioner_entry(captioner)  # what cannot be a captioner is refused here, not in the job
+    config = config_from("caption", values | {"captioner": captioner})
+    if visit.role == "visitor" and visit.studio.worker.busy:  # perhaps somebody else's picture: it is drawn to its end
+        raise StudioError("device.drawing")
+    visit.studio.worker.end()
+    start_job(project, "caption", config)
+    return bar(0, 0, translate("ui.starting", visit.language))
+
+
+def stop_captioning(visit: Visit, slug: str) -> None:
+    """Ask the captioner to stop after the drawings that it is at."""
+    job = _newest_job(visit.project(slug))
+    if job is not None:
+        stop_job(job)
+
+
+def undo_caption_change(visit: Visit, slug: str) -> str:
+    """Undo the last change of captions in this project."""
+    with Catalogue(visit.project(slug)) as catalogue:
+        undone = catalogue.undo()
+    key = "caption_tab.undone" if undone else "caption_tab.nothing_to_undo"
+    return bar(0, 0, translate(key, visit.language))
+
+
+def poll(visit: Visit, slug: str, seen: dict[str, str]) -> News[dict[str, str], CaptioningShown] | Unchanged:
+    """The counts and the captioning job, as far as they have changed since what the page has seen."""
+    if not slug:
+        return UNCHANGED
+    project, language = visit.project(slug), visit.language
+    summary = counts_and_trigger(drawings_of(project), project.settings().trigger, language)
+    job, status, working = _newest_job(project), "", False
+    if job is not None:
+        state = job_status(job)
+        working = state.alive
+        status = job_state(visit.studio.histories.of(job), state, language, with_log=visit.may("read_log"))
+    version, may = f"{slug}|{language}|{summary}|{status}|{working}", visit.may("caption")
+
+    def display() -> CaptioningShown:
+        return CaptioningShown(summary, visible(may and not working), visible(may and working), status, version)
+
+    return news(seen, version, display)
+
+
+def _newest_job(project: Project) -> Job | None:
+    return next(iter(jobs_of(project, "caption")), None)

@@ -1,0 +1,41 @@
+"""The Generate tab's settings: the prompts, the style, then all others in rows."""
+
+import gradio as gr
+
+from ksh_studio.config import MAX_PROMPT_CHARACTERS, GenerateConfig
+from ksh_studio.ui.parts.form import Form, field
+from ksh_studio.ui.parts.languages import t
+
+BELONGS_TO_THE_PROJECT = "base_model"
+ROW = 2
+
+
+def build_prompts() -> Form:
+    """The two prompts, by the setting's name."""
+    return {
+        "prompt": field("generate", "prompt", lines=3, max_length=MAX_PROMPT_CHARACTERS),
+        "negative_prompt": field("generate", "negative_prompt", lines=2, max_length=MAX_PROMPT_CHARACTERS),
+    }
+
+
+def build_style() -> Form:
+    """The LoRA and its strength, by the setting's name; the menu is filled once the project is known."""
+    lora = gr.Dropdown(
+        [(t("generate_tab.no_lora"), "")],
+        value="",
+        allow_custom_value=True,
+        label=t("settings.generate.lora"),
+        info=t("generate_tab.lora_info"),
+        elem_id="generate-lora",
+    )
+    return {"lora": lora, "lora_scale": field("generate", "lora_scale", minimum=0.0, maximum=2.0, step=0.05)}
+
+
+def build_others(built: Form) -> Form:
+    """Every setting that is not built yet, in rows, by its name."""
+    names = [name for name in GenerateConfig.model_fields if name not in built and name != BELONGS_TO_THE_PROJECT]
+    form: Form = {}
+    for start in range(0, len(names), ROW):
+        with gr.Row():
+            form |= {name: field("generate", name) for name in names[start : start + ROW]}
+    return form

@@ -1,0 +1,65 @@
+"""What another project, or another language, changes on the Generate tab, on the whole page."""
+
+import pytest
+
+from ksh_studio.models.registry import base_entry
+from ksh_studio.ui import app
+from ksh_studio.ui.app import build_app
+from tests.tiny import tiny_lora_file
+from tests.ui.open_page import ROLES
+
+
+@pytest.fixture
+def build():
+    return build_app
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_project_fills_the_menu_the_gallery_and_the_numbers_in_grey(opened, drawn, role):
+    page = opened(role)
+    drawn(page.project)
+    tiny_lora_file(page.workspace.loras / "ink.safetensors")
+    [answer] = [update for update in page.stream("project-slug", "change") if "generate-gallery" in update]
+    assert [value for _, value in answer["generate-lora"].choices] == ["", "loras/ink.safetensors"]
+    assert answer["generate-gallery"].count("data-pick") == 1
+    pocket = base_entry("pocket")
+    grey = {name: answer[f"generate-{name}"].placeholder for name in ("num-inference-steps", "width", "clip-skip")}
+    expected = (pocket.num_inference_steps, pocket.native_size, pocket.clip_skip)
+    assert grey == dict(zip(grey, map(str, expected), strict=True))
+    assert "generate-seed" not in answer
+
+
+def test_a_project_without_pictures_says_where_to_begin(opened):
+    assert "press Generate" in opened("guest").press("project-slug", "change")["generate-gallery"]
+
+
+def test_without_a_project_the_tab_stays_as_it_is_and_nothing_is_suggested(opened):
+    page = opened("owner")
+    page.set("project-slug", "")
+    answer = page.press("project-slug", "change")
+    assert "generate-gallery" not in answer
+    assert (answer["generate-suggested"], answer["generate-lora"]) == ("", "")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_one_click_draws_the_newest_style_with_a_prompt_of_the_project(opened, with_drawings, role):
+    page = opened(role)
+    page.press("project-slug", "change")
+    assert (page.value("generate-suggested"), page.value("generate-lora")) == ("drawn by KSH drawing style", "")
+    with_drawings(page.project)
+    loras = page.project.jobs / "one" / "loras"
+    loras.mkdir(parents=True)
+    tiny_lora_file(loras / "ink-000500.safetensors")
+    page.press("project-slug", "change")
+    assert page.value("generate-suggested") == "a red square drawn by KSH drawing style"
+    assert page.value("generate-lora") == "projects/mine/jobs/one/loras/ink-000500.safetensors"
+
+
+@pytest.mark.parametrize("role", ["owner", "guest"])
+def test_using_a_lora_keeps_the_prompt_that_was_typed(opened, monkeypatch, role):
+    monkeypatch.setattr(app, "lora_of", lambda *_: "projects/x/jobs/y/loras/z.safetensors")
+    page = opened(role)
+    page.set("generate-prompt", "1girl, (smile : 1.2)")
+    page.press("train-use-lora")
+    assert page.value("generate-prompt") == "1girl, (smile : 1.2), drawn by KSH drawing style"
+    assert page.value("generate-lora") == "projects/x/jobs/y/loras/z.safetensors"
