@@ -1,14 +1,16 @@
-"""Every setting of every stage, once: type, bounds, default, one line of meaning.
+"""Every setting of every stage, once: type, bounds, default, one line of meaning, and a mark.
 
-The page, the command line, the job file, the API and the documentation table are made from these classes. `None` is
-"as the base model, or the number of drawings, asks for"; a stage resolves it before it starts, so that `job.json` holds
-no None of that kind.
+The page, the command line, the job file, the API and the documentation table are made from these classes, and every
+list of settings from the marks (see `marks.py`). `None` is "as the base model, or the number of drawings, asks for";
+a stage resolves it before it starts, so that `job.json` holds no None of that kind.
 """
 
-from typing import Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
+
+from ksh_studio.marks import Mark
 
 MAX_PROMPT_CHARACTERS = 20_000
 DEFAULT_TRIGGER = "drawn by KSH drawing style"
@@ -79,35 +81,37 @@ class ProjectSettings(Config):
 class CaptionConfig(Config):
     """Settings of the Caption stage."""
 
-    captioner: str = Field("", title="Captioner")
+    captioner: Annotated[str, Mark("plain")] = Field("", title="Captioner")
     """Who writes the captions: a name of the registry, a hub id or a folder; empty: the project's."""
-    overwrite: Literal["empty", "auto", "all"] = Field("empty", title="Which drawings")
+    overwrite: Annotated[Literal["empty", "auto", "all"], Mark("plain")] = Field("empty", title="Which drawings")
     """empty: those without a caption; auto: also those a captioner wrote; all: also those a person wrote."""
-    prompt: str | None = Field(None, title="Question to the captioner", max_length=500)
+    prompt: Annotated[str | None, Mark("wording")] = Field(None, title="Question to the captioner", max_length=500)
     """Text the captioner continues or answers; None: the captioner's own default."""
-    batch_size: int = Field(4, ge=1, le=64, title="Drawings at a time")
+    batch_size: Annotated[int, Mark("wording")] = Field(4, ge=1, le=64, title="Drawings at a time")
     """Drawings captioned together; more is faster and needs more memory."""
-    max_new_tokens: int = Field(45, ge=1, le=300, title="Longest caption")
+    max_new_tokens: Annotated[int, Mark("wording")] = Field(45, ge=1, le=300, title="Longest caption")
     """Most tokens the captioner may write."""
-    min_new_tokens: int = Field(6, ge=0, le=100, title="Shortest caption")
+    min_new_tokens: Annotated[int, Mark("wording")] = Field(6, ge=0, le=100, title="Shortest caption")
     """Fewest tokens it must write."""
-    num_beams: int = Field(4, ge=1, le=16, title="Beams")
+    num_beams: Annotated[int, Mark("wording")] = Field(4, ge=1, le=16, title="Beams")
     """Alternatives weighed while writing; 1 is fastest."""
-    do_sample: bool = Field(False, title="Vary the wording")
+    do_sample: Annotated[bool, Mark("wording")] = Field(False, title="Vary the wording")
     """Draw words at random instead of taking the likeliest."""
-    temperature: float = Field(0.8, gt=0, le=2, title="Temperature")
+    temperature: Annotated[float, Mark("wording")] = Field(0.8, gt=0, le=2, title="Temperature")
     """How free the wording is when varied."""
-    top_p: float = Field(0.9, gt=0, le=1, title="Top p")
+    top_p: Annotated[float, Mark("wording")] = Field(0.9, gt=0, le=1, title="Top p")
     """Share of likely words considered when varied."""
-    repetition_penalty: float = Field(1.3, ge=0.5, le=3, title="Repetition penalty")
+    repetition_penalty: Annotated[float, Mark("wording")] = Field(1.3, ge=0.5, le=3, title="Repetition penalty")
     """Above 1 discourages repeated words."""
-    no_repeat_ngram_size: int = Field(3, ge=0, le=10, title="No repeated runs")
+    no_repeat_ngram_size: Annotated[int, Mark("wording")] = Field(3, ge=0, le=10, title="No repeated runs")
     """Word runs of this length may not repeat; 0: off."""
-    picture_shape: Literal["pad", "squash"] = Field("pad", title="Picture for the captioner")
+    picture_shape: Annotated[Literal["pad", "squash"], Mark("wording")] = Field(
+        "pad", title="Picture for the captioner"
+    )
     """pad: white borders make it square; squash: pressed into 512 × 512, as the original did."""
-    cleaning: Literal["all", "commas", "none"] = Field("all", title="Tidying")
+    cleaning: Annotated[Literal["all", "commas", "none"], Mark("wording")] = Field("all", title="Tidying")
     """all: repeats, invented artists and "a picture of" go; commas: commas go, as in the original; none: nothing."""
-    seed: int = Field(0, ge=0, le=2**32 - 1, title="Seed")
+    seed: Annotated[int, Mark("wording")] = Field(0, ge=0, le=2**32 - 1, title="Seed")
     """Same seed, same captions."""
 
     @model_validator(mode="after")
@@ -131,89 +135,133 @@ class SettledCaptioning(CaptionConfig):
 class TrainConfig(Config):
     """Settings of the Train stage; the original's command line has all its settings here."""
 
-    base_model: str = Field("", title="Base model")
+    base_model: Annotated[str, Mark("project", affects="step", by_base=True)] = Field("", title="Base model")
     """The model that learns: a name of the registry, a hub id, a folder or a .safetensors; empty: the project's."""
-    name: str = Field("", title="Name of the LoRA", max_length=64)
+    name: Annotated[str, Mark("plain", affects="result")] = Field("", title="Name of the LoRA", max_length=64)
     """File name of the result: letters, digits, `_` `.` `-`; empty: the project's."""
-    resolution: int | None = Field(None, ge=64, le=2048, title="Size")
+    resolution: Annotated[int | None, Mark("plain", affects="step", by_base=True)] = Field(
+        None, ge=64, le=2048, title="Size"
+    )
     """Side in pixels of a square, or of the square with a bucket's area; None: the base model's own."""
-    crop: Literal["bucket", "square"] = Field("bucket", title="Shape")
+    crop: Annotated[Literal["bucket", "square"], Mark("drawings", affects="step")] = Field("bucket", title="Shape")
     """bucket: drawings keep their shape; square: shorter side to size, centre cut out, as the original."""
-    random_flip: bool = Field(False, title="Mirror at random")
+    random_flip: Annotated[bool, Mark("plain", metadata="flip_aug")] = Field(False, title="Mirror at random")
     """Also learn mirrored drawings; off keeps hair partings, text and signatures as they are."""
-    train_batch_size: int | None = Field(None, ge=1, le=64, title="Batch size")
+    train_batch_size: Annotated[
+        int | None, Mark("amounts", affects="step", by_base=True, metadata="batch_size_per_device")
+    ] = Field(None, ge=1, le=64, title="Batch size")
     """Drawings in one step; None: the base model's own."""
-    gradient_accumulation_steps: int = Field(1, ge=1, le=128, title="Accumulated batches")
+    gradient_accumulation_steps: Annotated[
+        int, Mark("amounts", affects="step", metadata="gradient_accumulation_steps")
+    ] = Field(1, ge=1, le=128, title="Accumulated batches")
     """Batches added up before the weights move."""
-    num_train_epochs: int | None = Field(None, ge=1, le=10_000, title="Epochs")
+    num_train_epochs: Annotated[int | None, Mark("amounts", metadata="num_epochs")] = Field(
+        None, ge=1, le=10_000, title="Epochs"
+    )
     """Times every drawing is seen; used when the number of steps is not given."""
-    effort: Literal["quick", "balanced", "thorough"] = Field("balanced", title="Effort")
+    effort: Annotated[Literal["quick", "balanced", "thorough"], Mark("preset")] = Field("balanced", title="Effort")
     """Where steps and epochs are not given: quick is a first look, thorough takes twice as long as balanced."""
-    max_train_steps: int | None = Field(None, ge=1, le=1_000_000, title="Steps")
+    max_train_steps: Annotated[int | None, Mark("plain", metadata="max_train_steps")] = Field(
+        None, ge=1, le=1_000_000, title="Steps"
+    )
     """Times the weights move; None: from the epochs, else from the number of drawings."""
-    checkpointing_steps: int | None = Field(None, ge=1, title="Steps between checkpoints")
+    checkpointing_steps: Annotated[int | None, Mark("amounts")] = Field(None, ge=1, title="Steps between checkpoints")
     """How much a crash can cost; None: a tenth of the run."""
-    validation_steps: int | None = Field(None, ge=1, title="Steps between previews")
+    validation_steps: Annotated[int | None, Mark("amounts")] = Field(None, ge=1, title="Steps between previews")
     """None: a tenth of the run."""
-    validation_prompts: tuple[str, ...] = Field((), title="Preview prompts")
+    validation_prompts: Annotated[tuple[str, ...], Mark("previews", affects="result")] = Field(
+        (), title="Preview prompts"
+    )
     """Drawn at step 0 and along the way; empty: the project's."""
-    learning_rate: float | None = Field(None, gt=0, le=1, title="Learning rate")
+    learning_rate: Annotated[float | None, Mark("plain", by_base=True, metadata="learning_rate")] = Field(
+        None, gt=0, le=1, title="Learning rate"
+    )
     """How far each step moves; None: the base model's own for this number of drawings."""
-    text_encoder_lr: float = Field(5e-5, gt=0, le=1, title="Learning rate of the text encoder")
+    text_encoder_lr: Annotated[float, Mark("text")] = Field(5e-5, gt=0, le=1, title="Learning rate of the text encoder")
     """Used when the text encoder is trained."""
-    train_text_encoder: bool = Field(False, title="Train the text encoder")
+    train_text_encoder: Annotated[bool, Mark("text", affects="step")] = Field(False, title="Train the text encoder")
     """Also teach the words; slower, rarely needed for a style."""
-    lr_scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field("cosine", title="Schedule")
+    lr_scheduler: Annotated[Literal["cosine", "linear", "constant", "constant_with_warmup"], Mark("optimiser")] = Field(
+        "cosine", title="Schedule"
+    )
     """How the learning rate falls."""
-    lr_warmup_steps: int | None = Field(None, ge=0, title="Warm-up steps")
+    lr_warmup_steps: Annotated[int | None, Mark("optimiser", metadata="lr_warmup_steps")] = Field(
+        None, ge=0, title="Warm-up steps"
+    )
     """Steps in which the learning rate rises; None: one twentieth of the run."""
-    rank: int | None = Field(None, ge=1, le=256, title="Rank")
+    rank: Annotated[int | None, Mark("plain", affects="step", by_base=True, from_lora=True, metadata="network_dim")] = (
+        Field(None, ge=1, le=256, title="Rank")
+    )
     """Size of the LoRA; the file grows linearly with it; None: the base model's own for this number of drawings."""
-    lora_alpha: float | None = Field(None, gt=0, le=512, title="Alpha")
+    lora_alpha: Annotated[float | None, Mark("lora", from_lora=True)] = Field(None, gt=0, le=512, title="Alpha")
     """The LoRA acts with alpha / rank; None: half the rank."""
-    target_modules: Literal["auto", "attention", "transformer", "all"] = Field("auto", title="What is trained")
+    target_modules: Annotated[
+        Literal["auto", "attention", "transformer", "all"], Mark("lora", affects="step", by_base=True, from_lora=True)
+    ] = Field("auto", title="What is trained")
     """attention: as the original; transformer: and what is around it; all: also convolutions; auto: the model's own."""
-    adapter: Literal["lora", "dora", "loha", "lokr"] = Field("lora", title="Kind of LoRA")
+    adapter: Annotated[Literal["lora", "dora", "loha", "lokr"], Mark("lora", affects="step")] = Field(
+        "lora", title="Kind of LoRA"
+    )
     """lora loads everywhere; dora learns size and direction apart; loha and lokr are small; not all tools load them."""
-    init_lora: str = Field("", title="Go on from a LoRA")
+    init_lora: Annotated[str, Mark("lora", affects="result")] = Field("", title="Go on from a LoRA")
     """Path of a LoRA file inside the workspace, of the same kind and rank, whose weights are the start; empty: none."""
-    snr_gamma: float | None = Field(5.0, gt=0, title="Min-SNR gamma")
+    snr_gamma: Annotated[float | None, Mark("optimiser", metadata="min_snr_gamma")] = Field(
+        5.0, gt=0, title="Min-SNR gamma"
+    )
     """Evens out easy and hard noise levels (arXiv:2303.09556, section 3.4); None: plain mean squared error."""
-    noise_offset: float = Field(0.0, ge=0, le=0.2, title="Noise offset")
+    noise_offset: Annotated[float, Mark("drawings")] = Field(0.0, ge=0, le=0.2, title="Noise offset")
     """Lets pictures become darker or brighter; shifts flat colours."""
-    caption_dropout: float | None = Field(None, ge=0, le=0.5, title="Caption dropout")
+    caption_dropout: Annotated[float | None, Mark("text", by_base=True, metadata="caption_dropout_rate")] = Field(
+        None, ge=0, le=0.5, title="Caption dropout"
+    )
     """Share of steps without caption; None: by the number of drawings."""
-    shuffle_tags: bool = Field(False, title="Shuffle tags")
+    shuffle_tags: Annotated[bool, Mark("text", metadata="shuffle_caption")] = Field(False, title="Shuffle tags")
     """Put the tags between commas in another order now and then; for lists of tags, not for sentences."""
-    keep_tags: int = Field(1, ge=0, le=20, title="Tags that stay in front")
+    keep_tags: Annotated[int, Mark("text")] = Field(1, ge=0, le=20, title="Tags that stay in front")
     """How many of the first tags are never shuffled; the trigger never is."""
-    optimizer: Literal["adamw", "adamw8bit", "prodigy", "schedule_free"] = Field("adamw", title="Optimiser")
+    optimizer: Annotated[
+        Literal["adamw", "adamw8bit", "prodigy", "schedule_free"], Mark("optimiser", affects="step")
+    ] = Field("adamw", title="Optimiser")
     """adamw8bit needs less memory, prodigy and schedule_free find their own pace; these three need a package each."""
-    max_grad_norm: float = Field(1.0, gt=0, title="Gradient norm")
+    max_grad_norm: Annotated[float, Mark("optimiser", metadata="max_grad_norm")] = Field(
+        1.0, gt=0, title="Gradient norm"
+    )
     """Longer gradients are shortened to this."""
-    adam_beta1: float = Field(0.9, ge=0, lt=1, title="Adam beta 1")
+    adam_beta1: Annotated[float, Mark("optimiser")] = Field(0.9, ge=0, lt=1, title="Adam beta 1")
     """Memory of the direction."""
-    adam_beta2: float = Field(0.99, ge=0, lt=1, title="Adam beta 2")
+    adam_beta2: Annotated[float, Mark("optimiser")] = Field(0.99, ge=0, lt=1, title="Adam beta 2")
     """Memory of the size."""
-    adam_weight_decay: float = Field(0.01, ge=0, le=1, title="Weight decay")
+    adam_weight_decay: Annotated[float, Mark("optimiser")] = Field(0.01, ge=0, le=1, title="Weight decay")
     """Pulls the LoRA's weights towards zero."""
-    ema_decay: float = Field(0.99, ge=0, lt=1, title="Averaging")
+    ema_decay: Annotated[float, Mark("lora")] = Field(0.99, ge=0, lt=1, title="Averaging")
     """Average of the LoRA over about 1 / (1 - value) steps is what is saved; 0: off."""
-    clip_skip: int | None = Field(None, ge=1, le=4, title="Clip skip")
+    clip_skip: Annotated[int | None, Mark("text", by_base=True, metadata="clip_skip")] = Field(
+        None, ge=1, le=4, title="Clip skip"
+    )
     """Which layer of the text encoder is read, from the end; None: the base model's own."""
-    mixed_precision: Literal["auto", "no", "bf16", "fp16"] = Field("auto", title="Precision")
+    mixed_precision: Annotated[Literal["auto", "no", "bf16", "fp16"], Mark("machine", affects="step")] = Field(
+        "auto", title="Precision"
+    )
     """auto: the fastest this machine can do well."""
-    attention: Attention = Field("sdpa", title="Attention")
+    attention: Annotated[Attention, Mark("machine", affects="step")] = Field("sdpa", title="Attention")
     """sdpa: PyTorch's own; xformers: that library's, where it is installed and works on this GPU."""
-    gradient_checkpointing: bool = Field(False, title="Save memory")
+    gradient_checkpointing: Annotated[bool, Mark("machine", affects="step", metadata="gradient_checkpointing")] = Field(
+        False, title="Save memory"
+    )
     """Needs about a fifth more time and much less memory."""
-    num_processes: int = Field(1, ge=1, le=64, title="Devices")
+    num_processes: Annotated[int, Mark("machine", affects="step")] = Field(1, ge=1, le=64, title="Devices")
     """GPUs that train together, each its share of every batch."""
-    validation_share: float | None = Field(None, ge=0, le=0.5, title="Held-out share")
+    validation_share: Annotated[float | None, Mark("amounts", by_base=True)] = Field(
+        None, ge=0, le=0.5, title="Held-out share"
+    )
     """Share of the drawings only used to measure; 0: all are trained on; None: a tenth from 20 drawings on."""
-    seed: int = Field(42, ge=0, le=2**32 - 1, title="Seed")
+    seed: Annotated[int, Mark("amounts", affects="result", metadata="seed")] = Field(
+        42, ge=0, le=2**32 - 1, title="Seed"
+    )
     """Same seed on the same machine, same LoRA."""
-    report_to: Literal["none", "tensorboard", "wandb", "trackio"] = Field("none", title="Also report to")
+    report_to: Annotated[Literal["none", "tensorboard", "wandb", "trackio"], Mark("machine", affects="result")] = Field(
+        "none", title="Also report to"
+    )
     """A tracker of your own; it must be installed."""
 
 
@@ -250,35 +298,37 @@ class SettledTraining(TrainConfig):
 class GenerateConfig(Config):
     """Settings of the Generate stage."""
 
-    prompt: str = Field("", title="Prompt", max_length=MAX_PROMPT_CHARACTERS)
+    prompt: Annotated[str, Mark("prompts")] = Field("", title="Prompt", max_length=MAX_PROMPT_CHARACTERS)
     """What the picture shows; (words : 1.5) weighs them."""
-    negative_prompt: str = Field("", title="Negative prompt", max_length=MAX_PROMPT_CHARACTERS)
+    negative_prompt: Annotated[str, Mark("prompts")] = Field(
+        "", title="Negative prompt", max_length=MAX_PROMPT_CHARACTERS
+    )
     """What it should not show."""
-    base_model: str = Field("", title="Base model")
+    base_model: Annotated[str, Mark("project")] = Field("", title="Base model")
     """A name of the registry, a hub id, a folder or a .safetensors; empty: the project's."""
-    lora: str = Field("", title="LoRA")
+    lora: Annotated[str, Mark("style")] = Field("", title="LoRA")
     """The style: path of a LoRA file inside the workspace; empty: none."""
-    lora_scale: float = Field(1.0, ge=-2, le=3, title="Strength")
+    lora_scale: Annotated[float, Mark("style")] = Field(1.0, ge=-2, le=3, title="Strength")
     """How much of the style: 0 none, 1 as trained."""
-    sampler: Sampler = Field("Euler a", title="Sampler")
+    sampler: Annotated[Sampler, Mark("sampling")] = Field("Euler a", title="Sampler")
     """How noise becomes a picture."""
-    schedule: Schedule = Field("Automatic", title="Schedule")
+    schedule: Annotated[Schedule, Mark("sampling")] = Field("Automatic", title="Schedule")
     """How the noise levels are spaced."""
-    num_inference_steps: int | None = Field(None, ge=1, le=150, title="Steps")
+    num_inference_steps: Annotated[int | None, Mark("sampling")] = Field(None, ge=1, le=150, title="Steps")
     """More is slower and finer; None: the base model's own."""
-    guidance_scale: float | None = Field(None, ge=0, le=30, title="CFG scale")
+    guidance_scale: Annotated[float | None, Mark("sampling")] = Field(None, ge=0, le=30, title="CFG scale")
     """How strictly the prompt is followed; None: the base model's own."""
-    seed: int | None = Field(None, ge=0, le=2**32 - 1, title="Seed")
+    seed: Annotated[int | None, Mark("pictures")] = Field(None, ge=0, le=2**32 - 1, title="Seed")
     """Same seed, same picture; None: random."""
-    width: int | None = Field(None, ge=64, le=2048, multiple_of=8, title="Width")
+    width: Annotated[int | None, Mark("size")] = Field(None, ge=64, le=2048, multiple_of=8, title="Width")
     """In pixels; None: the base model's own."""
-    height: int | None = Field(None, ge=64, le=2048, multiple_of=8, title="Height")
+    height: Annotated[int | None, Mark("size")] = Field(None, ge=64, le=2048, multiple_of=8, title="Height")
     """In pixels; None: the base model's own."""
-    batch_size: int = Field(1, ge=1, le=16, title="Pictures")
+    batch_size: Annotated[int, Mark("pictures")] = Field(1, ge=1, le=16, title="Pictures")
     """Pictures made together; picture i has seed + i."""
-    clip_skip: int | None = Field(None, ge=1, le=4, title="Clip skip")
+    clip_skip: Annotated[int | None, Mark("machine")] = Field(None, ge=1, le=4, title="Clip skip")
     """Which layer of the text encoder is read, from the end; None: the base model's own."""
-    attention: Attention = Field("sdpa", title="Attention")
+    attention: Annotated[Attention, Mark("machine")] = Field("sdpa", title="Attention")
     """sdpa: PyTorch's own; xformers: that library's, where it is installed and works on this GPU."""
 
 

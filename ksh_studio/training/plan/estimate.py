@@ -8,11 +8,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ksh_studio.config import SettledTraining
+from ksh_studio.config import SettledTraining, TrainConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Planned, Resumed, Step
 from ksh_studio.jobs.folder import Job, jobs_of
 from ksh_studio.jobs.status import job_events
+from ksh_studio.marks import affecting
 from ksh_studio.models.registry import base_entry
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.workspace import Project
@@ -25,10 +26,6 @@ LOOKED_AT = 20
 """Newest jobs whose pace is considered."""
 PROMPTS_FROM_CAPTIONS = 4
 """Previews of one moment when no prompts are named: three captions, and one without the trigger."""
-_PACE = ("base_model", "resolution", "crop", "train_batch_size", "gradient_accumulation_steps", "train_text_encoder",
-         "rank", "target_modules", "adapter", "optimizer", "mixed_precision", "attention", "gradient_checkpointing",
-         "num_processes")  # fmt: skip
-"""Settings that decide how long a step takes."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ def _seconds(config: SettledTraining, project: Project) -> float | None:
 
 
 def _same_pace(config: SettledTraining, job: Job) -> bool:
-    return all(job.file.settings.get(name) == getattr(config, name) for name in _PACE)
+    return all(job.file.settings.get(name) == getattr(config, name) for name in affecting(TrainConfig, "step"))
 
 
 def _pace(events: list[Event]) -> float | None:

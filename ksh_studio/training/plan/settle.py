@@ -9,6 +9,7 @@ from typing import Any
 
 from ksh_studio.config import SettledTraining, TrainConfig
 from ksh_studio.errors import StudioError, validated
+from ksh_studio.marks import by_base
 from ksh_studio.models.choice import base_model_of
 from ksh_studio.models.registry import BaseEntry, base_entry
 from ksh_studio.project.catalogue import Catalogue
@@ -20,8 +21,6 @@ _STEPS = ((20, 1000), (50, 2000), (200, 3500), (500, 4500), (1000, 6000), (5000,
 """(drawings, steps at batch 4)."""
 _EFFORTS = {"quick": 0.4, "balanced": 1.0, "thorough": 2.0}
 """Times the usual number of steps."""
-_OPEN = ("base_model", "resolution", "train_batch_size", "target_modules", "rank", "learning_rate", "caption_dropout",
-         "clip_skip", "validation_share")  # fmt: skip
 
 
 def settled(config: TrainConfig, project: Project, device_kind: str) -> SettledTraining:
@@ -48,7 +47,7 @@ def resolve(config: TrainConfig, entry: BaseEntry, drawings: int) -> SettledTrai
     if config.optimizer == "prodigy":  # it finds the learning rate itself and multiplies it with this
         defaults["learning_rate"] = 1.0
     values = dict(config)
-    values |= {name: defaults[name] for name in _OPEN if values[name] in (None, "", "auto")}
+    values |= {name: defaults[name] for name in by_base(TrainConfig) if values[name] in (None, "", "auto")}
     if config.mixed_precision == "auto":  # stays so unless the entry knows better: loading decides by size and device
         values["mixed_precision"] = defaults.get("mixed_precision", "auto")
     if config.lora_alpha is None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from ksh_studio.config import SettledTraining, Trigger
+from ksh_studio.config import SettledTraining, TrainConfig, Trigger
 from ksh_studio.lora.file.metadata import base_family, modelspec, safe_stem
+from ksh_studio.marks import metadata_keys
 from ksh_studio.training.data.items import Item
 from ksh_studio.training.plan.settle import per_step
 from ksh_studio.training.step.optimizers import schedule_of
@@ -44,7 +45,7 @@ def training_metadata(config: SettledTraining, base: "Base", facts: Facts, step:
     base_name = safe_stem(PurePath(base.entry.name.replace("\\", "/")).name.removesuffix(".safetensors"))
     found = base_family(unet.cross_attention_dim, tuple(unet.block_out_channels), base_name)
     found |= modelspec(facts.name, facts.trigger, config.resolution, base.prediction_type)
-    values = _run(config, step) | _data(config, facts, step)
+    values = _as_set(config) | _run(config, step) | _data(config, facts, step)
     values |= {
         "sd_model_name": base_name,
         "sd_model_hash": _short_hash(base.weights),
@@ -56,35 +57,27 @@ def training_metadata(config: SettledTraining, base: "Base", facts: Facts, step:
     return found | {"modelspec.encoder_layer": str(config.clip_skip)}
 
 
+def _as_set(config: SettledTraining) -> dict[str, object]:
+    """The settings that stand there as they are, by the marks in `config.py`."""
+    return {key: getattr(config, name) for name, key in metadata_keys(TrainConfig).items()}
+
+
 def _run(config: SettledTraining, step: int) -> dict[str, object]:
-    """How it was trained."""
+    """How it was trained, as far as it is more than a setting."""
     return {
         "network_module": "networks.lora" if config.adapter == "lora" else "lycoris.kohya",
-        "network_dim": config.rank,
         "network_alpha": float(config.lora_alpha),
         "network_args": json.dumps(_network_args(config)),
-        "clip_skip": config.clip_skip,
         "resolution": f"({config.resolution}, {config.resolution})",
-        "seed": config.seed,
         "max_token_length": None,
         "training_comment": "KSH Studio",
-        "learning_rate": config.learning_rate,
         "unet_lr": config.learning_rate,
         "text_encoder_lr": _text_rate(config),
         "lr_scheduler": schedule_of(config),
-        "lr_warmup_steps": config.lr_warmup_steps,
         "optimizer": f"{_OPTIMIZERS[config.optimizer]}(betas=({config.adam_beta1}, {config.adam_beta2}))",
-        "max_grad_norm": config.max_grad_norm,
         "steps": step,
-        "max_train_steps": config.max_train_steps,
-        "batch_size_per_device": config.train_batch_size,
         "total_batch_size": per_step(config),
-        "gradient_accumulation_steps": config.gradient_accumulation_steps,
-        "gradient_checkpointing": config.gradient_checkpointing,
-        "min_snr_gamma": config.snr_gamma,
         "noise_offset": config.noise_offset or None,
-        "caption_dropout_rate": config.caption_dropout,
-        "shuffle_caption": config.shuffle_tags,
         "keep_tokens": config.keep_tags if config.shuffle_tags else 0,
     }
 
@@ -116,10 +109,8 @@ def _data(config: SettledTraining, facts: Facts, step: int) -> dict[str, object]
     }
     return {
         "epoch": step * seen // count,
-        "num_epochs": config.num_train_epochs,
         "num_train_images": count,
         "num_batches_per_epoch": -(-count // seen),
-        "flip_aug": config.random_flip,
         "enable_bucket": config.crop == "bucket",
         "min_bucket_reso": min(min(size) for size in sizes),
         "max_bucket_reso": max(max(size) for size in sizes),

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from ksh_studio.config import TrainConfig
+from ksh_studio.marks import from_lora
 from ksh_studio.ui.access.guard import filling
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
@@ -18,7 +19,7 @@ from ksh_studio.ui.train.merge import merge
 from ksh_studio.ui.train.publish import PublishParts, build_publish, wire_publish
 from ksh_studio.ui.train.shown_job import shown_job
 
-FROM_THE_FILE = ("rank", "lora_alpha", "target_modules")
+FROM_THE_FILE = from_lora(TrainConfig)
 """Left open in a training that goes on from a LoRA: they come from its file."""
 
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from ksh_studio.config import SettledTraining
+from ksh_studio.config import SettledTraining, TrainConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Planned
 from ksh_studio.jobs.figures import roughly, share, size
 from ksh_studio.jobs.folder import jobs_of
 from ksh_studio.jobs.start import start_job
 from ksh_studio.locales import Language, Sentence, translate
+from ksh_studio.marks import affecting
 from ksh_studio.models.registry import base_entry
 from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.project.catalogue.counting import Count, drawings_of
@@ -26,8 +27,6 @@ from ksh_studio.ui.parts.markup import Html, element, figures, note
 from ksh_studio.ui.parts.outputs import UNCHANGED, Unchanged
 from ksh_studio.ui.train.settings import OPEN, preset_for
 
-UNMEASURED = {"name", "validation_prompts", "seed", "report_to", "init_lora"}
-"""Settings that change neither time nor memory: a check with others of them still holds."""
 LOOKED_AT = 10
 """Newest jobs among which a check of the same settings is looked for."""
 
@@ -120,7 +119,7 @@ def _preset(visit: Visit, slug: str, name: str) -> str:
 
 def measured(visit: Visit, project: Project, config: SettledTraining) -> Planned | None:
     """What the newest check, or training, of these very settings measured; None when there was none."""
-    settings = config.model_dump(mode="json", exclude=UNMEASURED)
+    settings = config.model_dump(mode="json", exclude=set(affecting(TrainConfig, "result")))
     for job in jobs_of(project)[:LOOKED_AT]:
         file = job.file
         if file.stage == "caption" or any(file.settings.get(name) != value for name, value in settings.items()):

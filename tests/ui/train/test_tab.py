@@ -22,7 +22,7 @@ from ksh_studio.ui.train.files import train_on
 from ksh_studio.ui.train.merge import merge
 from ksh_studio.ui.train.plan import measured, settings_to_use, show_plan, show_presets
 from ksh_studio.ui.train.queue import dequeue, queue
-from ksh_studio.ui.train.settings import ADVANCED, FORM, GROUPS, OPEN, TOUCHED, fill
+from ksh_studio.ui.train.settings import FORM, OPEN, TOUCHED, fill
 from ksh_studio.ui.train.watch import poll
 from tests.jobs.written_jobs import append, job_with, step
 from tests.tiny import tiny_lora_file
@@ -73,7 +73,7 @@ def ended_as(project, *events):
 
 
 def test_every_setting_has_one_place_and_one_group():
-    assert len(FORM) == len(set(FORM)) and len(ADVANCED) == sum(len(names) for names in GROUPS.values())
+    assert len(FORM) == len(set(FORM)) and set(TrainConfig.model_fields) - set(FORM) == {"base_model"}
 
 
 def test_a_preset_sets_back_what_another_has_set_and_leaves_the_rest_alone(owner):
