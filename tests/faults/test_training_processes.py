@@ -15,7 +15,7 @@ from ksh_studio.jobs.folder import job_at, jobs_of
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.requests import end_job
 from ksh_studio.jobs.spawn import COMPUTING
-from ksh_studio.jobs.start import begin_job, create_job
+from ksh_studio.jobs.start import begin_job
 from ksh_studio.jobs.status import job_events, job_status
 from ksh_studio.models.device import DeviceInfo
 from ksh_studio.training.checkpoint import load_newest
@@ -24,7 +24,7 @@ from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.train import actions as job_actions
 from tests.faults.counting import wait_for
-from tests.training.lessons import add_drawings, short_training
+from tests.training.lessons import Lesson, add_drawings, short_training
 
 PATIENCE = 600.0
 """Seconds; a process that is still at it then fails the test."""
@@ -40,7 +40,7 @@ def settings(base_folder):
 def training(project, settings):
     """Makes a training job of the project's five drawings."""
     add_drawings(project)
-    return lambda **values: create_job(project, "train", settings(**values))
+    return lambda **values: Lesson(project, settings(**values)).job
 
 
 def wait_for_end(job):
