@@ -1,4 +1,4 @@
-"""Open the studio: at home, over a share link, or as a Space; one studio a workspace."""
+"""Runs the studio's server: at home, over a share link, or as a Space; one studio for each workspace."""
 
 import argparse
 import logging
@@ -7,7 +7,6 @@ import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import gradio as gr
 from gradio import networking
@@ -27,23 +26,30 @@ from ksh_studio.ui.app import build_app
 from ksh_studio.ui.parts.languages import page_texts
 from ksh_studio.ui.parts.theme import STYLES, theme
 from ksh_studio.ui.server.files import routes
-from ksh_studio.ui.server.missing_event import HANDLERS
+from ksh_studio.ui.server.missing_event import EXCEPTION_HANDLERS
 from ksh_studio.ui.server.shield import UPLOAD_BYTES, Shield
-from ksh_studio.ui.server.startup import prepare
+from ksh_studio.ui.server.startup import finish_startup
 
-# Switches of gradio that would silently change what is open to whom; what we want of them is said in `launch` below.
-SWITCHES = ("GRADIO_SHARE", "GRADIO_ALLOWED_PATHS", "GRADIO_MCP_SERVER", "GRADIO_RUN_HISTORY", "GRADIO_NUM_WORKERS",
-            "GRADIO_SSR_MODE", "GRADIO_DEBUG")  # fmt: skip
+# Variables by which gradio would silently change who can reach what; `launch` says outright what they would decide.
+GRADIO_SWITCHES = (
+    "GRADIO_SHARE",
+    "GRADIO_ALLOWED_PATHS",
+    "GRADIO_MCP_SERVER",
+    "GRADIO_RUN_HISTORY",
+    "GRADIO_NUM_WORKERS",
+    "GRADIO_SSR_MODE",
+    "GRADIO_DEBUG",
+)
 QUEUE_SECONDS = 3.0
-"""Between two looks at the queue."""
+"""Between two checks of the queue."""
 log = logging.getLogger(__name__)
 
 
 def serve(arguments: argparse.Namespace) -> Iterator[str]:
-    """Run the studio until interrupted; yields the sentences to print.
+    """Run the studio until it is interrupted; yields the sentences to print.
 
     arguments: `workspace, language, share, password, port, no_browser` of the command line.
-    Raises StudioError for a second studio on the same workspace, a port in use, and gradio's vibe mode.
+    Raises StudioError when another studio has this workspace open, the port is in use, or gradio's vibe mode is on.
     """
     if os.environ.get("GRADIO_VIBE_MODE"):
         raise StudioError("access.vibe_mode")
@@ -57,8 +63,8 @@ def serve(arguments: argparse.Namespace) -> Iterator[str]:
         closed = threading.Event()
         try:
             local, shared = launch(page, studio, arguments.port, browser=not arguments.no_browser)
-            threading.Thread(target=prepare, args=(studio, arguments.language), daemon=True).start()
-            threading.Thread(target=keep_queue, args=(studio, closed), daemon=True).start()
+            threading.Thread(target=finish_startup, args=(studio, arguments.language), daemon=True).start()
+            threading.Thread(target=start_waiting_jobs, args=(studio, closed), daemon=True).start()
             yield from _addresses(studio, local, shared, arguments.language)
             with suppress(KeyboardInterrupt):
                 threading.Event().wait()
@@ -70,23 +76,27 @@ def serve(arguments: argparse.Namespace) -> Iterator[str]:
                 tunnel.kill()
 
 
-def keep_queue(studio: Studio, closed: threading.Event) -> None:
-    """Start the jobs that wait, also where the process before them was killed; the one that draws makes room."""
+def start_waiting_jobs(studio: Studio, closed: threading.Event) -> None:
+    """Start the jobs that wait, one after the other, until the studio is closed.
+
+    A job that ends starts the next one itself; this starts those that wait after a job that was killed. The worker that
+    generates pictures is ended first, since a job needs its memory; while it generates, the queue waits.
+    """
     while not closed.wait(QUEUE_SECONDS):
         try:
             if not studio.worker.busy and next_job(studio.workspace) is not None:
                 studio.worker.end()
                 start_next_job(studio.workspace)
-        except (OSError, StudioError) as error:  # the disk may be readable again by the next look
+        except (OSError, StudioError) as error:  # the disk may be readable again at the next check
             log.warning("the queue: %s", error)
 
 
 def launch(page: gr.Blocks, studio: Studio, port: int | None = None, browser: bool = False) -> tuple[str, str | None]:
-    """Start the server and return its own address and, when sharing, the public one (None: no link came).
+    """Start the server; return its local address and, when sharing, the public one (None when no link came).
 
-    Every choice that decides what is open to whom is written out here. Raises StudioError when the port is in use.
+    Every choice that decides who can reach what is written out here. Raises StudioError when the port is in use.
     """
-    for name in SWITCHES:
+    for name in GRADIO_SWITCHES:
         os.environ.pop(name, None)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -115,18 +125,19 @@ def launch(page: gr.Blocks, studio: Studio, port: int | None = None, browser: bo
             app_kwargs={
                 "middleware": [shield],
                 "routes": routes(studio),
-                "exception_handlers": HANDLERS,
+                "exception_handlers": EXCEPTION_HANDLERS,
                 "docs_url": None,
                 "redoc_url": None,
             },
-            **_look(),
+            theme=theme(),
+            css_paths=[STYLES],
         )
     except OSError as error:
         raise StudioError("access.port", port=port or 7860) from error
-    return local, _tunnel(page) if studio.mode == "share" else None
+    return local, _open_tunnel(page) if studio.mode == "share" else None
 
 
-def _tunnel(page: gr.Blocks) -> str | None:
+def _open_tunnel(page: gr.Blocks) -> str | None:
     """Open gradio's tunnel to the running page and return its address; None when no link came.
 
     `launch(share=True)` is not used: it would serve a page whose scripts come from another host, which the content
@@ -140,13 +151,9 @@ def _tunnel(page: gr.Blocks) -> str | None:
             share_server_address=None,
             share_server_tls_certificate=None,
         )
-    except Exception:  # noqa: BLE001 - whatever the tunnel's binary or server says: the studio works at home all the same
+    except Exception:  # noqa: BLE001 - whatever goes wrong with the tunnel, the studio still works at home
         log.warning("no share link", exc_info=True)
         return None
-
-
-def _look() -> dict[str, Any]:
-    return {"theme": theme(), "css_paths": [STYLES]}
 
 
 def _mode(arguments: argparse.Namespace) -> Mode:
@@ -159,13 +166,15 @@ def _space_hosts() -> tuple[str, ...]:
     return tuple(name.strip() for name in os.environ.get("SPACE_HOST", "").split(",") if name.strip())
 
 
-def _passwords(mode: Mode, given: str | None) -> tuple[tuple[str, str], ...]:
+def _passwords(mode: Mode, for_guests: str | None) -> tuple[tuple[str, str], ...]:
+    """Account and password of the owner and of guests, for a share link only; made at random unless one is given."""
     if mode != "share":
         return ()
-    return (("owner", secrets.token_urlsafe(16)), ("guest", given or secrets.token_urlsafe(16)))
+    return (("owner", secrets.token_urlsafe(16)), ("guest", for_guests or secrets.token_urlsafe(16)))
 
 
 def _addresses(studio: Studio, local: str, shared: str | None, language: Language) -> Iterator[str]:
+    """The sentences that say where the studio is open and with which passwords."""
     yield translate("access.address", language, url=local, folder=studio.workspace.root)
     if studio.mode != "share":
         return

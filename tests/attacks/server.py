@@ -34,8 +34,8 @@ def served(workspace: Workspace, mode: Mode) -> Iterator[tuple[gr.Blocks, str]]:
 
 
 def visitor(address: str, account: str | None = None, host: str = PUBLIC_HOST) -> httpx.Client:
-    """Somebody from afar: the tunnel keeps its own Host. `account`: logs in with its password."""
-    client = httpx.Client(base_url=address, headers={"Host": host}, timeout=30)
+    """A client from another machine, who comes through the tunnel with its Host; logged in when `account` is given."""
+    client = httpx.Client(base_url=address, headers={"Host": host}, timeout=60)
     if account is not None:
         reply = client.post("/login", data={"username": account, "password": dict(PASSWORDS)[account]})
         assert reply.status_code == 200, reply.text
@@ -45,26 +45,26 @@ def visitor(address: str, account: str | None = None, host: str = PUBLIC_HOST) -
 
 
 def call(client: httpx.Client, page: gr.Blocks, number: int, values: list[Any]) -> tuple[bool, str]:
-    """Call the event `number` as a script without our page would; (done, what was answered)."""
+    """Call the event `number` as a script without our page would: whether it succeeded, and the answer."""
     body = {"data": values, "fn_index": number, "session_hash": secrets.token_hex(5)}
     if not page.fns[number].queue:
         reply = client.post("/gradio_api/run/predict", json=body)
         return reply.status_code == 200, reply.text
-    joined = client.post("/gradio_api/queue/join", json=body)
-    if joined.status_code != 200:
-        return False, joined.text
+    reply = client.post("/gradio_api/queue/join", json=body)
+    if reply.status_code != 200:
+        return False, reply.text
     with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": body["session_hash"]}) as stream:
         for line in stream.iter_lines():
             if "process_completed" in line:
-                said = json.loads(line.removeprefix("data:"))
-                return bool(said["success"]), line
+                event = json.loads(line.removeprefix("data:"))
+                return bool(event["success"]), line
     return False, "the stream ended"
 
 
-def ask(client: httpx.Client, page: gr.Blocks, name: str, asked: Any) -> dict[str, Any] | None:
+def ask(client: httpx.Client, page: gr.Blocks, name: str, data: Any) -> dict[str, Any] | None:
     """Call a server function of the grid; None when it was refused before it began."""
     grid = next(block for block in page.blocks.values() if getattr(block, "elem_id", "") == "caption-grid")
-    body = {"session_hash": "x", "component_id": grid._id, "fn_name": name, "data": asked}
+    body = {"session_hash": "x", "component_id": grid._id, "fn_name": name, "data": data}
     reply = client.post("/gradio_api/component_server", json=body)
     return reply.json() if reply.status_code == 200 else None
 

@@ -1,4 +1,4 @@
-"""A call of an event that the page does not have: a sentence and 404, not a traceback and 500."""
+"""Answers a call of an event that the page does not have with a sentence and 404, not a traceback and 500."""
 
 import traceback
 
@@ -9,17 +9,17 @@ from starlette.responses import PlainTextResponse, Response
 from ksh_studio.locales import translate
 from ksh_studio.ui.parts.languages import language_of
 
-LOOKED_UP_IN = "get_fn"
-"""gradio's own function that finds an event by its number: only its KeyError means that there is none."""
+LOOKUP_FUNCTION = "get_fn"
+"""gradio's function that finds an event by its number; only a KeyError raised in it means that there is none."""
 
 
 async def no_such_event(request: Request, error: Exception) -> Response:
-    """The answer to a call of an unknown event; any other error is raised on."""
-    where = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, KeyError) and (not where or where[-1].name != LOOKED_UP_IN):
+    """The answer to a call of an unknown event; any other error is raised again."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, KeyError) and (not frames or frames[-1].name != LOOKUP_FUNCTION):
         raise error
     return PlainTextResponse(translate("access.no_event", language_of(request)), 404)
 
 
-HANDLERS = {KeyError: no_such_event, FnIndexInferError: no_such_event}
-"""For the server's `exception_handlers`."""
+EXCEPTION_HANDLERS = {KeyError: no_such_event, FnIndexInferError: no_such_event}
+"""For the `exception_handlers` of the server."""

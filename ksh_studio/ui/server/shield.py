@@ -1,4 +1,4 @@
-"""What stands before the page: foreign hosts and origins, oversized bodies and password guessing are turned away.
+"""Middleware in front of the page: refuses foreign hosts and origins, oversized bodies and password guessing.
 
 Plain ASGI, so that streams pass untouched. `assets/docs/safety.md` lists what it keeps out.
 """
@@ -9,7 +9,6 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -22,12 +21,15 @@ from ksh_studio.ui.access.visit import LOCAL_HOSTS, VISITOR_COOKIE, VISITOR_PATT
 MEGABYTE = 1_000_000
 JSON_BYTES = 2 * MEGABYTE
 UPLOAD_BYTES: dict[Mode, int] = {"local": 8000 * MEGABYTE, "share": 30 * MEGABYTE, "space": 200 * MEGABYTE}
-UPLOAD_HOUR = 2000 * MEGABYTE
-"""What all who come from afar may upload within an hour, so that nobody fills the disk."""
+UPLOAD_BYTES_PER_HOUR = 2000 * MEGABYTE
+"""For all uploads together that come over a share link or to a Space, so that nobody fills the disk."""
 HOUR = 3600.0
+"""Seconds."""
 LOGIN_TRIES = 5
-LOGIN_SECONDS = 60.0
-LOGIN_KEPT = 10_000
+"""Wrong passwords in a row before the first wait."""
+LOGIN_WAIT_SECONDS = 60.0
+MAX_LOGIN_CLIENTS = 10_000
+"""When so many clients have given wrong passwords, all are forgotten, so that the list cannot fill the memory."""
 CONTENT_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; script-src-attr 'none'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
@@ -36,61 +38,62 @@ CONTENT_POLICY = (
 
 
 @dataclass
-class Throttle:
-    """Counts wrong passwords: after five within a minute the next try waits a minute, then two, then four."""
+class LoginThrottle:
+    """Slows down password guessing: after five wrong ones in a row the next try waits a minute, then two, then four."""
 
     failures: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """(wrong passwords in a row, moment of the last one, monotonic seconds) by who tried."""
+    """By client: how many wrong passwords in a row, and the monotonic second of the last one."""
 
-    def wait(self, who: str) -> float:
-        """Seconds until `who` may try again; 0: now."""
-        count, last = self.failures.get(who, (0, 0.0))
+    def wait(self, client: str) -> float:
+        """Seconds until the client may try again; 0 means now."""
+        count, last = self.failures.get(client, (0, 0.0))
         if count < LOGIN_TRIES:
             return 0.0
-        return max(0.0, last + LOGIN_SECONDS * 2 ** min(count - LOGIN_TRIES, 10) - time.monotonic())
+        return max(0.0, last + LOGIN_WAIT_SECONDS * 2 ** min(count - LOGIN_TRIES, 10) - time.monotonic())
 
-    def failed(self, who: str) -> None:
-        """A wrong password."""
-        if len(self.failures) >= LOGIN_KEPT:
+    def failed(self, client: str) -> None:
+        """Count a wrong password."""
+        if len(self.failures) >= MAX_LOGIN_CLIENTS:
             self.failures.clear()
-        self.failures[who] = (self.failures.get(who, (0, 0.0))[0] + 1, time.monotonic())
+        self.failures[client] = (self.failures.get(client, (0, 0.0))[0] + 1, time.monotonic())
 
-    def succeeded(self, who: str) -> None:
-        """The right password."""
-        self.failures.pop(who, None)
+    def succeeded(self, client: str) -> None:
+        """Forget the client's wrong passwords after the right one."""
+        self.failures.pop(client, None)
 
 
 @dataclass
-class Allowance:
-    """So many bytes an hour, whoever sends them."""
+class UploadAllowance:
+    """Limits the bytes that are uploaded within an hour, by all clients together."""
 
     limit: int
-    taken: deque[tuple[float, int]] = field(default_factory=deque)
-    """(moment, monotonic seconds; bytes) of the last hour."""
+    """Bytes an hour."""
+    uploads: deque[tuple[float, int]] = field(default_factory=deque)
+    """The uploads of the last hour: monotonic second and bytes of each."""
 
     def allows(self, size: int) -> bool:
-        """Whether there is room for `size` bytes more."""
-        while self.taken and self.taken[0][0] < time.monotonic() - HOUR:
-            self.taken.popleft()
-        return sum(taken for _, taken in self.taken) + size <= self.limit
+        """Whether `size` more bytes are within the limit."""
+        while self.uploads and self.uploads[0][0] < time.monotonic() - HOUR:
+            self.uploads.popleft()
+        return sum(uploaded for _, uploaded in self.uploads) + size <= self.limit
 
-    def take(self, size: int) -> None:
-        """So much was uploaded."""
-        self.taken.append((time.monotonic(), size))
+    def add(self, size: int) -> None:
+        """Count an upload of `size` bytes."""
+        self.uploads.append((time.monotonic(), size))
 
 
 class Shield:
-    """ASGI middleware; one a server. `hosts`: the names this server answers to besides the machine's own."""
+    """ASGI middleware, one for each server. `hosts`: the names that the server answers to besides the machine's own."""
 
     def __init__(self, app: ASGIApp, mode: Mode = "local", hosts: tuple[str, ...] = ()) -> None:
         self.app = app
         self.mode = mode
         self.hosts = hosts
-        self.throttle = Throttle()
-        self.uploads = Allowance(UPLOAD_HOUR)
+        self.throttle = LoginThrottle()
+        self.uploads = UploadAllowance(UPLOAD_BYTES_PER_HOUR)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 400, 403, 413 or 429, or pass on with the safety headers added."""
+        """Answer 400, 403, 413 or 429, or pass the request on and add the safety headers to the page's answer."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -99,39 +102,41 @@ class Shield:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        cookie = self._new_visitor(scope, headers)
-        who = self._who(scope, headers)
+        cookie = self._new_visitor_cookie(scope, headers)
+        client = _client_of(scope, headers)
+        uploaded = self._remote_upload_bytes(headers)
 
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
                 _add_headers(MutableHeaders(scope=message), self.mode, cookie)
-                if message["status"] == 200 and self._uploaded(headers):
-                    self.uploads.take(self._uploaded(headers))
-                if scope["path"].rstrip("/").endswith("/login") and scope["method"] == "POST":
-                    (self.throttle.succeeded if message["status"] == 200 else self.throttle.failed)(who)
+                if message["status"] == 200 and uploaded:
+                    self.uploads.add(uploaded)
+                if _is_login(scope):
+                    (self.throttle.succeeded if message["status"] == 200 else self.throttle.failed)(client)
             await send(message)
 
-        await self.app(scope, _limited(receive, self._limit(headers)), send_on)
+        await self.app(scope, _limit_body(receive, self._body_limit(headers)), send_on)
 
     def _refusal(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
+        """The answer to a request that must not reach the page; None when it may."""
         host = headers.get("host", "")
         if not self._answers_to(host):
             return PlainTextResponse("Unknown host.", 400)
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and self._is_foreign(headers, host):
             return PlainTextResponse("This request came from another site.", 403)
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self._limit(headers):
+        if not length.isdigit() or int(length) > self._body_limit(headers):
             return PlainTextResponse("This is too large.", 413)
-        if not self.uploads.allows(self._uploaded(headers)):
+        if not self.uploads.allows(self._remote_upload_bytes(headers)):
             return PlainTextResponse("Too much was uploaded within an hour. Try again later.", 429)
-        if scope["path"].rstrip("/").endswith("/login") and scope["method"] == "POST":
-            wait = self.throttle.wait(self._who(scope, headers))
-            if wait:
-                waiting = {"Retry-After": str(int(wait) + 1)}
-                return PlainTextResponse(f"Too many wrong passwords. Wait {int(wait) + 1} s.", 429, waiting)
+        wait = self.throttle.wait(_client_of(scope, headers)) if _is_login(scope) else 0.0
+        if wait:
+            seconds = str(int(wait) + 1)
+            return PlainTextResponse(f"Too many wrong passwords. Wait {seconds} s.", 429, {"Retry-After": seconds})
         return None
 
     def _answers_to(self, host: str) -> bool:
+        """Whether `host`, as the header has it, is a name of this server; no other site's name may lead here."""
         name = (urlsplit(f"//{host}").hostname or "").lower()
         if name in LOCAL_HOSTS or name == "::1" or name in self.hosts:
             return True
@@ -140,41 +145,52 @@ class Shield:
         return self.mode == "share" and name.endswith(".gradio.live")
 
     def _is_foreign(self, headers: Headers, host: str) -> bool:
+        """Whether the browser sent the request for a page of another site."""
         if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
             return True
         origin = headers.get("origin")
         if origin is None:
             return False
-        place = urlsplit(origin)
-        return place.netloc != host and (place.hostname or "") not in self.hosts
+        address = urlsplit(origin)
+        return address.netloc != host and (address.hostname or "") not in self.hosts
 
-    def _limit(self, headers: Headers) -> int:
+    def _body_limit(self, headers: Headers) -> int:
+        """Bytes that the body of this request may have."""
         return UPLOAD_BYTES[self.mode] if _is_upload(headers) else JSON_BYTES
 
-    def _uploaded(self, headers: Headers) -> int:
-        """Bytes of an upload from afar; one of unknown length may be as long as is allowed."""
+    def _remote_upload_bytes(self, headers: Headers) -> int:
+        """Bytes of an upload from another machine (of unknown length: the most allowed); 0 for any other request."""
         if not _is_upload(headers) or _host_of(headers) in LOCAL_HOSTS:
             return 0
-        return int(headers.get("content-length", "0")) or self._limit(headers)
+        return int(headers.get("content-length", "0")) or self._body_limit(headers)
 
-    def _who(self, scope: Scope, headers: Headers) -> str:
-        """Who guesses passwords: behind the tunnel all look alike, and must not lock out the owner at the machine."""
-        client = (scope.get("client") or ("",))[0]
-        return f"{client} {_host_of(headers)}"
-
-    def _new_visitor(self, scope: Scope, headers: Headers) -> str | None:
-        """On a Space, a secret for a visitor who has none; the request itself already carries it on."""
+    def _new_visitor_cookie(self, scope: Scope, headers: Headers) -> str | None:
+        """A new secret for a visitor of a Space who has none yet, else None; the request is given its cookie too."""
         if self.mode != "space":
             return None
-        known = SimpleCookie(headers.get("cookie", "")).get(VISITOR_COOKIE)
-        if known is not None and VISITOR_PATTERN.fullmatch(known.value):
+        cookie = SimpleCookie(headers.get("cookie", "")).get(VISITOR_COOKIE)
+        if cookie is not None and VISITOR_PATTERN.fullmatch(cookie.value):
             return None
-        made = secrets.token_urlsafe(32)
-        kept = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
-        others = [f"{part.strip()}" for part in headers.get("cookie", "").split(";") if VISITOR_COOKIE not in part]
-        cookie = "; ".join([*(part for part in others if part), f"{VISITOR_COOKIE}={made}"])
-        scope["headers"] = [*kept, (b"cookie", cookie.encode("latin-1"))]
-        return made
+        secret = secrets.token_urlsafe(32)
+        other_headers = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
+        other_cookies = [part.strip() for part in headers.get("cookie", "").split(";") if VISITOR_COOKIE not in part]
+        cookies = "; ".join([*(part for part in other_cookies if part), f"{VISITOR_COOKIE}={secret}"])
+        scope["headers"] = [*other_headers, (b"cookie", cookies.encode("latin-1"))]
+        return secret
+
+
+def _client_of(scope: Scope, headers: Headers) -> str:
+    """The address and host name by which wrong passwords are counted.
+
+    All who come through the tunnel have the machine's own address; the host name keeps them apart from the owner at the
+    machine, whom they must not lock out.
+    """
+    address = (scope.get("client") or ("",))[0]
+    return f"{address} {_host_of(headers)}"
+
+
+def _is_login(scope: Scope) -> bool:
+    return bool(scope["path"].rstrip("/").endswith("/login") and scope["method"] == "POST")
 
 
 def _host_of(headers: Headers) -> str:
@@ -201,20 +217,20 @@ def _add_headers(headers: MutableHeaders, mode: Mode, cookie: str | None) -> Non
         headers["X-Robots-Tag"] = "noindex, nofollow"
     if cookie is not None:
         # The Space is shown inside a frame of another site: only a partitioned, secure cookie is kept there.
-        kept = "Path=/; HttpOnly; Secure; SameSite=None; Partitioned; Max-Age=86400"
-        headers.append("Set-Cookie", f"{VISITOR_COOKIE}={cookie}; {kept}")
+        attributes = "Path=/; HttpOnly; Secure; SameSite=None; Partitioned; Max-Age=86400"
+        headers.append("Set-Cookie", f"{VISITOR_COOKIE}={cookie}; {attributes}")
 
 
-def _limited(receive: Receive, limit: int) -> Receive:
-    """`receive` that breaks off a body longer than `limit` bytes, whatever its announced length."""
-    seen = 0
+def _limit_body(receive: Receive, limit: int) -> Receive:
+    """A `receive` that ends the request when its body has more than `limit` bytes, whatever length it announced."""
+    received = 0
 
-    async def counted() -> dict[str, Any]:
-        nonlocal seen
+    async def receive_up_to_limit() -> Message:
+        nonlocal received
         message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > limit:
+        received += len(message.get("body", b""))
+        if received > limit:
             return {"type": "http.disconnect"}
         return message
 
-    return counted
+    return receive_up_to_limit

@@ -1,4 +1,4 @@
-"""What is made ready while the page is already open: the demo's drawings, the device's name, old visitors' folders."""
+"""Finishes the start of the studio while the page is open already: the demo, the device, old visitors' folders."""
 
 import logging
 import time
@@ -12,24 +12,27 @@ from ksh_studio.project.workspace import Workspace
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visitors import clean_visitors
 
-CLEANING_SECONDS = 3600.0
+SECONDS_BETWEEN_CLEANINGS = 3600.0
 log = logging.getLogger(__name__)
 
 
-def prepare(studio: Studio, language: Language) -> None:
-    """Import the demo's drawings and find the device; on a Space, drop what visitors of yesterday left, every hour."""
+def finish_startup(studio: Studio, language: Language) -> None:
+    """Import the demo's drawings and find the device; on a Space, go on to delete old visitors' folders every hour.
+
+    On a Space it does not return: it is meant for a thread of its own.
+    """
     try:
-        with_demo(studio.workspace, language)
+        import_demo(studio.workspace, language)
         studio.device()
     except StudioError:
         log.exception("the demo could not be made ready")
     while studio.mode == "space":
         clean_visitors(studio.workspace)
-        time.sleep(CLEANING_SECONDS)
+        time.sleep(SECONDS_BETWEEN_CLEANINGS)
 
 
-def with_demo(workspace: Workspace, language: Language) -> None:
-    """Make the demo project and bring its drawings in, where that has not been done."""
+def import_demo(workspace: Workspace, language: Language) -> None:
+    """Make the demo project and import its drawings, unless that has been done."""
     project = demo_project(workspace, language)
     if any(project.drawings.glob("*.webp")) or not DRAWINGS.is_dir():
         return
