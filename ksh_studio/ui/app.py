@@ -8,7 +8,7 @@ from gradio.blocks import Block
 
 from ksh_studio.locales import LANGUAGES, Language, translate
 from ksh_studio.ui import project_bar as project
-from ksh_studio.ui.access.guard import filling, guarded
+from ksh_studio.ui.access.guard import filling
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
@@ -111,8 +111,8 @@ def _between_tabs(studio: Studio, page: Page) -> None:
     """What a change of the project, of the language, or of the captions does in the tabs."""
     bar, train, generate = page.bar, page.train, page.generate
     changes = [bar.slug.change, page.language.input]
-    settings = guarded(studio, "look", project.settings_shown(list(bar.settings)))
-    gr.on(changes, settings, bar.slug, list(bar.settings.values()), **QUIET)
+    settings = filling(studio, "look", project.show_settings, bar.settings)
+    gr.on(changes, inputs=bar.slug, **settings, **QUIET)
     triggers = [*changes, page.caption.stamp.change]
     plan = filling(studio, "look", train_plan.show_plan, train.plan)
     gr.on(triggers, inputs=[bar.slug, train.preset], inputs_kwargs=form_inputs(train.form), **plan, **QUIET)

@@ -23,18 +23,18 @@ def field_with_choices(stage: str, name: str, choices: list[tuple[str, str]]) ->
     )
 
 
-def base_of(visit: Visit, project: Project, chosen: str = "") -> str:
-    """Name of the base model that will be used: as chosen, else the project's, else the machine's default."""
-    return choice.base_model_of(project, visit.studio.device().kind, chosen)
+def base_of(visit: Visit, project: Project, named: str = "") -> str:
+    """Name of the base model that will be used: the one named, else the project's, else the machine's default."""
+    return choice.base_model_of(project, visit.studio.device().kind, named)
 
 
-def captioner_of(visit: Visit, project: Project, chosen: str = "") -> str:
-    """Name of the captioner that will be used: as chosen, else the project's, else the machine's default."""
-    return choice.captioner_of(project, visit.studio.device().kind, chosen)
+def captioner_of(visit: Visit, project: Project, named: str = "") -> str:
+    """Name of the captioner that will be used: the one named, else the project's, else the machine's default."""
+    return choice.captioner_of(project, visit.studio.device().kind, named)
 
 
 def known_models_only(visit: Visit, *names: str) -> None:
-    """Raises StudioError when somebody who may not name models names one that is not in the registry."""
+    """Raise StudioError when somebody who may not name models names one that is not in the registry."""
     registered = {model.name for model in base_models()} | {captioner.name for captioner in captioners()}
     if any(name and name not in registered for name in names):
         visit.need("model_id")
