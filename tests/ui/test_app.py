@@ -9,6 +9,34 @@ from ksh_studio.ui.app import build_app
 from ksh_studio.ui.train import settings as train_settings
 
 PUBLIC = {"caption", "train", "generate"}
+BUTTONS = {
+    "caption-start": "caption",
+    "caption-stop": "stop_captioning",
+    "caption-undo": "undo_caption_change",
+    "import-read": "import_folder",
+    "export-start": "export_drawings",
+    "train-start": "start",
+    "train-add-to-queue": "queue",
+    "train-check": "check",
+    "train-pause": "pause",
+    "train-resume": "resume",
+    "train-stop": "stop",
+    "train-end": "end",
+    "train-preview-now": "preview_now",
+    "train-use-lora": "use_lora",
+    "train-open-folder": "open_job_folder",
+    "train-on": "train_on",
+    "train-merge": "merge",
+    "publish-list": "list_files",
+    "publish-send": "publish",
+    "generate-go": "generate",
+    "generate-stop": "stop_generating",
+    "insert-trigger": "insert_trigger",
+    "reuse-recipe": "reuse_recipe",
+    "reuse-seed": "recipe_seed",
+    "generate-open-folder": "open_pictures_folder",
+}
+"""The handler of each button on the three tabs, by the button's name in the browser."""
 
 
 def test_the_page_is_built_without_torch_and_without_work():
@@ -38,6 +66,24 @@ def test_every_handler_passes_the_guard(studio):
     served = [fn for block in page.blocks.values() for fn in getattr(block, "server_fns", [])]
     calls = [fn for fn in served if fn.__name__.startswith("ksh_")]
     assert {fn.__name__ for fn in calls} == {"ksh_rows", "ksh_save"}
+
+
+def test_every_button_of_the_tabs_calls_its_own_handler(studio):
+    page = build_app(studio)
+    tabs = [block for block in page.blocks.values() if isinstance(block, gr.Tab)]
+    buttons = {block._id: block.elem_id for tab in tabs for block in inside(tab) if isinstance(block, gr.Button)}
+    handlers: dict[str, list[str]] = {name: [] for name in buttons.values()}
+    for fn in page.fns.values():
+        for block, event in fn.targets:
+            if block in buttons and event == "click" and fn.fn is not None:
+                handlers[buttons[block]].append(fn.name)
+    assert handlers == {button: [handler] for button, handler in BUTTONS.items()}
+
+
+def inside(block):
+    for child in getattr(block, "children", []):
+        yield child
+        yield from inside(child)
 
 
 def test_no_two_parts_share_a_name(studio):

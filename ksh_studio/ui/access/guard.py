@@ -1,4 +1,4 @@
-"""The one wrapper around every handler: who asks, may they, and what an error looks like to them."""
+"""The wrapper around every handler: who calls it, whether they may, and what an error looks like to them."""
 
 import html
 import inspect
@@ -59,24 +59,25 @@ def filling(studio: Studio, action: Action, handler: Handler, places: object) ->
 
 
 def guarded_call(studio: Studio, action: Action, handler: Handler) -> Handler:
-    """`handler(visit, asked)` as a script of ours on the page calls it; answers `{ok, ...}` or `{ok, message}`."""
+    """`handler(visit, values)` as a script of ours on the page calls it; answers `{ok, ...}` or `{ok, message}`."""
 
-    def answer(asked: Any, request: gr.Request) -> dict[str, Any]:
-        request = request.request if isinstance(request, gr.Request) and request.request else request
+    def answer(values: object, request: gr.Request) -> dict[str, Any]:
+        plain = request.request if isinstance(request, gr.Request) and request.request else request
         try:
-            return {"ok": True} | handler(_admitted(studio, action, request), asked)
+            return {"ok": True} | handler(_admitted(studio, action, plain), values)
         except StudioError as error:
-            return {"ok": False, "message": error.text(language_of(request))}
+            return {"ok": False, "message": error.text(language_of(plain))}
         except Exception:  # noqa: BLE001 - the page must hear that its call failed; the log has the rest
             log.exception("a call from the page failed")
-            return {"ok": False, "message": translate("ui.unexpected", language_of(request))}
+            return {"ok": False, "message": translate("ui.unexpected", language_of(plain))}
 
-    answer.__name__, answer.action = handler.__name__, action
+    answer.__name__ = handler.__name__
+    vars(answer).update(action=action)
     return answer
 
 
 def shown_before_raised(events: Iterator[Event], language: Language) -> Iterator[Event | str]:
-    """The stage's events; its StudioError first as HTML for where its progress stood, then raised."""
+    """The events of a stage; a StudioError comes as HTML first, in the place of the progress, and is then raised."""
     try:
         yield from events
     except StudioError as error:
@@ -107,10 +108,11 @@ def _sentences(request: gr.Request) -> Iterator[None]:
 
 def _signed(run: Handler, handler: Handler, action: Action) -> Handler:
     """Give the wrapper the handler's own parameters, by which gradio checks inputs and names the API's arguments."""
-    own = inspect.signature(handler).parameters.values()
+    parameters = inspect.signature(handler).parameters.values()
     first = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=gr.Request)
-    run.__signature__ = inspect.Signature([first, *list(own)[1:]])
+    signature = inspect.Signature([first, *list(parameters)[1:]])
     special = {name: hint for name, hint in handler.__annotations__.items() if hint is gr.EventData}
     run.__annotations__ = {"request": gr.Request} | special
-    run.__name__, run.__doc__, run.action = handler.__name__, handler.__doc__, action
+    run.__name__, run.__doc__ = handler.__name__, handler.__doc__
+    vars(run).update(__signature__=signature, action=action)
     return run

@@ -1,13 +1,11 @@
-"""Who may do what: one pure table. Everything that asks, asks here."""
+"""Who may do what: one table, which the guard around every handler and the routes of files look up."""
 
 from typing import Literal
 
 Mode = Literal["local", "share", "space"]
-
-
+"""How the studio is open: on this machine, over a share link, or as a Space."""
 Role = Literal["owner", "guest", "visitor"]
-
-
+"""The artist; whoever comes over a share link; whoever comes to a Space."""
 Action = Literal[
     "look", "generate", "download_picture", "caption", "edit_captions", "import", "export", "stop_captioning",
     "create_project", "train", "download_lora", "delete_project", "backup", "restore", "settings", "server_path",

@@ -1,4 +1,4 @@
-"""One running studio: what every tab gets."""
+"""What every tab gets: the workspace, the worker that draws, and who may log in."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,10 +34,10 @@ class Studio:
     probing: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @cached_property
-    def _found(self) -> DeviceInfo:
+    def _device(self) -> DeviceInfo:
         return probe()
 
     def device(self) -> DeviceInfo:
         """What this machine computes with; looked for in a child process, once, seconds at the first call."""
         with self.probing:
-            return self._found
+            return self._device

@@ -1,4 +1,4 @@
-"""Who may do what, decided here and nowhere else; every handler and every route asks.
+"""Who sends a request, by its address, account and cookie; what they may do stands in `roles.py`.
 
 The owner sits at the machine itself. Over a share link everybody is a guest, whatever password was given: nobody may
 name a server path or a model id, delete, change settings or train from afar. On a Space each visitor has a workspace of
@@ -33,7 +33,7 @@ class LoginRequired(StudioError):
 
 @dataclass(frozen=True)
 class Visit:
-    """One request: who asks, in which language, and which workspace is theirs."""
+    """One request: who sends it, in which language, and which workspace is theirs."""
 
     studio: Studio
     role: Role

@@ -18,6 +18,8 @@ def request(cookie=None, accept=""):
         (None, "ko-KR,ko;q=0.9,en;q=0.8", "ko"),
         (None, "en-US,en;q=0.9,ko;q=0.8", "en"),
         (None, "fr-FR,ko;q=0.5", "ko"),
+        (None, "KO-KR,EN;q=0.9", "ko"),
+        (None, "EN-US,ko;q=0.9", "en"),
         (None, "", "en"),
         ("en", "ko-KR", "en"),
         ("ko", "en-US", "ko"),
