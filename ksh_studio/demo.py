@@ -1,4 +1,4 @@
-"""The demo: 40 drawings of one artist, shipped with the studio, through the whole line on the pocket models.
+"""The demo: the 40 shipped drawings of one artist are imported, captioned and learnt, with the pocket models.
 
 The page uses the project too, so that a first look needs no drawings and downloads nothing.
 """
@@ -15,7 +15,7 @@ from ksh_studio.config import CaptionConfig, GenerateConfig, ProjectSettings, Tr
 from ksh_studio.disk import locked
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.events import Event, Failed, Finished, LoraSaved, Picture, Started
-from ksh_studio.jobs.folder import StageName
+from ksh_studio.jobs.folder import JobSettings, StageName
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.start import create_job_if_free, own_device
 from ksh_studio.locales import Language, translate
@@ -28,7 +28,7 @@ PROMPT = "a person, blue hair, pink background, {trigger}"
 
 
 def demo_project(workspace: Workspace, language: Language = "en") -> Project:
-    """The workspace's demo project, pinned to the pocket models; made, without its drawings, when it is not there."""
+    """The workspace's demo project, pinned to the pocket models; made, without its drawings, where there is none."""
     with locked(workspace.root / "demo.lock", "job.starting"):
         if not (workspace.projects_folder / SLUG / "project.json").is_file():
             project = Project(workspace.projects_folder / SLUG, workspace)
@@ -51,35 +51,36 @@ def demo(root: Path, train: TrainConfig) -> Iterator[Event]:
     workspace = Workspace(root)
     workspace.prepare()
     project = demo_project(workspace)
-    watch = _Watch(project)
-    yield from watch(import_drawings(DRAWINGS, project))
-    yield from watch(_job(project, "caption", CaptionConfig(seed=train.seed)))
-    if watch.failed:
+    record = _Recorder(project)
+    yield from record(import_drawings(DRAWINGS, project))
+    yield from record(_job(project, "caption", CaptionConfig(seed=train.seed)))
+    if record.failed:
         return
-    yield from watch(_job(project, "train", settled(train, project, pick_device().type)))
-    if watch.failed:
+    yield from record(_job(project, "train", settled(train, project, pick_device().type)))
+    if record.failed:
         return
     prompt = PROMPT.format(trigger=project.settings().trigger.text)
-    with_style = GenerateConfig(prompt=prompt, lora=watch.lora, seed=train.seed, batch_size=2)
+    with_style = GenerateConfig(prompt=prompt, lora=record.lora, seed=train.seed, batch_size=2)
     with own_device(workspace):
-        yield from watch(generate(with_style, project, _never))
-        yield from watch(generate(with_style.model_copy(update={"lora": ""}), project, _never))
-    if not watch.failed:
-        yield _summary(project, watch, time.monotonic() - began)
+        yield from record(generate(with_style, project, _never))
+        yield from record(generate(with_style.model_copy(update={"lora": ""}), project, _never))
+    if not record.failed:
+        yield _summary(project, record, time.monotonic() - began)
 
 
 def _never() -> bool:
     return False
 
 
-def _job(project: Project, stage: StageName, config: CaptionConfig | TrainConfig) -> Iterator[Event]:
+def _job(project: Project, stage: StageName, config: JobSettings) -> Iterator[Event]:
     return run_job(create_job_if_free(project, stage, config), stage_events)
 
 
-class _Watch:
-    """Passes events on and keeps what the summary needs; passes nothing once a stage has failed.
+class _Recorder:
+    """Passes events on and keeps what the summary needs; passes nothing on once a stage has failed.
 
-    A figure bears its stage's name: both training and drawing count seconds. The pictures without the style count once.
+    A figure gets its stage's name in front, since both training and generation count seconds; of the two generations
+    the first one's are kept.
     """
 
     def __init__(self, project: Project) -> None:
@@ -109,16 +110,16 @@ class _Watch:
             yield event
 
 
-def _summary(project: Project, watch: _Watch, seconds: float) -> Finished:
-    pictures = [np.asarray(Image.open(project.root / path), np.float32) for path in watch.pictures]
+def _summary(project: Project, record: _Recorder, seconds: float) -> Finished:
+    pictures = [np.asarray(Image.open(project.root / path), np.float32) for path in record.pictures]
     half = len(pictures) // 2
     difference = float(np.mean([np.abs(a - b).mean() for a, b in zip(pictures[:half], pictures[half:], strict=True)]))
-    figures = watch.figures | {"seconds_in_all": seconds, "style_difference_of_255": difference}
-    shown = {
+    figures = record.figures | {"seconds_in_all": seconds, "style_difference_of_255": difference}
+    values = {
         "seconds": f"{seconds:.0f}",
-        "lora": str(project.workspace.root / watch.lora),
-        "pictures": "\n".join(f"  {project.root / path}" for path in watch.pictures),
+        "lora": str(project.workspace.root / record.lora),
+        "pictures": "\n".join(f"  {project.root / path}" for path in record.pictures),
         "difference": f"{difference:.1f}",
         "figures": "\n".join(f"  {name}: {value:.4g}" for name, value in sorted(figures.items())),
     }
-    return Finished(key="cli.demo_finished", values=shown, figures=figures)
+    return Finished(key="cli.demo_finished", values=values, figures=figures)

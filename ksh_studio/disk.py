@@ -1,4 +1,4 @@
-"""Files that are whole or not there, locks that end with their holder, and the calls that differ by system."""
+"""Files written completely or not at all, locks that end with their process, and the calls that differ by system."""
 
 import errno
 import json
@@ -11,27 +11,28 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from ksh_studio.errors import StudioError
 
-LOOK_SECONDS = 0.3
-"""So long a lock is asked for: `is_locked` itself holds it for the moment of its look."""
-GLANCE_SECONDS = 0.03
-"""So long `is_locked` tries: another one that looks at the same moment is no holder."""
+LOCK_SECONDS = 0.3
+"""How long a lock is tried for: `is_locked` itself holds it for a moment."""
+IS_LOCKED_SECONDS = 0.03
+"""How long `is_locked` tries: another call of it at the same moment does not count as holding the lock."""
 REPLACE_SECONDS = 1.0
 SHARING_VIOLATIONS = (5, 32)
-"""Windows' numbers for a file that somebody has open."""
+"""Windows' error numbers for a file that is open elsewhere."""
 
 
 class Busy(StudioError):
-    """Somebody else is at it just now; asking again later is all that is needed."""
+    """Another process works there just now; trying again later is all that is needed."""
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says of a full or locked disk into a sentence that names `path`."""
+    """Turn the system's error for a full or protected disk into a StudioError that names `path`."""
     try:
         yield
     except OSError as error:
@@ -44,7 +45,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it is synced and renamed onto `path` when the block ends well.
+    """A path beside `path` to write to; it is synced and renamed to `path` when the block ends without an error.
 
     Raises StudioError when the disk is full or may not be written; `path` is then as it was.
     """
@@ -61,7 +62,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _replace(beside: Path, path: Path) -> None:
-    """Rename onto `path`. Windows refuses while anybody, a page or a virus scanner, has it open: tried for a second."""
+    """Rename to `path`; tried for a second, because Windows refuses while a page or a virus scanner has it open."""
     deadline = time.monotonic() + REPLACE_SECONDS
     while True:
         try:
@@ -74,7 +75,7 @@ def _replace(beside: Path, path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Flush a file, or a folder's names, to the disk. Windows cannot sync a folder and needs not."""
+    """Flush a file, or a folder's names, to the disk. Windows cannot sync a folder and need not."""
     if path.is_dir() and os.name == "nt":
         return
     flags = os.O_RDONLY if path.is_dir() or os.name != "nt" else os.O_RDWR
@@ -86,13 +87,13 @@ def sync(path: Path) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file beside, sync, rename."""
+    """Write a file beside, sync it and rename it to `path`."""
     with replacing(path) as beside:
         beside.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 file beside, sync, rename; line ends stay as given."""
+    """As `write_bytes`, with UTF-8; line ends stay as given."""
     write_bytes(path, text.encode("utf-8"))
 
 
@@ -119,10 +120,10 @@ def open_folder(path: Path) -> None:
 
 @contextmanager
 def locked(path: Path, key: str, **values: object) -> Iterator[None]:
-    """Hold the lock file `path` for the block; raises Busy, saying `key`, when somebody else works under it."""
+    """Hold the lock file `path` for the block. Raises Busy with the sentence `key` when another process holds it."""
     lock = lock_file(path)
     try:
-        lock.acquire(timeout=LOOK_SECONDS, poll_interval=0.01)
+        lock.acquire(timeout=LOCK_SECONDS, poll_interval=0.01)
     except Timeout as error:
         raise Busy(key, **values) from error
     try:
@@ -139,20 +140,20 @@ def lock_file(path: Path) -> FileLock:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a living process holds the lock file `path`."""
+    """Whether a process holds the lock file `path`."""
     if not path.exists():
         return False
     lock = lock_file(path)
     try:
-        lock.acquire(timeout=GLANCE_SECONDS, poll_interval=0.005)
+        lock.acquire(timeout=IS_LOCKED_SECONDS, poll_interval=0.005)
     except Timeout:
         return True
     lock.release()
     return False
 
 
-def read_json(path: Path) -> dict:
-    """A JSON object from a file of ours. Raises StudioError when it cannot be read."""
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in one of the studio's files. Raises StudioError when it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -21,27 +21,27 @@ FOLDER = ASSETS / "locales"
 @cache
 def sentences(language: Language) -> dict[str, str]:
     """All sentences of one language, by key."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     if language == "en":
-        found.update(setting_sentences())
+        texts.update(setting_sentences())
     for path in sorted((FOLDER / language).glob("*.json")):
         for name, text in json.loads(path.read_text(encoding="utf-8")).items():
-            found[f"{path.stem}.{name}"] = text
-    return found
+            texts[f"{path.stem}.{name}"] = text
+    return texts
 
 
 def translate(key: str, language: Language = "en", **values: object) -> str:
     """The sentence `key` with `{placeholders}` filled from `values`; English where the language lacks it.
 
     A value `@key` is itself a sentence of the locales, such as a setting's label.
-    Raises KeyError for a key no language has: a sentence that nobody wrote is a defect, found by the tests.
+    Raises KeyError for a key that no language has; the tests find such keys.
     """
     text = sentences(language).get(key)
     if text is None:
         text = sentences("en")[key]
     if not values:
         return text
-    return text.format(**{name: _spoken(value, language) for name, value in values.items()})
+    return text.format(**{name: _resolved(value, language) for name, value in values.items()})
 
 
 class Sentence(BaseModel):
@@ -62,6 +62,7 @@ def sentence(key: str, **values: object) -> Sentence:
     return Sentence(key=key, values={name: str(value) for name, value in values.items()})
 
 
-def _spoken(value: object, language: Language) -> object:
+def _resolved(value: object, language: Language) -> object:
+    """The sentence that a value `@key` names, else the value."""
     key = value[1:] if isinstance(value, str) and value.startswith("@") else None
     return sentences(language).get(key, value) if key else value

@@ -2,7 +2,9 @@ from ksh_studio.config import CaptionConfig, TrainConfig
 from ksh_studio.events import Finished
 from ksh_studio.jobs.folder import StageName
 from ksh_studio.jobs.start import create_job
+from ksh_studio.models.registry import base_entry
 from ksh_studio.stages import STAGES, stage_events
+from ksh_studio.training.plan.settle import resolve
 
 
 def test_every_stage_that_a_job_can_have_is_in_the_table():
@@ -18,7 +20,8 @@ def test_a_job_is_done_by_its_own_stage_with_settings_of_its_own_class(project, 
     monkeypatch.setattr("ksh_studio.captions.stage.caption", stage("caption"))
     monkeypatch.setattr("ksh_studio.training.preflight.check.check", stage("check"))
     monkeypatch.setattr("ksh_studio.training.stage.train", stage("train"))
-    settings = {"caption": CaptionConfig(seed=3), "check": TrainConfig(rank=8), "train": TrainConfig(rank=4)}
+    check, train = (resolve(TrainConfig(rank=rank), base_entry("pocket"), drawings=40) for rank in (8, 4))
+    settings = {"caption": CaptionConfig(seed=3), "check": check, "train": train}
     for name, config in settings.items():
         list(stage_events(create_job(project, name, config)))
     assert calls == list(settings.items())

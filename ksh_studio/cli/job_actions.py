@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.folder import Job, jobs_of, running_job
 from ksh_studio.jobs.queue import dequeue_job, enqueue_job, paused_job, queued_jobs, start_next_job
@@ -123,7 +123,7 @@ ACTIONS: Mapping[str, JobAction] = MappingProxyType(
 )
 
 
-def queue_training(project: Project, config: TrainConfig, language: Language) -> str:
+def queue_training(project: Project, config: SettledTraining, language: Language) -> str:
     """Put a training at the end of the queue, and start what may start."""
     job = enqueue_job(project, "train", config)
     start_next_job(project.workspace)

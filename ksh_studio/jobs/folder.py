@@ -7,12 +7,14 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from ksh_studio.config import MAX_PROMPT_CHARACTERS, C, Config, Trigger
+from ksh_studio.config import MAX_PROMPT_CHARACTERS, C, CaptionConfig, Config, SettledTraining, Trigger
 from ksh_studio.disk import is_locked
 from ksh_studio.errors import StudioError, validated
 from ksh_studio.project.workspace import Project, Workspace
 
 StageName = Literal["caption", "check", "train"]
+JobSettings = CaptionConfig | SettledTraining
+"""What `job.json` may hold: `stages.py` says which class belongs to which stage."""
 log = logging.getLogger(__name__)
 
 
@@ -37,7 +39,7 @@ class JobFile(Config):
 
 
 class RequestedPreview(Config):
-    """A preview that somebody asked for while the job works; bounds as of `GenerateConfig`."""
+    """A preview that was requested while the job works; the bounds are those of `GenerateConfig`."""
 
     prompt: str = Field(max_length=MAX_PROMPT_CHARACTERS)
     seed: int | None = Field(None, ge=0, le=2**32 - 1)
@@ -58,7 +60,7 @@ class Job:
 
     @property
     def lock(self) -> Path:
-        """Held while the job lives."""
+        """Held while a process works on the job."""
         return self.folder / "lock"
 
     @property
@@ -88,12 +90,12 @@ class Job:
 
     @property
     def control(self) -> Path:
-        """The words spoken to a running job."""
+        """Requests to the running job."""
         return self.folder / "control"
 
     @property
     def queue_mark(self) -> Path:
-        """There while the job waits for its turn; holds its place. Written by `job_queue`."""
+        """There while the job waits for its turn; holds its place. Written by `jobs/queue.py`."""
         return self.folder / "queued"
 
     @property
@@ -113,18 +115,18 @@ class Job:
         return (self.control / "pause").exists()
 
     def take_requested_previews(self) -> list[RequestedPreview]:
-        """The previews asked for since the last call, in order; each is given once."""
-        found: list[RequestedPreview] = []
+        """The previews requested since the last call, in order; their files are removed."""
+        previews: list[RequestedPreview] = []
         for path in self.requested_preview_files():
             try:
-                found.append(RequestedPreview.model_validate_json(path.read_bytes()))
+                previews.append(RequestedPreview.model_validate_json(path.read_bytes()))
             except (OSError, ValidationError) as error:
                 log.warning("%s: %s", path, error)
             path.unlink(missing_ok=True)
-        return found
+        return previews
 
     def requested_preview_files(self) -> list[Path]:
-        """Where the previews asked for wait, in order."""
+        """The files of the previews that wait to be drawn, in order."""
         return sorted(self.control.glob("preview-now-*.json"))
 
 
@@ -143,8 +145,8 @@ def open_job(folder: Path) -> Job:
 
 
 def jobs_of(project: Project, stage: StageName | None = None) -> list[Job]:
-    """The project's jobs, newest first, but for those whose `job.json` is damaged."""
-    found: list[tuple[float, str, Job]] = []
+    """The project's jobs, newest first, without those whose `job.json` is damaged."""
+    jobs: list[tuple[float, str, Job]] = []
     for job in (Job(path.parent, project) for path in project.jobs.glob("*/job.json")):
         try:
             file = job.file
@@ -152,8 +154,8 @@ def jobs_of(project: Project, stage: StageName | None = None) -> list[Job]:
             log.info("%s", error)
             continue
         if stage is None or file.stage == stage:
-            found.append((file.created, job.id, job))
-    return [job for _, _, job in sorted(found, key=lambda one: one[:2], reverse=True)]
+            jobs.append((file.created, job.id, job))
+    return [job for _, _, job in sorted(jobs, key=lambda entry: entry[:2], reverse=True)]
 
 
 def running_job(workspace: Workspace) -> Job | None:

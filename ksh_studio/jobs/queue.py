@@ -8,11 +8,10 @@ the studio's page now and then, and the command line.
 import logging
 import shutil
 
-from ksh_studio.config import Config
 from ksh_studio.disk import Busy, disk_errors, is_locked, locked, write_text
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Failed
-from ksh_studio.jobs.folder import Job, StageName, running_job
+from ksh_studio.jobs.folder import Job, JobSettings, StageName, running_job
 from ksh_studio.jobs.journal import Journal
 from ksh_studio.jobs.start import begin_locked, create_job
 from ksh_studio.jobs.status import is_starting, job_status
@@ -21,7 +20,7 @@ from ksh_studio.project.workspace import Project, Workspace
 log = logging.getLogger(__name__)
 
 
-def enqueue_job(project: Project, stage: StageName, config: Config, parent: str | None = None) -> Job:
+def enqueue_job(project: Project, stage: StageName, config: JobSettings, parent: str | None = None) -> Job:
     """A new job at the end of the queue; it starts when `start_next_job` finds it first and nothing works.
 
     Raises StudioError when the disk is full; nothing of the new job is then left.

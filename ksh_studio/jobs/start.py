@@ -13,10 +13,9 @@ import time
 from contextlib import AbstractContextManager
 from datetime import datetime
 
-from ksh_studio.config import Config
 from ksh_studio.disk import Busy, disk_errors, is_locked, locked, write_text
 from ksh_studio.errors import StudioError
-from ksh_studio.jobs.folder import Job, JobFile, StageName, jobs_of, running_job
+from ksh_studio.jobs.folder import Job, JobFile, JobSettings, StageName, jobs_of, running_job
 from ksh_studio.jobs.owner import release_ownership, take_ownership
 from ksh_studio.jobs.requests import forget_requests
 from ksh_studio.jobs.spawn import spawn
@@ -26,14 +25,14 @@ from ksh_studio.project.workspace import Project, Workspace
 log = logging.getLogger(__name__)
 
 
-def create_job_if_free(project: Project, stage: StageName, config: Config) -> Job:
+def create_job_if_free(project: Project, stage: StageName, config: JobSettings) -> Job:
     """As `create_job`, for a job that is run in this process. Raises StudioError when the device is already in use."""
     if is_locked(project.workspace.device_lock):
         raise Busy("device.busy")
     return create_job(project, stage, config)
 
 
-def create_job(project: Project, stage: StageName, config: Config, parent: str | None = None) -> Job:
+def create_job(project: Project, stage: StageName, config: JobSettings, parent: str | None = None) -> Job:
     """A new job folder with its complete settings; nothing runs yet."""
     stamp, number = f"{datetime.now():%Y%m%d-%H%M%S}-{stage}", 1
     folder = project.jobs / stamp
@@ -55,7 +54,7 @@ def create_job(project: Project, stage: StageName, config: Config, parent: str |
     return Job(folder, project)
 
 
-def start_job(project: Project, stage: StageName, config: Config, parent: str | None = None) -> Job:
+def start_job(project: Project, stage: StageName, config: JobSettings, parent: str | None = None) -> Job:
     """Create a job and start it. Raises StudioError as `begin_job` does; nothing of the job is then left."""
     job = create_job(project, stage, config, parent)
     try:

@@ -23,22 +23,22 @@ LABEL = "ksh-backup.json"
 MAX_ENTRIES = 500_000
 MAX_RATIO = 50
 FREE_BYTES = 50_000_000
-"""So much may come out of any backup, however well it is packed: event files pack very well."""
+"""Unpacked size that is always allowed, however well the backup is packed: event files pack very well."""
 CHUNK_BYTES = 1 << 20
 _FOLDERS = ("drawings", "jobs", "pictures")
 _SUFFIXES = (".webp", ".png", ".json", ".jsonl", ".txt", ".safetensors")
 _STORED = (".webp", ".png", ".safetensors")
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
-_OF_THE_MOMENT = ("process.json", "control")
+_NOT_KEPT = ("process.json", "control")
 
-Told = Callable[[int, int], None]
-"""Called with the files done and the files in all."""
+OnFile = Callable[[int, int], None]
+"""Called after each file, with the files done and the files in all."""
 
 
-def back_up(project: Project, target: Path, checkpoints: bool = False, told: Told | None = None) -> Path:
-    """Write the project's drawings, captions, jobs and pictures to the zip `target` and return it.
+def back_up(project: Project, target: Path, checkpoints: bool = False, on_file: OnFile | None = None) -> Path:
+    """Write the project's drawings, captions, jobs and pictures to the zip file `target` and return it.
 
-    Captions are copied as they are at one moment, even while a job writes them.
+    The captions are a consistent copy, even while a job writes them.
     checkpoints: also the states from which training resumes; they are large.
     Raises StudioError when the disk is full; what stood at `target` is then as it was.
     """
@@ -53,14 +53,14 @@ def back_up(project: Project, target: Path, checkpoints: bool = False, told: Tol
         with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(LABEL, json.dumps({"format": FORMAT, "slug": project.slug, "time": time.time()}))
             for done, (name, path) in enumerate(files, 1):
-                _put(archive, name, path)
-                if told is not None:
-                    told(done, len(files))
+                _add_file(archive, name, path)
+                if on_file is not None:
+                    on_file(done, len(files))
     return target
 
 
-def restore(source: Path, workspace: Workspace, told: Told | None = None) -> Project:
-    """The backup as a new project; one that has its folder's name already is left alone.
+def restore(source: Path, workspace: Workspace, on_file: OnFile | None = None) -> Project:
+    """Unpack a backup as a new project; one whose folder has that name already is left alone.
 
     Raises StudioError for a file that is no backup of a project, is damaged or unsafe, or comes from a newer studio.
     """
@@ -73,10 +73,10 @@ def restore(source: Path, workspace: Workspace, told: Told | None = None) -> Pro
         with archive, disk_errors(staged):
             entries = _checked(archive, source, workspace.projects_folder)
             for done, entry in enumerate(entries, 1):
-                _take(archive, entry, staged)
-                if told is not None:
-                    told(done, len(entries))
-        return _settle(staged, workspace, source)
+                _unpack(archive, entry, staged)
+                if on_file is not None:
+                    on_file(done, len(entries))
+        return _move_into_place(staged, workspace, source)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError, zlib.error) as error:
         raise StudioError("backup.damaged", name=source.name) from error
     finally:
@@ -85,22 +85,22 @@ def restore(source: Path, workspace: Workspace, told: Told | None = None) -> Pro
 
 def _files(project: Project, checkpoints: bool) -> list[tuple[str, Path]]:
     """Name in the zip and path of each file that is kept."""
-    found = [("project.json", project.settings_file)]
+    files = [("project.json", project.settings_file)]
     for top in _FOLDERS:
         for parent, folders, names in os.walk(project.root / top):
             folders.sort()
             paths = [Path(parent) / name for name in sorted(names)]
-            found += [(project.relative(path), path) for path in paths]
-    return [(name, path) for name, path in found if _belongs(name) and (checkpoints or not _is_checkpoint(name))]
+            files += [(project.relative(path), path) for path in paths]
+    return [(name, path) for name, path in files if _belongs(name) and (checkpoints or not _is_checkpoint(name))]
 
 
 def _belongs(name: str) -> bool:
-    """Whether a project's backup holds files of this name: what is written and what is taken back are the same."""
+    """Whether a backup may hold a file of this name: the same rule for writing and for unpacking."""
     parts = name.split("/")
     if name in ("project.json", "captions.db"):
         return True
     inside = len(parts) > 1 and parts[0] in _FOLDERS and all(_PART.fullmatch(part) for part in parts)
-    return inside and parts[-1].endswith(_SUFFIXES) and not any(part in _OF_THE_MOMENT for part in parts)
+    return inside and parts[-1].endswith(_SUFFIXES) and not any(part in _NOT_KEPT for part in parts)
 
 
 def _is_checkpoint(name: str) -> bool:
@@ -108,28 +108,28 @@ def _is_checkpoint(name: str) -> bool:
     return len(parts) > 3 and parts[0] == "jobs" and parts[2] == "checkpoints"
 
 
-def _put(archive: zipfile.ZipFile, name: str, path: Path) -> None:
-    how = zipfile.ZIP_STORED if name.endswith(_STORED) else zipfile.ZIP_DEFLATED
+def _add_file(archive: zipfile.ZipFile, name: str, path: Path) -> None:
+    compression = zipfile.ZIP_STORED if name.endswith(_STORED) else zipfile.ZIP_DEFLATED
     try:
-        archive.write(path, name, how)
+        archive.write(path, name, compression)
     except FileNotFoundError:
-        return  # removed since it was listed: an old checkpoint or preview of a job that runs
+        return  # an old checkpoint or preview of a running job, removed since it was listed
 
 
 def _checked(archive: zipfile.ZipFile, source: Path, folder: Path) -> list[zipfile.ZipInfo]:
-    """The entries to take. Raises StudioError when this is no backup, or not one that we would have written."""
-    label = _label(archive)
-    if label is None or "project.json" not in archive.namelist():
+    """The entries to unpack. Raises StudioError when this is no backup, or not as the studio writes one."""
+    version = _format_of(archive)
+    if version is None or "project.json" not in archive.namelist():
         raise StudioError("backup.not_ours", name=source.name)
-    if label > FORMAT:
+    if version > FORMAT:
         raise StudioError("backup.newer", name=source.name)
     entries = [entry for entry in archive.infolist() if entry.filename != LABEL]
     total = sum(entry.file_size for entry in entries)
     if len(entries) > MAX_ENTRIES or total > max(FREE_BYTES, MAX_RATIO * source.stat().st_size):
         raise StudioError("backup.too_much", name=source.name)
     names = [entry.filename for entry in entries]
-    odd = [entry for entry in entries if not _belongs(entry.filename) or stat.S_ISLNK(entry.external_attr >> 16)]
-    if odd or len({name.lower() for name in names}) != len(names) or any(entry.flag_bits & 1 for entry in entries):
+    unsafe = [entry for entry in entries if not _belongs(entry.filename) or stat.S_ISLNK(entry.external_attr >> 16)]
+    if unsafe or len({name.lower() for name in names}) != len(names) or any(entry.flag_bits & 1 for entry in entries):
         raise StudioError("backup.unsafe", name=source.name)
     free = shutil.disk_usage(folder).free
     if total > free:
@@ -137,26 +137,26 @@ def _checked(archive: zipfile.ZipFile, source: Path, folder: Path) -> list[zipfi
     return entries
 
 
-def _label(archive: zipfile.ZipFile) -> int | None:
-    """The format of the backup, None when it is none of ours."""
+def _format_of(archive: zipfile.ZipFile) -> int | None:
+    """The format number of the backup; None when the file is no backup of the studio."""
     try:
         with archive.open(LABEL) as file:
-            found = json.loads(file.read(CHUNK_BYTES))
-        return int(found["format"])
+            label = json.loads(file.read(CHUNK_BYTES))
+        return int(label["format"])
     except (KeyError, ValueError, TypeError, RuntimeError, RecursionError):
         return None
 
 
-def _take(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, staged: Path) -> None:
+def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, staged: Path) -> None:
     target = staged / entry.filename
     target.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(entry) as packed, target.open("xb") as file:
-        shutil.copyfileobj(packed, file, CHUNK_BYTES)  # never more than the entry says: zipfile holds it to that
+        shutil.copyfileobj(packed, file, CHUNK_BYTES)  # never more than the entry says: zipfile checks it
     sync(target)
 
 
-def _settle(staged: Path, workspace: Workspace, source: Path) -> Project:
-    """Rename the unpacked project to a free folder name, once its settings and captions are known to be sound."""
+def _move_into_place(staged: Path, workspace: Workspace, source: Path) -> Project:
+    """Check the unpacked project's settings and captions, then rename it to a free folder name."""
     try:
         settings = Project(staged, workspace).settings()
     except StudioError as error:
@@ -172,5 +172,5 @@ def _settle(staged: Path, workspace: Workspace, source: Path) -> Project:
                 sync(workspace.projects_folder)
                 return workspace.project(slug)
         except FileExistsError:
-            continue  # made at this very moment: seen at the next look
+            continue  # another process has just made one of this name: try the next
         slug, number = f"{base}-{number}", number + 1

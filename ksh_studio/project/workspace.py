@@ -21,7 +21,7 @@ from ksh_studio.errors import StudioError, validated
 VISITORS = "visitors"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DEVICE_NAME = re.compile(r"con|prn|aux|nul|(com|lpt)\d")
-"""No file or folder may be called so on Windows."""
+"""Names that no file or folder may have on Windows."""
 
 
 def default_root() -> Path:
@@ -67,12 +67,12 @@ class Project:
 
     @property
     def captions_db(self) -> Path:
-        """Written by `catalogue` only."""
+        """The database of drawings and captions; only `catalogue` opens it."""
         return self.root / "captions.db"
 
     @property
     def jobs(self) -> Path:
-        """One folder a job."""
+        """A folder for each job."""
         return self.root / "jobs"
 
     @property
@@ -110,12 +110,12 @@ class Workspace:
 
     @property
     def projects_folder(self) -> Path:
-        """One folder a project."""
+        """A folder for each project."""
         return self.root / "projects"
 
     @property
     def trash(self) -> Path:
-        """Deleted projects, still whole."""
+        """Deleted projects, complete."""
         return self.root / "trash"
 
     @property
@@ -130,23 +130,23 @@ class Workspace:
 
     @property
     def studio_lock(self) -> Path:
-        """Held by the page's server while it runs: one studio a workspace."""
+        """Held by the page's server while it runs: only one may serve a workspace."""
         return self.root / "studio.lock"
 
     @property
     def start_lock(self) -> Path:
-        """Held while a job is being started, so that no two are, and no project goes away meanwhile."""
+        """Held while a job is being started, so that no two are, and no project is deleted meanwhile."""
         return self.root / "start.lock"
 
     @property
     def device_lock(self) -> Path:
-        """Held by whatever works on the GPU or CPU: one owner at a time, also among the visitors of a Space."""
-        home = self.root.parent.parent if self.root.parent.name == VISITORS else self.root
-        return home / "device.lock"
+        """Held by the process that works on the GPU or CPU: one at a time, also among the visitors of a Space."""
+        shared = self.root.parent.parent if self.root.parent.name == VISITORS else self.root
+        return shared / "device.lock"
 
     @property
     def visitors(self) -> Path:
-        """On a Space, one workspace a visitor."""
+        """On a Space: a workspace for each visitor."""
         return self.root / VISITORS
 
     def prepare(self) -> None:
@@ -159,9 +159,9 @@ class Workspace:
             raise StudioError("disk.no_folder", path=self.root) from error
 
     def projects(self) -> list[Project]:
-        """All projects, by name."""
-        found = [Project(path.parent, self) for path in self.projects_folder.glob("*/project.json")]
-        return sorted(found, key=lambda project: project.slug)
+        """All projects, sorted by slug."""
+        projects = [Project(path.parent, self) for path in self.projects_folder.glob("*/project.json")]
+        return sorted(projects, key=lambda project: project.slug)
 
     def project(self, slug: str) -> Project:
         """The project of this slug. Raises StudioError when there is none."""
@@ -171,7 +171,7 @@ class Workspace:
         return project
 
     def create_project(self, settings: ProjectSettings) -> Project:
-        """A new, empty project; two projects may bear the same display name."""
+        """A new, empty project; two projects may have the same display name."""
         slug = base = slug_of(settings.name)
         number = 2
         while (self.projects_folder / slug).exists():
@@ -181,12 +181,12 @@ class Workspace:
         return project
 
     def delete_project(self, project: Project) -> Path:
-        """Move a project to the trash and return where it lies now. Raises StudioError while a job of it runs."""
+        """Move a project to the trash and return its new folder. Raises StudioError while a job of it runs."""
         target = self.trash / f"{datetime.now():%Y%m%d-%H%M%S}-{project.slug}"
         with locked(self.start_lock, "job.starting"), disk_errors(target):
             if any(is_locked(lock) for lock in project.jobs.glob("*/lock")):
                 raise StudioError("project.busy", name=project.settings().name)
-            for mark in project.jobs.glob("*/queued"):  # nothing of it waits to be started any more
+            for mark in project.jobs.glob("*/queued"):  # its jobs no longer wait to be started
                 mark.unlink()
             self.trash.mkdir(parents=True, exist_ok=True)
             shutil.move(project.root, target)

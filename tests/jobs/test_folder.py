@@ -1,8 +1,8 @@
-import json
+from pathlib import Path
 
 import pytest
 
-from ksh_studio.config import CaptionConfig, TrainConfig
+from ksh_studio.config import CaptionConfig, SettledTraining, TrainConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.folder import job_at, open_job
 from ksh_studio.jobs.requests import request_preview
@@ -27,12 +27,13 @@ def test_the_settings_come_as_the_class_that_is_asked_for(job):
         job.file.config(CaptionConfig)
 
 
-def test_a_job_file_of_the_first_version_opens(project, job):
-    """As the studio wrote it on 27 November 2026."""
-    trigger = {"text": "drawn by KSH drawing style", "position": "end"}
-    old = {"stage": "train", "settings": {"rank": 4, "max_train_steps": 9}, "trigger": trigger, "created": 1764230400.0}
-    (job.folder / "job.json").write_text(json.dumps(old))
-    assert (open_job(job.folder).file.config(TrainConfig).rank, job.file.parent) == (4, None)
+def test_a_job_file_from_before_settled_settings_had_a_class_opens(job):
+    """As the studio wrote it in November 2026."""
+    (job.folder / "job.json").write_bytes((Path(__file__).parent / "job-of-november-2026.json").read_bytes())
+    file = open_job(job.folder).file
+    config = file.config(SettledTraining)
+    assert (file.stage, file.parent, file.trigger.text) == ("train", None, "drawn by KSH drawing style")
+    assert (config.base_model, config.rank, config.resolution, config.max_train_steps) == ("pocket", 8, 128, 300)
 
 
 def test_a_preview_is_given_once_and_a_damaged_request_is_left_out(job):

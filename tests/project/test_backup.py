@@ -44,7 +44,7 @@ def files(project):
 
 def test_a_project_comes_back_whole_beside_the_first(full, workspace, tmp_path):
     told = []
-    back_up(full, tmp_path / "백업.zip", told=lambda done, total: told.append((done, total)))
+    back_up(full, tmp_path / "백업.zip", on_file=lambda done, total: told.append((done, total)))
     again = restore(tmp_path / "백업.zip", workspace)
     assert again.slug != full.slug
     assert again.settings() == full.settings()

@@ -86,7 +86,7 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, bool]:
 
 
 def check_foreign(path: Path) -> None:
-    """Raise StudioError unless the database at `path`, from elsewhere, is whole and laid out exactly as ours.
+    """Raise StudioError unless the database at `path`, from elsewhere, is sound and has exactly our tables.
 
     A layout of its own could hold triggers that run when we write.
     """
@@ -120,10 +120,11 @@ def _journal_mode(database: sqlite3.Connection) -> bool:
 
 
 def _lay_out(database: sqlite3.Connection, path: Path) -> None:
-    found = database.execute("PRAGMA user_version").fetchone()[0]
-    if found > FORMAT:
+    """Make the tables where there are none. Raises StudioError for the database of a newer studio."""
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version > FORMAT:
         raise StudioError("captions.newer", path=path)
-    if found == FORMAT:
+    if version == FORMAT:
         return
     with transaction(database):
         if database.execute("PRAGMA user_version").fetchone()[0] == 0:  # nobody else was first
@@ -146,7 +147,7 @@ def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite says of a full disk, a forbidden or a damaged file into a sentence that names `path`."""
+    """Turn SQLite's error for a full disk, a forbidden or a damaged file into a StudioError that names `path`."""
     try:
         yield
     except sqlite3.IntegrityError:

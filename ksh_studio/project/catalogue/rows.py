@@ -1,4 +1,4 @@
-"""What the catalogue holds, as records."""
+"""The records that the catalogue reads and writes."""
 
 import json
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from ksh_studio.errors import StudioError
 from ksh_studio.project.workspace import Project
 
 Source = Literal["", "person", "captioner", "file"]
-Shown = Literal["all", "empty", "captioned", "auto", "person", "file", "excluded"]
+Filter = Literal["all", "empty", "captioned", "auto", "person", "file", "excluded"]
 
 
 @dataclass(frozen=True)
 class NewDrawing:
-    """What an import knows of a drawing whose picture is already on disk."""
+    """A drawing to be added, whose picture is already on disk."""
 
     id: str
     """First 16 hex digits of the original file's SHA-256."""
@@ -25,7 +25,7 @@ class NewDrawing:
     height: int
     """Of the copy, in pixels."""
     file_sha256: str
-    """Of the artist's own file."""
+    """Of the artist's file."""
     pixel_sha256: str
     """Of the copy's size and RGB bytes: the key for everything computed from the picture."""
     flags: tuple[str, ...] = ()
@@ -47,12 +47,12 @@ class Drawing(NewDrawing):
     caption: str = ""
     """Without the trigger."""
     revision: int = 0
-    """Number of the current caption; 0: none yet. A number names one text for ever."""
+    """Number of the current caption; 0: none yet. Each number belongs to one text for ever."""
     source: Source = ""
     author: str = ""
     """The captioner's name, or the name of the file that the caption came from."""
     settings: str = "{}"
-    """JSON of what the captioner was told."""
+    """The captioner's settings as JSON."""
     excluded: bool = False
 
 
@@ -70,7 +70,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class Page:
-    """Some rows of a list, and how long the whole list is."""
+    """Some rows of a list, and the length of the whole list."""
 
     total: int
     rows: list[Drawing]

@@ -10,16 +10,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from ksh_studio.config import MAX_PROMPT_CHARACTERS
 from ksh_studio.disk import replacing
 from ksh_studio.errors import StudioError
 from ksh_studio.project.catalogue.database import bare, open_database, storage_errors, tidy, transaction
-from ksh_studio.project.catalogue.rows import By, CaptionConflict, Drawing, NewDrawing, Page, Revision, Seen, Shown
+from ksh_studio.project.catalogue.rows import By, CaptionConflict, Drawing, Filter, NewDrawing, Page, Revision, Seen
 from ksh_studio.project.workspace import Project
 
-_SHOWN: dict[str, str] = {
+_FILTERS: dict[Filter, str] = {
     "all": "NOT excluded",
     "empty": "NOT excluded AND caption = ''",
     "captioned": "NOT excluded AND caption != ''",
@@ -33,7 +33,7 @@ _PERSON = By()
 
 
 class Catalogue:
-    """`with Catalogue(project) as catalogue:` — cheap to open; one thread at a time.
+    """A project's database, open inside `with Catalogue(project) as catalogue:`; cheap to open; one thread at a time.
 
     Every method raises StudioError when the disk is full, or the database is damaged or locked for long.
     """
@@ -57,18 +57,21 @@ class Catalogue:
 
     def drawing(self, drawing_id: str) -> Drawing:
         """The drawing of this id. Raises StudioError when there is none."""
-        found = self._drawings("WHERE id = ?", drawing_id)
-        if not found:
+        drawings = self._drawings("WHERE id = ?", drawing_id)
+        if not drawings:
             raise StudioError("captions.unknown_drawing", name=drawing_id[:64])
-        return found[0]
+        return drawings[0]
 
     def drawings(self) -> list[Drawing]:
         """All drawings that are not excluded, by name: what is trained on and exported."""
         return self._drawings("WHERE NOT excluded ORDER BY original_name, id")
 
-    def page(self, offset: int = 0, limit: int = 60, search: str = "", shown: Shown = "all") -> Page:
-        """`limit` drawings from `offset` whose caption or file name has every word of `search`; A-Z or a-z."""
-        where = f"WHERE {_SHOWN.get(shown, _SHOWN['all'])}"
+    def page(self, offset: int = 0, limit: int = 60, search: str = "", which: Filter = "all") -> Page:
+        """At most `limit` drawings from `offset` on whose caption or file name has every word of `search`.
+
+        Capitals and small letters count as the same from A to Z only.
+        """
+        where = f"WHERE {_FILTERS.get(which, _FILTERS['all'])}"
         likes: list[str] = []
         for word in tidy(search[:200]).split():
             escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
@@ -78,13 +81,14 @@ class Catalogue:
         end = "ORDER BY original_name, id LIMIT ? OFFSET ?"
         return Page(total, self._drawings(f"{where} {end}", *likes, max(0, limit), max(0, offset)))
 
-    def counts(self) -> dict[Shown, int]:
-        """How many drawings each filter of `page` shows."""
-        sums = ", ".join(f"coalesce(sum({condition}), 0) AS '{name}'" for name, condition in _SHOWN.items())
-        return dict(self._query(f"SELECT {sums} FROM current")[0])
+    def counts(self) -> dict[Filter, int]:
+        """How many drawings pass each filter of `page`."""
+        sums = ", ".join(f"coalesce(sum({condition}), 0) AS '{name}'" for name, condition in _FILTERS.items())
+        row = self._query(f"SELECT {sums} FROM current")[0]
+        return {name: row[name] for name in _FILTERS}
 
     def pending(self, overwrite: Literal["empty", "auto", "all"], by: By) -> list[Drawing]:
-        """What the captioner `by` still has to do, by name: so a job that was killed goes on where it was.
+        """The drawings that the captioner `by` still has to do, by name; so a killed job goes on where it was.
 
         overwrite: "empty", those without a caption; "auto", also those a captioner wrote; "all", also those that a
         person wrote or a file brought. Captions by this captioner with these very settings are never made again.
@@ -97,14 +101,14 @@ class Catalogue:
 
     def history(self, drawing_id: str) -> list[Revision]:
         """Every caption the drawing ever had, newest first."""
-        found = self._query(
+        rows = self._query(
             "SELECT revision, caption, source, author, time FROM captions WHERE drawing = ? ORDER BY revision DESC",
             drawing_id,
         )
-        return [Revision(**row) for row in found]
+        return [Revision(**row) for row in rows]
 
     def known(self, file_sha256: str) -> Drawing | None:
-        """The drawing that a file of this content is, or has the same pixels as; excluded or not."""
+        """The drawing imported from a file of this content, or with the same pixels as such a file; excluded or not."""
         where = "WHERE file_sha256 = ? OR id IN (SELECT drawing FROM seen WHERE file_sha256 = ?)"
         return next(iter(self._drawings(where, file_sha256, file_sha256)), None)
 
@@ -114,8 +118,8 @@ class Catalogue:
 
     def seen(self, root: str) -> list[Seen]:
         """The files of an imported folder or zip as of its last import."""
-        found = self._query("SELECT path, file_sha256, drawing FROM seen WHERE root = ? ORDER BY path", root)
-        return [Seen(**row) for row in found]
+        rows = self._query("SELECT path, file_sha256, drawing FROM seen WHERE root = ? ORDER BY path", root)
+        return [Seen(**row) for row in rows]
 
     # What changes
 
@@ -130,7 +134,7 @@ class Catalogue:
             return done.rowcount == 1
 
     def remember(self, root: str, files: list[Seen]) -> None:
-        """Replace what is known of an imported folder or zip."""
+        """Replace the list of files of an imported folder or zip."""
         with self._writing() as database:
             database.execute("DELETE FROM seen WHERE root = ?", (root,))
             rows = [(root, file.path, file.file_sha256, file.drawing) for file in files]
@@ -170,13 +174,13 @@ class Catalogue:
 
     def undo(self) -> Drawing | None:
         """Take back the person's newest edit that still shows; None when there is none."""
-        return self._turn("SELECT * FROM edits WHERE NOT undone ORDER BY number DESC", "after", "before")
+        return self._move_in_edits("SELECT * FROM edits WHERE NOT undone ORDER BY number DESC", "after", "before")
 
     def redo(self) -> Drawing | None:
         """Do again what `undo` took back last; None when there is nothing."""
-        return self._turn("SELECT * FROM edits WHERE undone ORDER BY number", "before", "after")
+        return self._move_in_edits("SELECT * FROM edits WHERE undone ORDER BY number", "before", "after")
 
-    def _turn(self, edits: str, shows: str, becomes: str) -> Drawing | None:
+    def _move_in_edits(self, edits: str, shows: str, becomes: str) -> Drawing | None:
         with self._writing() as database:
             for edit in database.execute(edits).fetchall():
                 if self.drawing(edit["drawing"]).revision != edit[shows]:
@@ -193,7 +197,7 @@ class Catalogue:
             copy = sqlite3.connect(beside)
             try:
                 self._open.backup(copy)
-                copy.execute("PRAGMA journal_mode = DELETE")  # one file, whole in itself
+                copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
             finally:
                 copy.close()
 
@@ -208,15 +212,15 @@ class Catalogue:
         with storage_errors(self.project.captions_db), transaction(self._open) as database:
             yield database
 
-    def _query(self, statement: str, *values: Any) -> list[sqlite3.Row]:
+    def _query(self, statement: str, *values: str | int) -> list[sqlite3.Row]:
         with storage_errors(self.project.captions_db):
             return self._open.execute(statement, values).fetchall()
 
-    def _drawings(self, where: str, *values: Any) -> list[Drawing]:
-        found = self._query(f"SELECT * FROM current {where}", *values)
+    def _drawings(self, where: str, *values: str | int) -> list[Drawing]:
+        rows = self._query(f"SELECT * FROM current {where}", *values)
         return [
             Drawing(**(dict(row) | {"flags": tuple(row["flags"].split()), "excluded": bool(row["excluded"])}))
-            for row in found
+            for row in rows
         ]
 
 

@@ -6,12 +6,12 @@ from pydantic import StrictInt, StrictStr, TypeAdapter, ValidationError
 
 from ksh_studio.errors import StudioError
 from ksh_studio.project.catalogue import CaptionConflict, Catalogue, Drawing
-from ksh_studio.project.catalogue.rows import Shown
+from ksh_studio.project.catalogue.rows import Filter
 from ksh_studio.ui.access.visit import Visit
 
 MOST_ROWS = 200
 MOST_CHARACTERS = 4000
-_ROWS_CALL = TypeAdapter(tuple[StrictStr, StrictStr, Shown, StrictInt, StrictInt])
+_ROWS_CALL = TypeAdapter(tuple[StrictStr, StrictStr, Filter, StrictInt, StrictInt])
 _SAVE_CALL = TypeAdapter(tuple[StrictStr, StrictStr, StrictStr, StrictInt])
 C = TypeVar("C")
 

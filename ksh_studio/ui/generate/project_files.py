@@ -31,5 +31,5 @@ def first_prompt(project: Project) -> str:
     if not project.captions_db.is_file():
         return trigger.text
     with Catalogue(project) as catalogue:
-        rows = catalogue.page(limit=1, shown="captioned").rows
+        rows = catalogue.page(limit=1, which="captioned").rows
     return trigger.apply(rows[0].caption if rows else "")

@@ -79,7 +79,7 @@ def test_two_tabs_never_overwrite_each_other(catalogue, project):
         other.save_caption(name, "theirs", expected=seen)
     with pytest.raises(CaptionConflict) as conflict:
         catalogue.save_caption(name, "mine", expected=seen)
-    assert (conflict.value.drawing.caption, conflict.value.mine, conflict.value.key) == (
+    assert (conflict.value.drawing.caption, conflict.value.mine, conflict.value.sentence.key) == (
         "theirs", "mine", "captions.conflict",
     )  # fmt: skip
     assert catalogue.drawing(name).caption == "theirs"
@@ -140,7 +140,7 @@ def test_filters_and_counts_agree(catalogue):
     catalogue.exclude(new(4).id)
     counts = {"all": 4, "empty": 1, "captioned": 3, "auto": 1, "person": 1, "file": 1, "excluded": 1}
     assert catalogue.counts() == counts
-    assert {shown: catalogue.page(shown=shown).total for shown in counts} == counts
+    assert {which: catalogue.page(which=which).total for which in counts} == counts
     assert len(catalogue.drawings()) == 4
     catalogue.exclude(new(4).id, False)
     assert catalogue.counts()["all"] == 5
@@ -251,6 +251,7 @@ def test_without_a_write_ahead_log_it_works_and_says_so(project, monkeypatch):
     monkeypatch.setattr(database.sqlite3, "connect", lambda *a, **k: real(*a, **k, factory=NoLog))
     with Catalogue(project) as catalogue:
         assert not catalogue.wal
+        assert catalogue._open.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
         catalogue.add(new(0))
         assert catalogue.save_caption(new(0).id, "x").caption == "x"
     assert {path.name for path in project.root.glob("captions.db*")} == {"captions.db"}
