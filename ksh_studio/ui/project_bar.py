@@ -29,7 +29,7 @@ from ksh_studio.ui.parts.languages import t
 from ksh_studio.ui.parts.markup import link
 from ksh_studio.ui.parts.outputs import QUIET, UNCHANGED, Unchanged
 from ksh_studio.ui.parts.theme import html
-from ksh_studio.ui.server.files import outgoing, url
+from ksh_studio.ui.server.files import download_folder, file_url
 
 SHOWING_WORK: dict[str, Any] = {"api_visibility": "private"}
 """Options of an event that takes its time: gradio shows that it works."""
@@ -194,9 +194,9 @@ def open_project_folder(visit: Visit, slug: str) -> None:
 def back_up(visit: Visit, slug: str) -> str:
     """Write the project's zip and show the link to it."""
     project = visit.project(slug)
-    target = outgoing(project, "backup") / f"{project.slug}-backup.zip"
+    target = download_folder(project, "backup") / f"{project.slug}-backup.zip"
     backup.back_up(project, target)
-    return link(url(project, "backup", target.name), translate("ui.download", visit.language), target.name)
+    return link(file_url(project, "backup", target.name), translate("ui.download", visit.language), target.name)
 
 
 def restore(visit: Visit, upload: str) -> Selected:

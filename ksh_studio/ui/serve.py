@@ -25,7 +25,7 @@ from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.app import build_app
 from ksh_studio.ui.parts.languages import page_texts
 from ksh_studio.ui.parts.theme import STYLES, theme
-from ksh_studio.ui.server.files import routes
+from ksh_studio.ui.server.files import file_routes
 from ksh_studio.ui.server.missing_event import EXCEPTION_HANDLERS
 from ksh_studio.ui.server.shield import UPLOAD_BYTES, Shield
 from ksh_studio.ui.server.startup import finish_startup
@@ -124,7 +124,7 @@ def launch(page: gr.Blocks, studio: Studio, port: int | None = None, browser: bo
             i18n=page_texts(),
             app_kwargs={
                 "middleware": [shield],
-                "routes": routes(studio),
+                "routes": file_routes(studio),
                 "exception_handlers": EXCEPTION_HANDLERS,
                 "docs_url": None,
                 "redoc_url": None,

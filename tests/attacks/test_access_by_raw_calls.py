@@ -1,4 +1,4 @@
-"""Every event of the page called over raw HTTP, past the page's own buttons."""
+"""Calls every event of the page over raw HTTP, past the page's buttons."""
 
 import hashlib
 from typing import Any
@@ -40,12 +40,12 @@ def events(page: gr.Blocks, role: str, allowed: bool) -> list[int]:
 
 
 def attack(client, page, role) -> list[str]:
-    """Call everything forbidden; returns what was not refused by our own sentence."""
+    """Call every event that this role may not; return those that our own sentence did not refuse."""
     let_through = []
     for number in events(page, role, allowed=False):
-        done, said = call(client, page, number, [value_for(part) for part in page.fns[number].inputs])
-        if done or not any(text in said for text in REFUSED):
-            let_through.append(f"{page.fns[number].name}: {said[:200]}")
+        done, answer = call(client, page, number, [value_for(part) for part in page.fns[number].inputs])
+        if done or not any(text in answer for text in REFUSED):
+            let_through.append(f"{page.fns[number].name}: {answer[:200]}")
     return let_through
 
 
@@ -55,7 +55,7 @@ def arrived(address: str, page: gr.Blocks) -> Any:
     cookie = client.get("/").headers["set-cookie"]
     assert all(word in cookie for word in (VISITOR_COOKIE, "HttpOnly", "Secure", "Partitioned"))
     client.cookies.set(VISITOR_COOKIE, cookie.split(";")[0].split("=", 1)[1])
-    number = next(number for number, fn in page.fns.items() if fn.name == "open_page")
+    number = next(number for number, fn in page.fns.items() if fn.name == "opened")
     assert call(client, page, number, [])[0]
     return client
 
@@ -85,8 +85,8 @@ def test_without_login_no_event_answers(workspace, no_probe):
     with served(workspace, "share") as (page, address):
         client = visitor(address)
         for number, fn in page.fns.items():
-            done, said = call(client, page, number, [value_for(part) for part in fn.inputs])
-            assert not done and "Not authenticated" in said
+            done, answer = call(client, page, number, [value_for(part) for part in fn.inputs])
+            assert not done and "Not authenticated" in answer
         assert ask(client, page, "ksh_rows", ["demo", "", "all", 0, 10]) is None
         assert client.get("/ksh/demo/thumb/x.webp").status_code == 401
 
@@ -128,9 +128,9 @@ def test_a_project_is_named_by_its_slug_and_nothing_else(workspace, no_probe):
 def test_one_visitor_of_a_space_cannot_reach_anothers_drawings(workspace, no_probe):
     cookies = {"a": "a" * 43, "b": "b" * 43}
     for name, cookie in cookies.items():
-        own = visitor_workspace(workspace, hashlib.sha256(cookie.encode()).hexdigest())
-        own.prepare()
-        own.create_project(ProjectSettings(name=f"secret {name}"))
+        visitors_workspace = visitor_workspace(workspace, hashlib.sha256(cookie.encode()).hexdigest())
+        visitors_workspace.prepare()
+        visitors_workspace.create_project(ProjectSettings(name=f"secret {name}"))
     theirs = demo_of(visitor_workspace(workspace, hashlib.sha256(cookies["b"].encode()).hexdigest()), 1, "private")
     with Catalogue(theirs) as catalogue:
         [drawing] = catalogue.drawings()
@@ -160,5 +160,5 @@ def test_a_visitor_names_no_model_of_their_own(workspace, no_probe):
                 else part.value
                 for part in page.fns[number].inputs
             ]
-            done, said = call(client, page, number, values)
-            assert not done and "shared Space" in said
+            done, answer = call(client, page, number, values)
+            assert not done and "shared Space" in answer

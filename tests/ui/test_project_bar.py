@@ -6,7 +6,7 @@ import pytest
 from ksh_studio.config import ProjectSettings
 from ksh_studio.ui import project_bar
 from ksh_studio.ui.access.visit import VISITOR_PROJECTS
-from ksh_studio.ui.server.files import outgoing
+from ksh_studio.ui.server.files import download_folder
 from tests.ui.open_page import ROLES
 
 
@@ -100,7 +100,7 @@ def test_a_backup_is_made_and_restored_beside_the_project(opened, with_drawings)
     page = opened("owner")
     with_drawings(page.project)
     assert 'href="/ksh/mine/backup/mine-backup.zip"' in page.press("backup-project")["backup-ready"]
-    page.set("restore-project", str(outgoing(page.project, "backup") / "mine-backup.zip"))
+    page.set("restore-project", str(download_folder(page.project, "backup") / "mine-backup.zip"))
     answer = page.press("restore-project", "upload")
     assert len(page.workspace.projects()) == 2 and page.project.slug != "mine"
     assert page.value("project-picker") == page.project.slug

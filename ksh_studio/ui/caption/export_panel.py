@@ -17,7 +17,7 @@ from ksh_studio.ui.parts.events import event_bar
 from ksh_studio.ui.parts.languages import t
 from ksh_studio.ui.parts.markup import link, notes
 from ksh_studio.ui.parts.theme import html
-from ksh_studio.ui.server.files import outgoing, url
+from ksh_studio.ui.server.files import download_folder, file_url
 
 WORK: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 2}
 
@@ -38,7 +38,7 @@ def export_drawings(visit: Visit, slug: str, kind: Kind) -> Iterator[str]:
     project = visit.project(slug)
     if kind not in KINDS:
         raise StudioError("caption_tab.bad_call")
-    target = outgoing(project, "export") / f"{project.slug}-{_in_names(kind)}.zip"
+    target = download_folder(project, "export") / f"{project.slug}-{_in_names(kind)}.zip"
     target.unlink(missing_ok=True)
     yield event_bar(Progress(phase="export", done=0, total=0), visit.language)
     events: list[Event] = []
@@ -52,7 +52,7 @@ def export_drawings(visit: Visit, slug: str, kind: Kind) -> Iterator[str]:
     report = export_report(events, visit.language)
     if target.is_file():
         download = translate("ui.download", visit.language)
-        report = notes([report, link(url(project, "export", target.name), download, target.name)])
+        report = notes([report, link(file_url(project, "export", target.name), download, target.name)])
     yield report
 
 

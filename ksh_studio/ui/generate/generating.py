@@ -23,7 +23,7 @@ from ksh_studio.ui.parts.events import event_note
 from ksh_studio.ui.parts.form import config_from
 from ksh_studio.ui.parts.markup import bar, notes
 from ksh_studio.ui.parts.outputs import UNCHANGED, Unchanged
-from ksh_studio.ui.server.files import url
+from ksh_studio.ui.server.files import file_url
 
 
 @dataclass(frozen=True)
@@ -82,4 +82,4 @@ def stop_generating(visit: Visit) -> None:
 
 def show_gallery(visit: Visit, project: Project) -> str:
     """The project's newest pictures, as they are on the disk now."""
-    return gallery(picture_names(project), partial(url, project, "picture"), visit.language)
+    return gallery(picture_names(project), partial(file_url, project, "picture"), visit.language)

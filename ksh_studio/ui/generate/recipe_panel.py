@@ -20,7 +20,7 @@ from ksh_studio.ui.parts.form import Form, form_values
 from ksh_studio.ui.parts.languages import t
 from ksh_studio.ui.parts.outputs import QUIET, Update, clicked_value, visible
 from ksh_studio.ui.parts.theme import html
-from ksh_studio.ui.server.files import url
+from ksh_studio.ui.server.files import file_url
 
 LARGEST_DROP = 64_000_000
 """Bytes of a PNG that may be dropped."""
@@ -71,7 +71,7 @@ def show_picture(visit: Visit, slug: str, event: gr.EventData) -> ShownPicture:
     project = visit.project(slug)
     name = known_picture(project, clicked_value(event))
     parameters = read_recipe(project.pictures / name).parameters
-    large = picture_with_recipe(url(project, "picture", name), name, parameters, visit.language)
+    large = picture_with_recipe(file_url(project, "picture", name), name, parameters, visit.language)
     return ShownPicture(name, large, visible(True), visible(True))
 
 

@@ -46,20 +46,20 @@ SERVED: dict[str, ServedFiles] = {
 }
 
 
-def url(project: Project, kind: str, name: str, **query: str) -> str:
+def file_url(project: Project, kind: str, name: str, **query: str) -> str:
     """The URL of a file. `name`: its path in the folder of its kind, POSIX style; `query`: parameters to add."""
     parameters = "&".join(f"{key}={quote(value)}" for key, value in query.items())
     return f"/ksh/{project.slug}/{kind}/{quote(name)}{'?' + parameters if parameters else ''}"
 
 
-def outgoing(project: Project, kind: str) -> Path:
+def download_folder(project: Project, kind: str) -> Path:
     """The folder of the project's zips that are ready to be downloaded; it may be deleted at any time."""
     folder = project.workspace.cache / "outgoing" / project.slug / kind
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
 
 
-def routes(studio: Studio) -> list[Route]:
+def file_routes(studio: Studio) -> list[Route]:
     """The routes of these files, which the server tries before gradio's own."""
 
     def send(request: Request) -> Response:
@@ -91,4 +91,4 @@ def _folder(project: Project, kind: str) -> Path:
     folders = {"thumb": project.thumbs, "drawing": project.drawings, "picture": project.pictures}
     if kind in folders:
         return folders[kind]
-    return project.jobs if kind in ("preview", "lora") else outgoing(project, kind)
+    return project.jobs if kind in ("preview", "lora") else download_folder(project, kind)

@@ -7,7 +7,7 @@ from ksh_studio.locales import Language, translate
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.parts.markup import chip, element, heading, notes, picture_button, small_print
 from ksh_studio.ui.parts.thinning import thinned
-from ksh_studio.ui.server.files import url
+from ksh_studio.ui.server.files import file_url
 
 SHOWN_STEPS = 24
 """More columns than this are thinned out; the newest and the recommended one always stand."""
@@ -40,7 +40,7 @@ def preview_of_step(previews: list[Preview], step: int, trigger: str) -> Preview
 
 def preview_picture(project: Project, preview: Preview, language: Language) -> str:
     """One preview as a button that shows it large."""
-    address = url(project, "preview", preview.path.removeprefix("jobs/"))
+    address = file_url(project, "preview", preview.path.removeprefix("jobs/"))
     return picture_button(address, f"{step_name(preview.step, language)} · {preview.prompt}")
 
 

@@ -20,7 +20,7 @@ from ksh_studio.ui.parts.markup import (
     small_print,
     value_button,
 )
-from ksh_studio.ui.server.files import url
+from ksh_studio.ui.server.files import file_url
 from ksh_studio.ui.train.previews import preview_of_step, preview_picture, step_name
 
 FIGURES = ("steps", "seconds", "steps_per_second", "images_seen", "final_loss")
@@ -70,7 +70,7 @@ def _file(project: Project, lora: LoraSaved, score: float | None, language: Lang
     name = PurePosixPath(lora.path).name
     use = translate("train_tab.use", language)
     button = value_button(str(lora.step), use, f"{use}: {name}")
-    address = url(project, "lora", lora.path.removeprefix("jobs/"))
+    address = file_url(project, "lora", lora.path.removeprefix("jobs/"))
     download = link(address, translate("ui.download", language)) if may_download else ""
     return entry(name, _about(project, lora, score, language), element("span", button, " ", download))
 

@@ -5,7 +5,7 @@ import zipfile
 import gradio as gr
 import pytest
 
-from ksh_studio.ui.server.files import outgoing
+from ksh_studio.ui.server.files import download_folder
 
 
 @pytest.mark.parametrize("role", ["owner", "visitor"])
@@ -25,7 +25,7 @@ def test_each_format_becomes_a_zip_with_a_link_to_it(opened, with_drawings, role
     updates = list(page.stream("export-start"))
     assert "ksh-status" in updates[0]["export-ready"]
     assert f'href="/ksh/mine/export/{name}"' in page.value("export-ready")
-    with zipfile.ZipFile(outgoing(page.project, "export") / name) as archive:
+    with zipfile.ZipFile(download_folder(page.project, "export") / name) as archive:
         assert any(inside in entry for entry in archive.namelist())
 
 
@@ -34,7 +34,7 @@ def test_a_second_export_takes_the_place_of_the_first(opened, with_drawings):
     with_drawings(page.project)
     for _ in range(2):
         page.press("export-start")
-    assert [path.name for path in outgoing(page.project, "export").iterdir()] == ["mine-imagefolder.zip"]
+    assert [path.name for path in download_folder(page.project, "export").iterdir()] == ["mine-imagefolder.zip"]
 
 
 def test_warnings_stand_beside_the_link(opened, with_drawings):
@@ -65,4 +65,4 @@ def test_a_guest_exports_nothing(opened, with_drawings):
     with_drawings(page.project)
     with pytest.raises(gr.Error, match="share link"):
         page.press("export-start")
-    assert not any(outgoing(page.project, "export").iterdir())
+    assert not any(download_folder(page.project, "export").iterdir())

@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 
 from ksh_studio.generation.worker.handle import Worker
 from ksh_studio.ui.access.studio import Studio
-from ksh_studio.ui.server.files import outgoing, routes, url
+from ksh_studio.ui.server.files import download_folder, file_routes, file_url
 
 IMMUTABLE = "private, max-age=31536000, immutable"
 
@@ -19,7 +19,7 @@ def get(workspace):
 
     def get(path, mode="local"):
         passwords = (("owner", "a"), ("guest", "b")) if mode == "share" else ()
-        app = Starlette(routes=routes(Studio(workspace, mode, Worker(workspace), passwords)))
+        app = Starlette(routes=file_routes(Studio(workspace, mode, Worker(workspace), passwords)))
         app.cookie_id, app.tokens = "x", {}  # of gradio's app: nobody has logged in
 
         async def send():
@@ -38,7 +38,7 @@ def write(path, content=b"content"):
 
 def test_what_never_changes_may_be_kept_by_the_browser_and_is_shown(project, get):
     write(project.pictures / "2026-01-01" / "1-5 %.png")
-    reply = get(url(project, "picture", "2026-01-01/1-5 %.png"))
+    reply = get(file_url(project, "picture", "2026-01-01/1-5 %.png"))
     assert (reply.status_code, reply.content) == (200, b"content")
     assert (reply.headers["content-type"], reply.headers["cache-control"]) == ("image/png", IMMUTABLE)
     assert "content-disposition" not in reply.headers
@@ -46,8 +46,8 @@ def test_what_never_changes_may_be_kept_by_the_browser_and_is_shown(project, get
 
 @pytest.mark.parametrize("kind", ["export", "backup"])
 def test_a_zip_is_downloaded_and_not_kept(kind, project, get):
-    write(outgoing(project, kind) / "demo.zip")
-    reply = get(url(project, kind, "demo.zip", at="12:30"))
+    write(download_folder(project, kind) / "demo.zip")
+    reply = get(file_url(project, kind, "demo.zip", at="12:30"))
     assert (reply.status_code, reply.headers["cache-control"]) == (200, "no-store")
     assert reply.headers["content-disposition"].startswith("attachment")
 
@@ -55,16 +55,16 @@ def test_a_zip_is_downloaded_and_not_kept(kind, project, get):
 def test_previews_and_loras_lie_in_the_folders_of_jobs(project, get):
     write(project.jobs / "a" / "previews" / "1.png")
     write(project.jobs / "a" / "loras" / "ksh.safetensors")
-    assert get(url(project, "preview", "a/previews/1.png")).status_code == 200
-    assert get(url(project, "lora", "a/loras/ksh.safetensors")).headers["cache-control"] == "no-store"
+    assert get(file_url(project, "preview", "a/previews/1.png")).status_code == 200
+    assert get(file_url(project, "lora", "a/loras/ksh.safetensors")).headers["cache-control"] == "no-store"
 
 
 def test_no_other_file_of_the_folder_is_served(project, get):
     for name in ("a/job.json", "a/log.txt", "a/.hidden.png"):
         write(project.jobs / name)
-        assert [get(url(project, kind, name)).status_code for kind in ("preview", "lora")] == [404, 404], name
-    assert get(url(project, "nonsense", "a.png")).status_code == 404
-    assert get(url(project, "preview", "missing.png")).status_code == 404
+        assert [get(file_url(project, kind, name)).status_code for kind in ("preview", "lora")] == [404, 404], name
+    assert get(file_url(project, "nonsense", "a.png")).status_code == 404
+    assert get(file_url(project, "preview", "missing.png")).status_code == 404
 
 
 @pytest.mark.parametrize("name", ["../captions.db", "../../demo/project.json", "/etc/passwd"])
@@ -74,4 +74,4 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(name, project, get):
 
 def test_without_login_nothing_is_served_over_a_share_link(project, get):
     write(project.pictures / "1.png")
-    assert get(url(project, "picture", "1.png"), "share").status_code == 401
+    assert get(file_url(project, "picture", "1.png"), "share").status_code == 401
