@@ -1,4 +1,4 @@
-"""Processes that prepare pictures: several at a time, and a hostile file can only take its own process down."""
+"""Processes that convert pictures, several at a time; a hostile file can only end its own process."""
 
 import multiprocessing
 import os
@@ -8,21 +8,21 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Generic, TypeVar
 
-from ksh_studio.drawings.pixels import Prepared, Unreadable, prepare
+from ksh_studio.drawings.pixels import ConvertedPicture, Unreadable, convert
 
 MOST_PROCESSES = 8
 MEMORY_BYTES = 4 << 30
 SECONDS_A_FILE = 60
 HELD_BYTES = 400_000_000
-"""Of files that wait for their turn."""
+"""Most bytes of files that wait for their turn."""
 
 T = TypeVar("T")
-Answer = Prepared | Unreadable | None
-_Waiting = tuple[T, bytes | None, Future[Prepared | str] | None]
+Converted = ConvertedPicture | Unreadable
+_Waiting = tuple[T, bytes | None, Future[Converted] | None]
 
 
 class Decoders(Generic[T]):
-    """`with Decoders() as decoders: for thing, answer in decoders.prepare(pairs)`."""
+    """Used as `with Decoders() as decoders: for file, converted in decoders.convert(files)`."""
 
     def __init__(self, processes: int | None = None) -> None:
         self.processes = processes or min(MOST_PROCESSES, _cores())
@@ -34,35 +34,35 @@ class Decoders(Generic[T]):
     def __exit__(self, *error: object) -> None:
         self._close()
 
-    def prepare(self, pairs: Iterable[tuple[T, bytes | None]]) -> Iterator[tuple[T, Answer]]:
-        """Each thing with what became of its file's bytes, in the order given; few files are held at a time.
+    def convert(self, files: Iterable[tuple[T, bytes | None]]) -> Iterator[tuple[T, Converted | None]]:
+        """Each file with its converted picture, or why it has none, in the given order; few are in memory at a time.
 
-        A thing without bytes goes along in its place, with None.
+        A file without bytes is passed on in its place, with None.
         """
         waiting: deque[_Waiting[T]] = deque()
-        for thing, data in pairs:
-            waiting.append((thing, data, self._submit(data) if data is not None else None))
+        for file, data in files:
+            waiting.append((file, data, self._submit(data) if data is not None else None))
             while waiting and (len(waiting) > 2 * self.processes or _bytes_in(waiting) > HELD_BYTES):
                 yield self._next(waiting)
         while waiting:
             yield self._next(waiting)
 
-    def _next(self, waiting: "deque[_Waiting[T]]") -> tuple[T, Answer]:
-        thing, data, future = waiting.popleft()
+    def _next(self, waiting: "deque[_Waiting[T]]") -> tuple[T, Converted | None]:
+        file, data, future = waiting.popleft()
         if data is None:
-            return thing, None
+            return file, None
         try:
-            answer = future.result() if future else self._alone(data)
+            converted = future.result() if future else self._alone(data)
         except BrokenProcessPool:  # by this file or by one beside it
             self._close()
-            answer = self._alone(data)
-        return thing, Unreadable(answer) if isinstance(answer, str) else answer
+            converted = self._alone(data)
+        return file, converted
 
-    def _submit(self, data: bytes) -> "Future[Prepared | str] | None":
+    def _submit(self, data: bytes) -> "Future[Converted] | None":
         if self._pool is None:
             self._pool = _pool(self.processes)
         try:
-            return self._pool.submit(_prepare, data)
+            return self._pool.submit(_convert, data)
         except BrokenProcessPool:
             self._close()
             return None  # done alone, when its turn comes
@@ -72,12 +72,12 @@ class Decoders(Generic[T]):
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
-    def _alone(self, data: bytes) -> Prepared | str:
+    def _alone(self, data: bytes) -> Converted:
         with _pool(1) as pool:
             try:
-                return pool.submit(_prepare, data).result()
+                return pool.submit(_convert, data).result()
             except BrokenProcessPool:
-                return "import.reason_crashed"
+                return Unreadable("import.reason_crashed")
 
 
 def _bytes_in(waiting: "deque[_Waiting[T]]") -> int:
@@ -85,7 +85,7 @@ def _bytes_in(waiting: "deque[_Waiting[T]]") -> int:
 
 
 def _cores() -> int:
-    """Those that this process may use: a container often has fewer than its machine."""
+    """How many cores this process may use: a container often has fewer than its machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -94,7 +94,7 @@ def _pool(processes: int) -> ProcessPoolExecutor:
     ways = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in ways else "spawn")
     if "forkserver" in ways:
-        context.set_forkserver_preload(["__main__", prepare.__module__])
+        context.set_forkserver_preload(["__main__", convert.__module__])
     return ProcessPoolExecutor(processes, context, initializer=_limit_memory)
 
 
@@ -119,9 +119,9 @@ def _limit_time() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft if hard < 0 else min(soft, hard), hard))
 
 
-def _prepare(data: bytes) -> Prepared | str:
+def _convert(data: bytes) -> Converted:
     _limit_time()
     try:
-        return prepare(data)
+        return convert(data)
     except Unreadable as error:
-        return error.key  # an exception of two arguments does not survive the way between processes
+        return error

@@ -9,10 +9,11 @@ from pathlib import Path, PurePosixPath
 from ksh_studio.disk import locked, write_bytes
 from ksh_studio.drawings.decoding import Decoders
 from ksh_studio.drawings.formats.caption_files import CaptionFiles
-from ksh_studio.drawings.pixels import Prepared, Unreadable
-from ksh_studio.drawings.sources import Item, Source, open_sources, read_all
+from ksh_studio.drawings.pixels import ConvertedPicture, Unreadable
+from ksh_studio.drawings.sources import Source, SourceFile, open_sources, read_all
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Imported, Progress, Warned
+from ksh_studio.locales import Sentence
 from ksh_studio.project.catalogue import CaptionConflict, Catalogue, Drawing, NewDrawing, Seen
 from ksh_studio.project.workspace import Project
 
@@ -36,7 +37,7 @@ def import_drawings(
         open_sources(paths, names) as sources,
         Catalogue(project) as catalogue,
     ):
-        files = [(found, item) for found in sources for item in found.pictures]
+        files = [(each, file) for each in sources for file in each.pictures]
         _refuse_nothing(sources, len(files))
         if not catalogue.wal:
             yield Warned.saying("captions.no_wal")
@@ -49,7 +50,7 @@ def _refuse_nothing(sources: list[Source], pictures: int) -> None:
     if not sources:
         raise StudioError("import.nothing_chosen")
     label = ", ".join(source.label for source in sources[:SHOWN_NAMES])
-    if any(source.items for source in sources):
+    if any(source.files for source in sources):
         raise StudioError("import.no_pictures", name=label)
     raise StudioError("import.empty_folder", name=label)
 
@@ -59,36 +60,36 @@ class _File:
     source: Source
     path: str
     sha256: str = ""
-    reason: str = ""
-    """Key of the sentence why it could not even be read."""
+    unreadable: Sentence | None = None
+    """Why it could not even be read."""
 
 
 class _Import:
-    """What one import has met so far."""
+    """One import, and what it has found so far."""
 
     def __init__(self, project: Project, catalogue: Catalogue, sources: list[Source]) -> None:
         self.project = project
         self.catalogue = catalogue
-        self.beside = {source: CaptionFiles(source) for source in sources}
+        self.caption_files = {source: CaptionFiles(source) for source in sources}
         self.began = time.monotonic()
         self.captions = 0
         self.new: set[str] = set()
         self.known: set[str] = set()
-        self.met: dict[str, str] = {}
-        """Path of the first file met of each drawing, by the drawing's id."""
-        self.outcome: dict[str, str] = {}
-        """Id of the drawing that the content became, or the key why not, by the file's SHA-256."""
+        self.first_path: dict[str, str] = {}
+        """Path of the first file of each drawing, by the drawing's id."""
+        self.outcome: dict[str, str | Sentence] = {}
+        """By the file's SHA-256: id of the drawing that the content became, or why it became none."""
         self.duplicates: list[tuple[str, str]] = []
-        self.unreadable: list[tuple[str, str]] = []
+        self.unreadable: list[tuple[str, Sentence]] = []
         self.seen: dict[Source, list[Seen]] = {source: [] for source in sources}
 
-    def events(self, files: list[tuple[Source, Item]]) -> Iterator[Event]:
-        for beside in self.beside.values():
-            yield from beside.warnings
+    def events(self, files: list[tuple[Source, SourceFile]]) -> Iterator[Event]:
+        for caption_files in self.caption_files.values():
+            yield from caption_files.warnings
         yield Progress(phase="import", done=0, total=len(files))
         with Decoders[_File]() as decoders:
-            for done, (file, answer) in enumerate(decoders.prepare(self._read(files)), 1):
-                self._take(file, answer)
+            for done, (file, converted) in enumerate(decoders.convert(self._read(files)), 1):
+                self._take(file, converted)
                 yield Progress(phase="import", done=done, total=len(files))
         gone = yield from self._compare()
         yield Imported(
@@ -96,59 +97,64 @@ class _Import:
             known=len(self.known),
             captions=self.captions,
             duplicates=tuple(self.duplicates),
-            unreadable=tuple(self.unreadable),
+            unreadable=tuple((path, reason.key) for path, reason in self.unreadable),
             gone=gone,
         )
         yield self._end(len(files))
 
-    def _read(self, files: list[tuple[Source, Item]]) -> Iterator[tuple[_File, bytes | None]]:
+    def _read(self, files: list[tuple[Source, SourceFile]]) -> Iterator[tuple[_File, bytes | None]]:
         """Each file, with its bytes where they must still be decoded."""
-        asked: set[str] = set()
+        submitted: set[str] = set()
         for source, item in files:
             try:
                 data = read_all(item)
             except Unreadable as error:
-                yield _File(source, item.path, reason=error.key), None
+                yield _File(source, item.path, unreadable=error.sentence), None
                 continue
             file = _File(source, item.path, hashlib.sha256(data).hexdigest())
             before = self.catalogue.known(file.sha256)
             whole = before is not None and before.path(self.project).exists() and before.thumb(self.project).exists()
-            yield file, None if whole or file.sha256 in asked else data
-            asked.add(file.sha256)
+            yield file, None if whole or file.sha256 in submitted else data
+            submitted.add(file.sha256)
 
-    def _take(self, file: _File, answer: Prepared | Unreadable | None) -> None:
-        if isinstance(answer, Unreadable):
-            self.outcome[file.sha256] = answer.key
-        elif isinstance(answer, Prepared):
-            self.outcome[file.sha256] = self._store(file, answer)
-        elif not file.reason and file.sha256 not in self.outcome:
-            self.outcome[file.sha256] = self.catalogue.known(file.sha256).id
-        became = file.reason or self.outcome[file.sha256]
-        if became.startswith("import."):
-            self.unreadable.append((file.path, became))
+    def _take(self, file: _File, converted: ConvertedPicture | Unreadable | None) -> None:
+        """Store what the file became, or remember why it became nothing; then take over its caption."""
+        outcome = file.unreadable or self._outcome(file, converted)
+        if isinstance(outcome, Sentence):
+            self.unreadable.append((file.path, outcome))
             return
-        if became in self.met:
-            self.duplicates.append((file.path, self.met[became]))
-        elif became not in self.new:
-            self.known.add(became)
-        self.met.setdefault(became, file.path)
-        self.seen[file.source].append(Seen(file.path, file.sha256, became))
-        self._caption(file, self.catalogue.drawing(became))
+        if outcome in self.first_path:
+            self.duplicates.append((file.path, self.first_path[outcome]))
+        elif outcome not in self.new:
+            self.known.add(outcome)
+        self.first_path.setdefault(outcome, file.path)
+        self.seen[file.source].append(Seen(file.path, file.sha256, outcome))
+        self._caption(file, self.catalogue.drawing(outcome))
 
-    def _store(self, file: _File, prepared: Prepared) -> str:
+    def _outcome(self, file: _File, converted: ConvertedPicture | Unreadable | None) -> str | Sentence:
+        """Id of the drawing that a readable file's content is, stored where it is new; or why it is none."""
+        if isinstance(converted, Unreadable):
+            self.outcome[file.sha256] = converted.sentence
+        elif isinstance(converted, ConvertedPicture):
+            self.outcome[file.sha256] = self._store(file, converted)
+        elif file.sha256 not in self.outcome and (known := self.catalogue.known(file.sha256)) is not None:
+            self.outcome[file.sha256] = known.id
+        return self.outcome[file.sha256]
+
+    def _store(self, file: _File, picture: ConvertedPicture) -> str:
         """Write the copies, then the row that makes them count; returns the drawing's id."""
-        same = self.catalogue.same_pixels(prepared.pixel_sha256)
+        same = self.catalogue.same_pixels(picture.pixel_sha256)
         drawing = same or NewDrawing(
             id=file.sha256[:16],
             original_name=PurePosixPath(file.path).name,
             source_path=file.path,
-            width=prepared.width,
-            height=prepared.height,
+            width=picture.width,
+            height=picture.height,
             file_sha256=file.sha256,
-            pixel_sha256=prepared.pixel_sha256,
-            flags=prepared.flags,
+            pixel_sha256=picture.pixel_sha256,
+            flags=picture.flags,
         )
-        for path, data in ((drawing.path(self.project), prepared.webp), (drawing.thumb(self.project), prepared.thumb)):
+        for path, data in ((drawing.path(self.project), picture.webp), (drawing.thumb(self.project), picture.thumb)):
             if not path.exists():
                 write_bytes(path, data)
         if same is None and self.catalogue.add(drawing):
@@ -157,17 +163,17 @@ class _Import:
 
     def _caption(self, file: _File, drawing: Drawing) -> None:
         """Take over the caption beside the file, unless a person or a captioner has written one here."""
-        found = self.beside[file.source].caption_of(file.path)
-        if found is None or (drawing.revision and drawing.source != "file"):
+        in_file = self.caption_files[file.source].caption_of(file.path)
+        if in_file is None or (drawing.revision and drawing.source != "file"):
             return
         try:
-            after = self.catalogue.save_caption(drawing.id, found.text, found.by, expected=drawing.revision)
+            after = self.catalogue.save_caption(drawing.id, in_file.text, in_file.by, expected=drawing.revision)
         except CaptionConflict:
             return  # written on the page at this very moment: the person's stands
         self.captions += after.revision != drawing.revision
 
     def _compare(self) -> Generator[Event, None, tuple[str, ...]]:
-        """Remember what each folder and zip held; say what changed, return what it held before and no longer holds."""
+        """Store what each folder and zip holds; warn of changed files, return those that it no longer holds."""
         gone: list[str] = []
         changed: list[str] = []
         for source, seen in self.seen.items():
@@ -188,7 +194,7 @@ class _Import:
         """Finished; raises StudioError when not one file could be read."""
         if len(self.unreadable) == files:
             name, reason = self.unreadable[0]
-            raise StudioError("import.none_readable", count=files, name=name, why=f"@{reason}")
+            raise StudioError("import.none_readable", count=files, name=name, why=f"@{reason.key}")
         seconds = time.monotonic() - self.began
         total = self.catalogue.counts()["all"]
         values = {"total": str(total), "seconds": f"{seconds:.1f}"}

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from ksh_studio.locales import sentence
+
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 LONG_SIDE = 1536
 THUMB_SIDE = 256
@@ -21,16 +23,16 @@ ORIENTATION = 0x0112
 
 
 class Unreadable(Exception):
-    """The file cannot become a drawing; `key` is the sentence that says why."""
+    """A file that cannot become a drawing; `sentence` says why. It survives the way between processes."""
 
     def __init__(self, key: str) -> None:
-        self.key = key
+        self.sentence = sentence(key)
         super().__init__(key)
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What is stored of one picture."""
+class ConvertedPicture:
+    """A picture file as the project stores it."""
 
     webp: bytes
     """Lossless, long side at most 1536."""
@@ -43,8 +45,8 @@ class Prepared:
     flags: tuple[str, ...]
 
 
-def prepare(data: bytes) -> Prepared:
-    """The stored forms of a picture file's bytes.
+def convert(data: bytes) -> ConvertedPicture:
+    """Convert the bytes of a picture file to what the project stores.
 
     Raises Unreadable for what is no picture of the formats, is damaged, too large, too small or too narrow.
     """
@@ -55,7 +57,7 @@ def prepare(data: bytes) -> Prepared:
     thumb = image.copy()
     thumb.thumbnail((THUMB_SIDE, THUMB_SIDE), Image.Resampling.LANCZOS)
     digest = hashlib.sha256(f"{image.width}x{image.height} ".encode() + image.tobytes())
-    return Prepared(
+    return ConvertedPicture(
         # Effort 0: measured on a 1536x1152 drawing, 34 ms and 592 kB, against 608 ms and 469 kB at Pillow's default.
         webp=_webp(image, lossless=True, quality=0, method=0),
         thumb=_webp(thumb, quality=85),
@@ -67,7 +69,7 @@ def prepare(data: bytes) -> Prepared:
 
 
 def read_upright(data: bytes) -> tuple[Image.Image, set[str]]:
-    """The picture in its own size, RGB, and what had to be done to it. Raises Unreadable as `prepare`."""
+    """The picture in its own size, RGB, and what had to be done to it. Raises Unreadable as `convert`."""
     if not data:
         raise Unreadable("import.reason_empty")
     if len(data) > MAX_FILE_BYTES:
@@ -124,7 +126,7 @@ def _turned(image: Image.Image, flags: set[str]) -> Image.Image:
     try:
         if image.getexif().get(ORIENTATION, 1) in range(2, 9):
             flags.add("turned")
-        return ImageOps.exif_transpose(image)
+        return ImageOps.exif_transpose(image) or image
     except Exception:  # noqa: BLE001 - broken EXIF raises anything; the pixels are sound and stay as they are
         flags.discard("turned")
         return image
@@ -134,7 +136,7 @@ def _flatten(image: Image.Image, flags: set[str]) -> Image.Image:
     profile = image.info.get("icc_profile")
     alpha = _alpha(image)
     colour = _eight_bit(image, flags)
-    if alpha is not None and alpha.getextrema()[0] < 255:
+    if alpha is not None and np.asarray(alpha).min() < 255:
         flags.add("alpha")
     if colour.mode == "CMYK":
         flags.add("cmyk")
@@ -178,8 +180,9 @@ def _srgb(colour: Image.Image, profile: bytes | None, flags: set[str]) -> Image.
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             flags.add("broken_profile")
         else:
-            flags.add("colour_profile")
-            return converted
+            if converted is not None:  # it is None only where a picture is converted in place
+                flags.add("colour_profile")
+                return converted
     return colour.convert("RGB")
 
 

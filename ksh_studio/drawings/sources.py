@@ -29,13 +29,13 @@ _FREE_ZIP_BYTES = 200_000_000
 
 
 @dataclass(frozen=True)
-class Item:
+class SourceFile:
     """One file of a source."""
 
     path: str
     """Inside its source, POSIX style, composed (NFC), fit to be shown. Never used to open anything."""
     read: Callable[[int], bytes]
-    """The first so many bytes; raises OSError, or Unreadable with the reason."""
+    """Reads at most so many bytes from the beginning; raises OSError, or Unreadable with the reason."""
 
     @property
     def name(self) -> str:
@@ -55,12 +55,12 @@ class Source:
     root: str
     """The same for the same folder or zip at every import; empty for single files, which have no "gone"."""
     label: str
-    items: list[Item]
+    files: list[SourceFile]
 
     @cached_property
-    def pictures(self) -> list[Item]:
+    def pictures(self) -> list[SourceFile]:
         """Files that are, or by their name claim to be, pictures; in the order of their paths."""
-        return [item for item in self.items if item.suffix in PICTURES or _disguised(item)]
+        return [item for item in self.files if item.suffix in PICTURES or _disguised(item)]
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def open_sources(paths: list[Path], names: Mapping[Path, str] | None = None) -> 
             elif _is_zip(path, label := (names or {}).get(path, path.name)):
                 sources.append(_zip(stack.enter_context(_opened_zip(path, label)), path, label))
             else:
-                files.append(Item(shown(label), _reader(path)))
+                files.append(SourceFile(shown(label), _reader(path)))
         if files:
             sources.append(Source("", files[0].name, files))
         yield sources
@@ -108,7 +108,7 @@ def _folder(folder: Path) -> Source:
             path = Path(parent) / name
             if _skipped(name) or not path.is_file():
                 continue
-            items.append(Item(shown(path.relative_to(folder).as_posix()), _reader(path)))
+            items.append(SourceFile(shown(path.relative_to(folder).as_posix()), _reader(path)))
             if len(items) > MAX_FILES:
                 raise StudioError("import.too_many", name=folder.name, limit=MAX_FILES)
     full = folder.resolve()
@@ -154,7 +154,7 @@ def _zip(opened: zipfile.ZipFile, path: Path, label: str) -> Source:
         raise StudioError("import.zip_password", name=label)
     named = [(shown(_zip_name(entry)), entry) for entry in entries if not stat.S_ISLNK(entry.external_attr >> 16)]
     named = [(name, entry) for name, entry in named if name and not any(map(_skipped, name.split("/")))]
-    items = [Item(name, _zip_reader(opened, entry)) for name, entry in sorted(named, key=lambda pair: pair[0])]
+    items = [SourceFile(name, _zip_reader(opened, entry)) for name, entry in sorted(named, key=lambda pair: pair[0])]
     return Source(f"{label}#zip", label, items)
 
 
@@ -195,7 +195,7 @@ def _zip_reader(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[in
     return read
 
 
-def _disguised(item: Item) -> bool:
+def _disguised(item: SourceFile) -> bool:
     """Content beats extension: a PNG called `그림.dat`, or without any ending, is a picture."""
     if item.suffix in SIDECARS or item.name.lower() in TABLES:
         return False
@@ -205,7 +205,7 @@ def _disguised(item: Item) -> bool:
         return False
 
 
-def read_all(item: Item, limit: int = MAX_FILE_BYTES) -> bytes:
+def read_all(item: SourceFile, limit: int = MAX_FILE_BYTES) -> bytes:
     """The file's bytes. Raises Unreadable when there are more than `limit`, or it cannot be read."""
     try:
         data = item.read(limit + 1)

@@ -62,7 +62,11 @@ def inspect_device() -> DeviceInfo:
     elif device.type == "mps":
         name = "Apple GPU"
     built = torch.version.cuda is not None or torch.version.hip is not None
-    return DeviceInfo(device.type, name, round(memory, 1), has_bf16(device), torch.__version__, built)
+    return DeviceInfo(_kind(device), name, round(memory, 1), has_bf16(device), torch.__version__, built)
+
+
+def _kind(device: "torch.device") -> DeviceKind:
+    return "cuda" if device.type == "cuda" else "mps" if device.type == "mps" else "cpu"
 
 
 def pick_device() -> "torch.device":

@@ -93,9 +93,10 @@ def _folder(entry: BaseEntry | CaptionerEntry, patterns: list[str]) -> Path:
 
 def _fetch(entry: BaseEntry | CaptionerEntry, patterns: list[str]) -> Path:
     """The hub's repository in the hub's own cache: only what is used of it, and never a pickle."""
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub import HfApi, errors, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
+    http_error = getattr(errors, "HTTPError", OSError)  # of whichever library the hub's client uses
     try:
         folder = Path(
             snapshot_download(
@@ -110,7 +111,7 @@ def _fetch(entry: BaseEntry | CaptionerEntry, patterns: list[str]) -> Path:
         raise StudioError("models.gated", name=entry.source) from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise StudioError("models.hub_unknown", name=entry.source) from error
-    except (HTTPError, OSError) as error:  # offline, no answer, an answer that is none, or an incomplete cache
+    except (http_error, OSError) as error:  # offline, no answer, an answer that is none, or an incomplete cache
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise StudioError("disk.full", path=entry.source) from error
         raise StudioError("models.hub_unreachable", name=entry.source) from error

@@ -1,11 +1,12 @@
 """How close pictures are to the artist's drawings, seen through the base model's own autoencoder: no other network.
 
-A picture is described by how the VAE encoder's activations are spread, channel by channel, on every level: strokes,
-contrast, texture and shading, not where things stand (statistics of activations as style: Gatys et al. 2016; means and
-deviations alone: Huang and Belongie 2017, arXiv:1703.06868; whole distributions: Heitz et al. 2021, arXiv:2006.07229).
+A picture's style features say how the VAE encoder's activations are spread, channel by channel, on every level:
+strokes, contrast, texture and shading, not where things stand (statistics of activations as style: Gatys et al. 2016;
+means and deviations alone: Huang and Belongie 2017, arXiv:1703.06868; whole distributions: Heitz et al. 2021,
+arXiv:2006.07229).
 The mean of a channel is left out: it follows the colours of hair and background, that is the caption.
 
-Pictures are compared as a set: how far the middle of their descriptions lies from the middle of the drawings', in
+Pictures are compared as a set: how far the middle of their features lies from the middle of the drawings', in
 units of the drawings' own spread (a Mahalanobis distance, regularised since there are fewer drawings than dimensions).
 What varies among the drawings, the content, therefore counts little; what they have in common counts much.
 """
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
 VERSION = 1
-"""Of the description: part of the key under which descriptions are kept."""
+"""Version of the features: part of the key under which they are cached."""
 QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
 POSITIONS = 128
-"""Of a level at most this many rows and columns are looked at, evenly spaced."""
+"""At most this many rows and columns of a level are used, evenly spaced."""
 LEAST_DRAWINGS = 8
-"""Fewer drawings do not tell what they have in common."""
+"""From fewer drawings it cannot be known what they have in common."""
 RIDGE = 0.1
 """Added to every variance, as a share of the mean one; anything from 0.03 to 3 tells artists apart about as well."""
 SPLITS = 16
@@ -38,7 +39,7 @@ LEAST_GAP = 1.1
 """The base's pictures must be this many times as far away as drawings are from each other, or chance decides."""
 
 
-def levels_of(picture: Image.Image, side: int, multiple: int) -> Tensor:
+def picture_tensor(picture: Image.Image, side: int, multiple: int) -> Tensor:
     """The picture as [3, H, W] in -1..1, H and W multiples of `multiple`; shrunk to about side² pixels where larger.
 
     So strokes have the same width in pixels whatever size a picture was drawn at. Nothing is enlarged: that would blur.
@@ -50,16 +51,16 @@ def levels_of(picture: Image.Image, side: int, multiple: int) -> Tensor:
 
 
 @torch.no_grad()
-def describe(vae: "AutoencoderKL", picture: Tensor) -> Tensor:
-    """The description [F] of a picture [3, H, W] in -1..1, in fp32 on the CPU; F depends on the autoencoder only.
+def style_features(vae: "AutoencoderKL", picture: Tensor) -> Tensor:
+    """The style features [F] of a picture [3, H, W] in -1..1, in fp32 on the CPU; F depends on the autoencoder only.
 
-    Of each channel of each level: seven quantiles around its mean, and the logarithm of its deviation.
+    They are, for each channel of each level, seven quantiles around its mean and the logarithm of its deviation.
     """
-    with _watched(vae) as seen:
+    with _encoder_outputs(vae) as outputs:
         vae.encoder(picture[None].to(next(vae.parameters()).device, vae.dtype))
     at = torch.tensor(QUANTILES)
     parts = []
-    for values in seen:
+    for values in outputs:
         step = -(-max(values.shape[-2:]) // POSITIONS)
         spread = values[0, :, ::step, ::step].flatten(1).float().cpu()  # [C, positions]
         spread = spread - spread.mean(1, keepdim=True)
@@ -68,13 +69,13 @@ def describe(vae: "AutoencoderKL", picture: Tensor) -> Tensor:
 
 
 @contextmanager
-def _watched(vae: "AutoencoderKL") -> Iterator[list[Tensor]]:
-    """What each level of the encoder puts out, [1, C, h, w], before it is scaled down, and its middle block."""
+def _encoder_outputs(vae: "AutoencoderKL") -> Iterator[list[Tensor]]:
+    """The output of each level of the encoder, [1, C, h, w], before it is scaled down, and of its middle block."""
     blocks = [*(block.resnets[-1] for block in vae.encoder.down_blocks), vae.encoder.mid_block]
-    seen: list[Tensor] = []
-    hooks = [block.register_forward_hook(lambda _, __, output: seen.append(output)) for block in blocks]
+    outputs: list[Tensor] = []
+    hooks = [block.register_forward_hook(lambda _, __, output: outputs.append(output)) for block in blocks]
     try:
-        yield seen
+        yield outputs
     finally:
         for hook in hooks:
             hook.remove()
@@ -84,7 +85,7 @@ class Likeness:
     """Measures sets of pictures against one artist's drawings and what the base model draws by itself."""
 
     def __init__(self, drawings: Tensor, base: Tensor) -> None:
-        """drawings: [N, F], descriptions of at least LEAST_DRAWINGS. base: [K, F], of the base's own pictures.
+        """Compare the features of drawings [N, F], at least LEAST_DRAWINGS, and of the base's own pictures [K, F].
 
         Raises ValueError for fewer drawings or no picture.
         """
@@ -93,16 +94,16 @@ class Likeness:
             raise ValueError(f"{len(drawings)} drawings and {self.pictures} pictures are too few to compare")
         drawings = drawings.double()
         self.distance = _Distance(drawings)
-        self.own = _own_distance(drawings, self.pictures)
+        self.between_drawings = _distance_between(drawings, self.pictures)
         self.base = self.distance(base.double())
 
     @property
-    def tells(self) -> bool:
+    def is_meaningful(self) -> bool:
         """Whether the base's pictures are far enough away that coming closer means something."""
-        return self.base > LEAST_GAP * self.own
+        return self.base > LEAST_GAP * self.between_drawings
 
     def score(self, pictures: Tensor) -> float:
-        """The share of the way from the base's pictures to the drawings that K pictures' descriptions [K, F] have gone.
+        """The share of the way from the base's pictures to the drawings that K pictures of features [K, F] have gone.
 
         0: as far as the base's own; 1: as close as drawings set aside are to the others. Below 0 they have moved away;
         above 1 they are closer than new drawings would be, as copies are. Raises ValueError for another number than
@@ -110,7 +111,7 @@ class Likeness:
         """
         if len(pictures) != self.pictures:
             raise ValueError(f"{len(pictures)} pictures cannot be compared with {self.pictures} of the base")
-        return (self.base - self.distance(pictures.double())) / (self.base - self.own)
+        return (self.base - self.distance(pictures.double())) / (self.base - self.between_drawings)
 
 
 class _Distance:
@@ -127,7 +128,7 @@ class _Distance:
         self.inverse = torch.linalg.inv(products + count * self.ridge * torch.eye(count, dtype=products.dtype))
 
     def __call__(self, pictures: Tensor) -> float:
-        """Of the middle of pictures [K, F]."""
+        """Distance of the middle of pictures [K, F]."""
         away = (pictures.mean(0) - self.middle) / self.scale
         along = self.drawings @ away
         # Woodbury: (XᵀX / n + r)⁻¹ = (1 - Xᵀ (XXᵀ + n r)⁻¹ X) / r
@@ -135,12 +136,12 @@ class _Distance:
         return float(squared.clamp_min(0).sqrt())
 
 
-def _own_distance(drawings: Tensor, count: int) -> float:
+def _distance_between(drawings: Tensor, count: int) -> float:
     """How far `count` of the drawings lie from the others, in the mean over splits that are always the same."""
     shuffle = random.Random(0)
-    found = []
+    distances = []
     for _ in range(SPLITS):
         aside = set(shuffle.sample(range(len(drawings)), count))
         others = [n for n in range(len(drawings)) if n not in aside]
-        found.append(_Distance(drawings[others])(drawings[sorted(aside)]))
-    return sum(found) / len(found)
+        distances.append(_Distance(drawings[others])(drawings[sorted(aside)]))
+    return sum(distances) / len(distances)

@@ -118,7 +118,7 @@ def quiet_libraries() -> Iterator[None]:
     """Keep the progress bars and load reports of libraries off standard error while the block runs."""
     import diffusers.utils.logging as diffusers_logging
     import transformers.utils.logging as transformers_logging
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
     levels = [(library, library.get_verbosity()) for library in (diffusers_logging, transformers_logging)]

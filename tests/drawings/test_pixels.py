@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from ksh_studio.drawings.pixels import Unreadable, prepare, read_upright
+from ksh_studio.drawings.pixels import Unreadable, convert, read_upright
 from tests.drawings.pictures import data_of, picture
 
 
 def reason(data):
     with pytest.raises(Unreadable) as error:
-        prepare(data)
-    return error.value.key.removeprefix("import.reason_")
+        convert(data)
+    return error.value.sentence.key.removeprefix("import.reason_")
 
 
 def chunk(kind, body):
@@ -28,12 +28,12 @@ def png(width, height, rows, depth=8, colour=0, extra=b""):
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP"])
 def test_pixels_of_lossless_files_stay_exactly(kind):
     image = picture(1)
-    made = prepare(data_of(image, kind, **({"lossless": True} if kind == "WEBP" else {})))
+    made = convert(data_of(image, kind, **({"lossless": True} if kind == "WEBP" else {})))
     stored = Image.open(io.BytesIO(made.webp))
     assert stored.format == "WEBP"
     assert stored.convert("RGB").tobytes() == image.tobytes()
     assert (made.width, made.height, made.flags) == (48, 40, ())
-    assert made.pixel_sha256 == prepare(made.webp).pixel_sha256
+    assert made.pixel_sha256 == convert(made.webp).pixel_sha256
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
@@ -85,7 +85,7 @@ def test_opaque_alpha_changes_nothing():
 def test_a_large_transparent_drawing_has_no_coloured_seams():
     image = Image.new("RGBA", (1700, 1700), (255, 0, 255, 0))
     image.paste((0, 0, 0, 255), (0, 0, 851, 1700))
-    made = prepare(data_of(image, compress_level=1))
+    made = convert(data_of(image, compress_level=1))
     pixels = np.asarray(Image.open(io.BytesIO(made.webp)).convert("RGB")).astype(int)
     assert (np.ptp(pixels, axis=2) == 0).all()  # grey all over: the hidden magenta reached no pixel
 
@@ -132,7 +132,7 @@ def test_of_an_animation_the_first_frame_counts(kind):
 
 
 def test_a_large_drawing_is_reduced_and_keeps_its_shape():
-    made = prepare(data_of(Image.new("RGB", (3072, 1000), "navy")))
+    made = convert(data_of(Image.new("RGB", (3072, 1000), "navy")))
     assert (made.width, made.height, made.flags) == (1536, 500, ("reduced",))
     with Image.open(io.BytesIO(made.thumb)) as thumb:
         assert thumb.size == (256, 83)
@@ -143,7 +143,7 @@ def test_nothing_but_pixels_is_kept():
     exif[0x010E] = "<script>alert(1)</script>"
     exif[0x8825] = {1: "N", 2: (37.0, 33.0, 0.0)}
     data = data_of(picture(3), "JPEG", exif=exif, comment=b"secret place", icc_profile=b"secret profile")
-    made = prepare(data)
+    made = convert(data)
     for stored in (made.webp, made.thumb):
         assert not any(word in stored for word in (b"script", b"secret", b"EXIF", b"XMP ", b"ICCP"))
         assert not Image.open(io.BytesIO(stored)).getexif()
@@ -155,8 +155,8 @@ def test_sizes_have_bounds():
     assert reason(data_of(Image.new("L", (31, 31)))) == "small"
     assert reason(data_of(Image.new("L", (1, 1)))) == "small"
     assert reason(data_of(Image.new("1", (17_000, 3000)))) == "large"
-    assert prepare(data_of(Image.new("L", (32, 32)))).width == 32
-    assert prepare(data_of(Image.new("L", (40, 400)))).height == 400
+    assert convert(data_of(Image.new("L", (32, 32)))).width == 32
+    assert convert(data_of(Image.new("L", (40, 400)))).height == 400
 
 
 @pytest.mark.parametrize("side", [9_000, 12_000, 20_000])
@@ -212,9 +212,9 @@ def test_metadata_bombs_do_not_stop_the_drawing_or_are_refused():
     text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(50_000_000), 9))
     rows = (b"\0" + bytes(48)) * 48
     try:
-        made = prepare(png(48, 48, rows, extra=text))
+        made = convert(png(48, 48, rows, extra=text))
     except Unreadable as error:
-        assert error.key == "import.reason_damaged"
+        assert error.sentence.key == "import.reason_damaged"
     else:
         assert made.width == 48
 
@@ -226,5 +226,5 @@ def test_broken_exif_leaves_the_pixels_as_they_are():
 
 
 def test_a_picture_that_is_also_a_zip_is_only_a_picture():
-    made = prepare(data_of(picture(5)) + b"PK\x03\x04 <script>")
+    made = convert(data_of(picture(5)) + b"PK\x03\x04 <script>")
     assert b"script" not in made.webp

@@ -7,7 +7,7 @@ from ksh_studio import ASSETS
 from ksh_studio.config import GenerateConfig
 from ksh_studio.generation.request import settle
 from ksh_studio.generation.sampling.denoising import decode, make_pictures
-from ksh_studio.models.likeness import Likeness, describe, levels_of
+from ksh_studio.models.likeness import Likeness, picture_tensor, style_features
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
 
@@ -24,7 +24,7 @@ def base():
 
 def through_vae(base, picture):
     """As well as the base could ever draw it."""
-    latents = base.vae.encode(levels_of(picture, 128, 8)[None]).latent_dist.mode()
+    latents = base.vae.encode(picture_tensor(picture, 128, 8)[None]).latent_dist.mode()
     return decode(base, latents * base.vae.config.scaling_factor)
 
 
@@ -49,7 +49,9 @@ def of_base(base):
 
 @pytest.fixture(scope="module")
 def described(base):
-    return lambda pictures: torch.stack([describe(base.vae, levels_of(picture, 128, 8)) for picture in pictures])
+    return lambda pictures: torch.stack(
+        [style_features(base.vae, picture_tensor(picture, 128, 8)) for picture in pictures]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def mean_score(likeness, descriptions):
 
 @pytest.mark.models
 def test_drawings_never_compared_are_as_close_as_drawings_are(likeness, described, pictures, of_base):
-    assert likeness.tells
+    assert likeness.is_meaningful
     others = pictures[:OTHERS]
     own = mean_score(likeness, described(others))
     blurred = mean_score(likeness, described([one.filter(ImageFilter.GaussianBlur(2)) for one in others]))
@@ -85,21 +87,21 @@ def test_the_same_pictures_have_the_same_score_to_the_bit(base, described, pictu
 
 @pytest.mark.models
 def test_a_description_does_not_depend_on_where_things_stand_nor_touch_the_random_numbers(base, pictures):
-    levels = levels_of(pictures[0], 128, 8)
+    levels = picture_tensor(pictures[0], 128, 8)
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    one, moved = describe(base.vae, levels), describe(base.vae, levels.flip(-1))
-    other = describe(base.vae, levels_of(pictures[3], 128, 8))
+    one, moved = style_features(base.vae, levels), style_features(base.vae, levels.flip(-1))
+    other = style_features(base.vae, picture_tensor(pictures[3], 128, 8))
     assert torch.equal(before, torch.get_rng_state())
     assert not base.vae.encoder.mid_block._forward_hooks
     assert (one - moved).abs().mean() < 0.5 * (one - other).abs().mean()
-    assert describe(base.vae, levels[:, :64]).shape == one.shape
+    assert style_features(base.vae, levels[:, :64]).shape == one.shape
 
 
 def test_pictures_are_made_one_size_and_never_enlarged():
-    assert levels_of(Image.new("RGB", (1024, 512)), 128, 8).shape == (3, 88, 184)
-    assert levels_of(Image.new("L", (60, 90)), 128, 8).shape == (3, 88, 64)
-    assert levels_of(Image.new("RGB", (4000, 4)), 128, 8).shape == (3, 8, 4000)
+    assert picture_tensor(Image.new("RGB", (1024, 512)), 128, 8).shape == (3, 88, 184)
+    assert picture_tensor(Image.new("L", (60, 90)), 128, 8).shape == (3, 88, 64)
+    assert picture_tensor(Image.new("RGB", (4000, 4)), 128, 8).shape == (3, 8, 4000)
 
 
 def test_what_cannot_be_compared_is_refused():
@@ -116,7 +118,7 @@ def test_what_cannot_be_compared_is_refused():
 def test_pictures_of_the_drawings_own_kind_leave_nothing_to_measure():
     random = torch.Generator().manual_seed(0)
     drawings = torch.randn(40, 50, generator=random)
-    assert not Likeness(drawings[3:], drawings[:3]).tells
-    assert not Likeness(torch.zeros(20, 50), torch.zeros(3, 50)).tells
+    assert not Likeness(drawings[3:], drawings[:3]).is_meaningful
+    assert not Likeness(torch.zeros(20, 50), torch.zeros(3, 50)).is_meaningful
     far = Likeness(drawings[6:], drawings[:3] + 3)
-    assert far.tells and far.score(drawings[3:6]) == pytest.approx(1, abs=0.3)
+    assert far.is_meaningful and far.score(drawings[3:6]) == pytest.approx(1, abs=0.3)

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from ksh_studio.config import MAX_PROMPT_CHARACTERS
 from ksh_studio.drawings.formats.tables import Row, read_table, text_of
 from ksh_studio.drawings.pixels import Unreadable
-from ksh_studio.drawings.sources import SIDECARS, TABLES, Item, Source, read_all, shown
+from ksh_studio.drawings.sources import SIDECARS, TABLES, Source, SourceFile, read_all, shown
 from ksh_studio.events import Event, Warned
 from ksh_studio.project.catalogue import By, tidy
 
@@ -16,7 +16,7 @@ SHOWN_NAMES = 3
 
 
 @dataclass(frozen=True)
-class Found:
+class CaptionInFile:
     """A caption and the file it comes from."""
 
     text: str
@@ -32,23 +32,23 @@ class CaptionFiles:
     def __init__(self, source: Source) -> None:
         self.warnings: list[Event] = []
         """What is wrong with the caption files: the import goes on."""
-        self._found: dict[str, Found] = {}
+        self._captions: dict[str, CaptionInFile] = {}
         pictures = _Names([item.path for item in source.pictures])
-        tables = [item for item in source.items if item.name.lower() in TABLES]
+        tables = [item for item in source.files if item.name.lower() in TABLES]
         for item in sorted(tables, key=lambda item: "info.csv metadata.csv metadata.jsonl".index(item.name.lower())):
             self._take_table(item, pictures)
-        sidecars = {item.path: item for item in source.items if item.suffix in SIDECARS}
+        sidecars = {item.path: item for item in source.files if item.suffix in SIDECARS}
         for path in pictures.paths:
             for suffix in (".caption", ".txt"):
-                item = sidecars.get(str(PurePosixPath(path).with_suffix(suffix)))
-                if item is not None:
-                    self._take_sidecar(item, path)
+                sidecar = sidecars.get(str(PurePosixPath(path).with_suffix(suffix)))
+                if sidecar is not None:
+                    self._take_sidecar(sidecar, path)
 
-    def caption_of(self, path: str) -> Found | None:
+    def caption_of(self, path: str) -> CaptionInFile | None:
         """The caption of the picture at `path`, trigger and all; None where there is none."""
-        return self._found.get(path)
+        return self._captions.get(path)
 
-    def _take_table(self, item: Item, pictures: "_Names") -> None:
+    def _take_table(self, item: SourceFile, pictures: "_Names") -> None:
         folder = PurePosixPath(item.path).parent
         try:
             known = pictures.below(folder)
@@ -65,13 +65,13 @@ class CaptionFiles:
             names = ", ".join(shown(name) for name in missing[:SHOWN_NAMES])
             self._warn("import.rows_without_drawing", item, count=len(missing), names=names)
 
-    def _take_row(self, row: Row, folder: PurePosixPath, pictures: "_Names", item: Item) -> bool:
+    def _take_row(self, row: Row, folder: PurePosixPath, pictures: "_Names", item: SourceFile) -> bool:
         path = pictures.find(folder, shown(row.name))
         if path is not None:
             self._keep(path, row.caption, row.by or By("file", item.name), item)
         return path is not None
 
-    def _take_sidecar(self, item: Item, path: str) -> None:
+    def _take_sidecar(self, item: SourceFile, path: str) -> None:
         try:
             text = text_of(read_all(item, MAX_SIDECAR_BYTES))
         except (Unreadable, ValueError):
@@ -79,16 +79,15 @@ class CaptionFiles:
             return
         self._keep(path, text, By("file", item.name), item)
 
-    def _keep(self, path: str, text: str, by: By, item: Item) -> None:
+    def _keep(self, path: str, text: str, by: By, item: SourceFile) -> None:
         text = tidy(text)
         if len(text) > MAX_PROMPT_CHARACTERS:
             self._warn("import.caption_too_long", item, drawing=path, limit=MAX_PROMPT_CHARACTERS)
         elif text:
-            self._found[path] = Found(text, by)
+            self._captions[path] = CaptionInFile(text, by)
 
-    def _warn(self, key: str, item: Item, **values: object) -> None:
-        said = {name: str(value) for name, value in values.items()}
-        self.warnings.append(Warned.saying(key, **({"name": item.path} | said)))
+    def _warn(self, key: str, item: SourceFile, **values: object) -> None:
+        self.warnings.append(Warned.saying(key, **({"name": item.path} | values)))
 
 
 class _Names:

@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import get_args
 
 from ksh_studio.drawings.sources import PICTURES, shown
-from ksh_studio.project.catalogue import By
+from ksh_studio.project.catalogue import By, Source
 
 NAME_COLUMNS = ("file_name", "image", "filename", "file", "name", "path")
 CAPTION_COLUMNS = ("text", "caption", "prompt", "description")
@@ -80,7 +81,7 @@ def json_lines(rows: Iterable[dict[str, str]]) -> bytes:
 
 def _by(text: object) -> By | None:
     source, _, author = str(text or "").partition(": ")
-    return By(source, author[:200]) if source in ("person", "captioner", "file") else None
+    return next((By(known, author[:200]) for known in get_args(Source) if known and known == source), None)
 
 
 def _read_json_lines(text: str) -> Table:

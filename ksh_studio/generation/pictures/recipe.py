@@ -115,7 +115,7 @@ def read_recipe(path: Path) -> Recipe:
             if picture.width * picture.height > MOST_PIXELS:
                 raise StudioError("generate.no_picture", name=path.name)
             picture.load()
-            chunks = dict(picture.text)
+            chunks = dict(picture.text) if isinstance(picture, PngImagePlugin.PngImageFile) else {}
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise StudioError("generate.no_picture", name=path.name) from error
     parameters = chunks.get(A1111_CHUNK, "")

@@ -103,7 +103,7 @@ class _Scanner:
         if letter == "\\":
             return self._escape(at)
         if letter in "([":
-            self._begin(letter, at)
+            self._begin("(" if letter == "(" else "[", at)
             return at + 1
         if letter in ")]":
             self._end(letter, at)

@@ -5,7 +5,7 @@ scheduler gets k-diffusion's levels and the matching unrounded timesteps instead
 diffusers' own code.
 """
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -16,13 +16,11 @@ from diffusers.schedulers import (
     EulerDiscreteScheduler,
     UniPCMultistepScheduler,
 )
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from ksh_studio.config import Sampler, Schedule
 from ksh_studio.generation.sampler_menu import automatic_of, check_pair
 from ksh_studio.generation.sampling.sigmas import BETA_END, BETA_START, SPACINGS, TRAIN_STEPS, timestep_of
-
-if TYPE_CHECKING:
-    from diffusers import SchedulerMixin
 
 COMMON: dict[str, Any] = {
     "num_train_timesteps": TRAIN_STEPS,
@@ -32,24 +30,24 @@ COMMON: dict[str, Any] = {
 }
 
 
-def make_scheduler(sampler: Sampler, schedule: Schedule, prediction_type: str = "epsilon") -> "SchedulerMixin":
+def make_scheduler(sampler: Sampler, schedule: Schedule, prediction_type: str = "epsilon") -> SchedulerMixin:
     """A fresh scheduler; nothing is inherited from the checkpoint's own scheduler config.
 
     Call `set_timesteps(n)`, start from noise times `init_noise_sigma`, and step in fp32.
-    Raises StudioError for a pair that makes no sense.
+    Raises StudioError for a sampler that cannot have this schedule.
     """
     check_pair(sampler, schedule)
-    made = _CLASSES[sampler](**COMMON, **_ARGUMENTS.get(sampler, {}), prediction_type=prediction_type)
-    made.exact_schedule = automatic_of(sampler) if schedule == "Automatic" else schedule
-    return made
+    scheduler = _CLASSES[sampler](**COMMON, **_ARGUMENTS.get(sampler, {}), prediction_type=prediction_type)
+    scheduler.exact_schedule = automatic_of(sampler) if schedule == "Automatic" else schedule
+    return scheduler
 
 
-class _Levels:
-    """Replaces the noise levels of a k-diffusion sampler after diffusers has set its own."""
+class _ExactLevels(SchedulerMixin):
+    """A scheduler with k-diffusion's noise levels in place of those that diffusers has set."""
 
     exact_schedule: str
     final_level = True
-    """Whether the levels end in 0 after the last of the schedule; else the schedule's own last is the end."""
+    """Whether a level of 0 follows the last of the schedule; else the schedule's last level is the end."""
 
     def set_timesteps(self, num_inference_steps: int, device: torch.device | None = None, **_: Any) -> None:
         """Prepare `num_inference_steps` model calls."""
@@ -61,15 +59,15 @@ class _Levels:
         self.num_inference_steps = num_inference_steps
 
 
-class _ExactEuler(_Levels, EulerDiscreteScheduler):
+class _ExactEuler(_ExactLevels, EulerDiscreteScheduler):
     pass
 
 
-class _ExactEulerAncestral(_Levels, EulerAncestralDiscreteScheduler):
+class _ExactEulerAncestral(_ExactLevels, EulerAncestralDiscreteScheduler):
     pass
 
 
-class _ExactDpmPlusPlus2M(_Levels, DPMSolverMultistepScheduler):
+class _ExactDpmPlusPlus2M(_ExactLevels, DPMSolverMultistepScheduler):
     """Starts at noise · s / sqrt(1 + s²), s the first level: k-diffusion's noise · s in this class's scale."""
 
     def set_timesteps(self, num_inference_steps: int, device: torch.device | None = None, **_: Any) -> None:
@@ -78,7 +76,7 @@ class _ExactDpmPlusPlus2M(_Levels, DPMSolverMultistepScheduler):
         self.init_noise_sigma = first / (1 + first**2) ** 0.5
 
 
-class _ExactUniPC(_Levels, UniPCMultistepScheduler):
+class _ExactUniPC(_ExactLevels, UniPCMultistepScheduler):
     """Ends at the smallest training level, as A1111's: with 0 the last step of "bh1" divides zero by zero."""
 
     final_level = False

@@ -1,1 +1,1 @@
-"""The resident process that draws for the page: the page's handle and the process itself."""
+"""The worker process, which makes pictures for the page: the page's side and the process itself."""

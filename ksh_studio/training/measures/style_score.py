@@ -15,7 +15,7 @@ from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Progress, Scored, Warned
 from ksh_studio.generation.sampling.denoising import Interrupted, decode
 from ksh_studio.jobs.status import job_events
-from ksh_studio.models.likeness import LEAST_DRAWINGS, VERSION, Likeness, describe, levels_of
+from ksh_studio.models.likeness import LEAST_DRAWINGS, VERSION, Likeness, picture_tensor, style_features
 from ksh_studio.models.loading import Base
 from ksh_studio.models.memory import free_memory, is_out_of_memory
 from ksh_studio.training.data.cache import Cache, fingerprint, key_of
@@ -77,7 +77,7 @@ class Scoring:
             if self.likeness is None:
                 drawings = yield from self._drawings()
                 self.likeness = Likeness(drawings, self._described(self._of_base(session)))
-                if not self.likeness.tells:
+                if not self.likeness.is_meaningful:
                     self.possible = False
                     yield Warned.saying("recommend.already_alike")
                     return None
@@ -129,7 +129,7 @@ class Scoring:
         return torch.stack(found)
 
     def _description(self, picture: Image.Image) -> Tensor:
-        return describe(self.base.vae, levels_of(picture, self.side, self.multiple))
+        return style_features(self.base.vae, picture_tensor(picture, self.side, self.multiple))
 
     def _go_on(self) -> None:
         if end_requested(self.job):

@@ -33,13 +33,13 @@ def scored(project, many, settings):
 def counted(monkeypatch):
     """How many pictures have been described."""
     calls = []
-    original = scoring_room.describe
+    original = scoring_room.style_features
 
-    def describe(vae, picture):
+    def style_features(vae, picture):
         calls.append(tuple(picture.shape))
         return original(vae, picture)
 
-    monkeypatch.setattr(scoring_room, "describe", describe)
+    monkeypatch.setattr(scoring_room, "style_features", style_features)
     return calls
 
 
@@ -120,7 +120,7 @@ def test_what_goes_wrong_is_a_warning_and_the_run_goes_on(scored, monkeypatch):
     def broken(vae, picture):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(scoring_room, "describe", broken)
+    monkeypatch.setattr(scoring_room, "style_features", broken)
     made = scored(max_train_steps=2)
     said = made.run()
     assert said[-1].kind == "finished" and told(made) == {}
@@ -153,15 +153,15 @@ def test_a_base_that_already_draws_so_is_said_once(scored, monkeypatch):
 
 def test_a_stop_while_it_measures_is_answered_at_the_next_picture(scored, monkeypatch):
     made = scored()
-    original, calls = scoring_room.describe, []
+    original, calls = scoring_room.style_features, []
 
-    def describe(vae, picture):
+    def style_features(vae, picture):
         calls.append(1)
         if len(calls) == 3:
             stop_job(made.job)
         return original(vae, picture)
 
-    monkeypatch.setattr(scoring_room, "describe", describe)
+    monkeypatch.setattr(scoring_room, "style_features", style_features)
     assert made.run()[-1].kind == "stopped"
     assert len(calls) == 3 and told(made) == {}
     assert made.run()[-1].kind == "finished" and list(told(made)) == [0, 2, 4]
