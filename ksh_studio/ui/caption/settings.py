@@ -3,6 +3,7 @@
 import gradio as gr
 
 from ksh_studio.config import CaptionConfig
+from ksh_studio.marks import in_group
 from ksh_studio.models.registry import captioners
 from ksh_studio.presets import CAPTION_PRESETS
 from ksh_studio.ui.access.guard import filling
@@ -28,9 +29,9 @@ def build_settings(studio: Studio) -> Form:
     with gr.Row():
         choices = [(entry.label, entry.name) for entry in captioners()]
         form: Form = {"captioner": field_with_choices("caption", "captioner", choices)}
-        form |= fields("caption", "overwrite")
+        form |= fields("caption", *(name for name in in_group(CaptionConfig, "plain") if name not in form))
     with gr.Accordion(t("ui.advanced"), open=False):
-        others = [name for name in CaptionConfig.model_fields if name not in form]
+        others = in_group(CaptionConfig, "wording")
         for start in range(0, len(others), ROW):
             with gr.Row():
                 form |= fields("caption", *others[start : start + ROW])

@@ -3,10 +3,14 @@
 import gradio as gr
 
 from ksh_studio.config import MAX_PROMPT_CHARACTERS, GenerateConfig
-from ksh_studio.ui.parts.form import Form, field
+from ksh_studio.marks import Group, in_group
+from ksh_studio.ui.parts.form import Form, field, fields
 from ksh_studio.ui.parts.languages import t
 
-BELONGS_TO_THE_PROJECT = "base_model"
+GROUPS: tuple[Group, ...] = ("sampling", "pictures", "size", "machine")
+"""Groups of settings besides the prompts and the style, in the order in which they stand."""
+FORM = in_group(GenerateConfig, "prompts", "style", *GROUPS)
+"""Every setting of the form; what is left of `GenerateConfig` belongs to the project."""
 ROW = 2
 
 
@@ -31,11 +35,12 @@ def build_style() -> Form:
     return {"lora": lora, "lora_scale": field("generate", "lora_scale", minimum=0.0, maximum=2.0, step=0.05)}
 
 
-def build_others(built: Form) -> Form:
-    """Every setting that is not built yet, in rows, by its name."""
-    names = [name for name in GenerateConfig.model_fields if name not in built and name != BELONGS_TO_THE_PROJECT]
+def build_others() -> Form:
+    """All other settings, group by group in rows, by the setting's name."""
     form: Form = {}
-    for start in range(0, len(names), ROW):
-        with gr.Row():
-            form |= {name: field("generate", name) for name in names[start : start + ROW]}
+    for group in GROUPS:
+        names = in_group(GenerateConfig, group)
+        for start in range(0, len(names), ROW):
+            with gr.Row():
+                form |= fields("generate", *names[start : start + ROW])
     return form

@@ -10,6 +10,7 @@ from ksh_studio.config import GenerateConfig
 from ksh_studio.generation.request import settle
 from ksh_studio.models.registry import base_entry
 from ksh_studio.ui.access.visit import Visit
+from ksh_studio.ui.generate.form import FORM
 from ksh_studio.ui.generate.generating import show_gallery
 from ksh_studio.ui.generate.project_files import first_prompt, usable_loras
 from ksh_studio.ui.generate.view import lora_choices
@@ -55,7 +56,7 @@ def show_project(visit: Visit, slug: str) -> ProjectContents | Unchanged:
         return UNCHANGED
     project = visit.project(slug)
     settled = settle(GenerateConfig(), base_entry(base_of(visit, project)))
-    numbers = _numbers(GenerateConfig.model_fields)
+    numbers = _numbers(FORM)
     return ProjectContents(
         gr.Dropdown(choices=lora_choices(usable_loras(project), visit.language)),
         show_gallery(visit, project),

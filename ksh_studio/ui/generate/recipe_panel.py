@@ -13,7 +13,7 @@ from ksh_studio.ui.access.guard import filling, guarded
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
-from ksh_studio.ui.generate.form import BELONGS_TO_THE_PROJECT
+from ksh_studio.ui.generate.form import FORM
 from ksh_studio.ui.generate.project_files import known_picture
 from ksh_studio.ui.generate.view import picture_with_recipe
 from ksh_studio.ui.parts.form import Form, form_values
@@ -56,8 +56,8 @@ def build_recipe_panel(
         folder = gr.Button(t("ui.open_folder"), elem_id="generate-open-folder")
     with gr.Accordion(t("generate_tab.drop"), open=False):
         file = gr.File(file_types=[".png"], label=t("generate_tab.drop"), elem_id="drop-recipe", height=110)
-    shown = ShownPicture(name, large, reuse, reuse_seed)
-    pictures.select(inputs=slug, **filling(studio, "download_picture", show_picture, shown), **QUIET)
+    parts = ShownPicture(name, large, reuse, reuse_seed)
+    pictures.select(inputs=slug, **filling(studio, "download_picture", show_picture, parts), **QUIET)
     reuse.click(inputs=[slug, name], **filling(studio, "generate", reuse_recipe, form), **QUIET)
     reuse_seed.click(inputs=[slug, name], **filling(studio, "generate", recipe_seed, form["seed"]), **QUIET)
     restore = filling(studio, "generate", restore_recipe, Restored(form, file))
@@ -105,5 +105,4 @@ def _config_of(visit: Visit, slug: str, name: str) -> GenerateConfig:
 
 
 def _for_form(config: GenerateConfig) -> dict[str, object]:
-    names = [name for name in GenerateConfig.model_fields if name != BELONGS_TO_THE_PROJECT]
-    return form_values(config, names)
+    return form_values(config, FORM)

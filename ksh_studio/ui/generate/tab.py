@@ -56,7 +56,7 @@ def build(studio: Studio, slug: gr.Textbox) -> GenerateTab:
             explanation = html("generate-understood")
             form |= build_style()
             with gr.Accordion(t("ui.settings"), open=False, elem_id="generate-settings"):
-                form |= build_others(form)
+                form |= build_others()
         with gr.Column(scale=6, min_width=320):
             status = html("generate-status")
             pictures = html("generate-gallery", js_on_load=script("pick.js"))
