@@ -150,7 +150,7 @@ def _train(arguments: argparse.Namespace) -> int:
     project = project_of(arguments)
     if arguments.resume:
         job = job_at(project.jobs / Path(arguments.resume).name, project)
-        if not is_locked(job.lock):  # else somebody works on it, and what was asked is meant for them
+        if not is_locked(job.lock):  # else the requests are meant for the process that works on it
             forget_requests(job)
     else:
         from ksh_studio.models.device import pick_device

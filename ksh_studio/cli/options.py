@@ -30,14 +30,14 @@ def settings_options(parser: argparse.ArgumentParser, config: type[Config], pres
         parser.add_argument(f"--{name.replace('_', '-')}", **options)
 
 
-def _base_type(annotation: Any) -> Any:
+def _base_type(annotation: Any) -> Any:  # annotations have no common type
     if isinstance(annotation, UnionType):
         return next(kind for kind in get_args(annotation) if kind is not type(None))
     return annotation
 
 
 def settings_of(arguments: argparse.Namespace, config: type[C], presets: Presets) -> C:
-    """The config of what was typed, over the preset that was chosen.
+    """The config of what was typed, over the preset, if one was named.
 
     Raises StudioError for a setting that is out of its bounds.
     """
@@ -46,6 +46,6 @@ def settings_of(arguments: argparse.Namespace, config: type[C], presets: Presets
     return validated(config, {**presets.get(getattr(arguments, "preset", None) or "", {}), **typed})
 
 
-def _typed(config: type[Config], name: str, value: Any) -> Any:
+def _typed(config: type[Config], name: str, value: object) -> object:
     """What was typed for a setting; `none` is None where the setting may be None, else the word."""
     return None if value == "none" and type(None) in get_args(config.model_fields[name].annotation) else value

@@ -1,7 +1,5 @@
 """The settings as a Markdown table for the README, made from `config.py`; a test holds that the README shows it."""
 
-from typing import Any
-
 from ksh_studio.config import TrainConfig
 from ksh_studio.presets import TRAIN_PRESETS
 
@@ -12,12 +10,14 @@ def settings_table() -> str:
     original = TRAIN_PRESETS["original"]
     for name, field in TrainConfig.model_fields.items():
         default, meaning = field.get_default(), (field.description or "").replace("|", "\\|")
-        shown = _shown(original[name]) if name in original else ""
-        lines.append(f"| `--{name.replace('_', '-')}` | {field.title}: {meaning} | {_shown(default)} | {shown} |")
+        preset_value = _as_text(original[name]) if name in original else ""
+        lines.append(
+            f"| `--{name.replace('_', '-')}` | {field.title}: {meaning} | {_as_text(default)} | {preset_value} |"
+        )
     return "\n".join(lines)
 
 
-def _shown(value: Any) -> str:
+def _as_text(value: object) -> str:
     if value is None or value in ("", ()):
         return "–"
     if isinstance(value, tuple):
