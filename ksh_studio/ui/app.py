@@ -22,7 +22,7 @@ from ksh_studio.ui.generate.prompts import insert_trigger
 from ksh_studio.ui.generate.tab import GenerateTab
 from ksh_studio.ui.generate.view import lora_choices
 from ksh_studio.ui.parts.form import form_inputs
-from ksh_studio.ui.parts.languages import frontend_module, script, t
+from ksh_studio.ui.parts.languages import frontend_module, page_text, script
 from ksh_studio.ui.parts.markup import note
 from ksh_studio.ui.parts.outputs import QUIET, Update, clicked_value, visible
 from ksh_studio.ui.parts.theme import html
@@ -59,11 +59,13 @@ def build_app(studio: Studio) -> gr.Blocks:
         bar = project.build(studio)
         timer = gr.Timer(1.0)
         with gr.Tabs(elem_id="stages", selected="caption") as tabs:
-            with gr.Tab(t("ui.tab_caption"), id="caption", elem_id="tab-caption") as first:
+            with gr.Tab(page_text("ui.tab_caption"), id="caption", elem_id="tab-caption") as first:
                 caption = caption_tab.build(studio, bar.slug, timer)
-            with gr.Tab(t("ui.tab_train"), id="train", elem_id="tab-train", render_children=True) as second:
+            with gr.Tab(page_text("ui.tab_train"), id="train", elem_id="tab-train", render_children=True) as second:
                 train = train_tab.build(studio, bar.slug, timer)
-            with gr.Tab(t("ui.tab_generate"), id="generate", elem_id="tab-generate", render_children=True) as third:
+            with gr.Tab(
+                page_text("ui.tab_generate"), id="generate", elem_id="tab-generate", render_children=True
+            ) as third:
                 generate = generate_tab.build(studio, bar.slug)
         named = dict(zip(TABS, (first, second, third), strict=True))
         page = Page(language, banner, tabs, named, bar, caption, train, generate)
@@ -78,7 +80,7 @@ def build_app(studio: Studio) -> gr.Blocks:
 def _head() -> gr.Radio:
     """The title; returns the switch of the language beside it."""
     with gr.Row(elem_classes="ksh-head"):
-        gr.Markdown(f"# KSH Studio\n{t('ui.tagline')}", elem_id="studio-title")
+        gr.Markdown(f"# KSH Studio\n{page_text('ui.tagline')}", elem_id="studio-title")
         return gr.Radio(
             [(LANGUAGE_NAMES[code], code) for code in LANGUAGES],
             value="en",

@@ -6,19 +6,19 @@ from ksh_studio.models import choice
 from ksh_studio.models.registry import base_models, captioners
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.visit import Visit
-from ksh_studio.ui.parts.languages import t
+from ksh_studio.ui.parts.languages import page_text
 
 
 def field_with_choices(stage: str, name: str, choices: list[tuple[str, str]]) -> gr.Dropdown:
     """A menu of the registry's models in which the owner may also type a hub id or a path."""
     key = f"settings.{stage}.{name}"
-    machine = (t("ui.machine_default"), "")
+    machine = (page_text("ui.machine_default"), "")
     return gr.Dropdown(
         choices=[machine, *choices],
         value="",
         allow_custom_value=True,
-        label=t(key),
-        info=t(f"{key}.info"),
+        label=page_text(key),
+        info=page_text(f"{key}.info"),
         elem_id=f"{stage}-{name.replace('_', '-')}",
     )
 

@@ -25,7 +25,7 @@ from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import VISITOR_PROJECTS, Visit
 from ksh_studio.ui.model_choice import field_with_choices
 from ksh_studio.ui.parts.form import Form, config_from, field, form_inputs, form_values
-from ksh_studio.ui.parts.languages import t
+from ksh_studio.ui.parts.languages import page_text
 from ksh_studio.ui.parts.markup import link
 from ksh_studio.ui.parts.outputs import QUIET, UNCHANGED, Unchanged
 from ksh_studio.ui.parts.theme import html
@@ -81,10 +81,14 @@ def build(studio: Studio) -> ProjectBar:
     """The bar above the tabs."""
     slug = gr.Textbox(visible="hidden", elem_id="project-slug", label="project", container=False)
     with gr.Row(elem_classes="ksh-bar"):
-        picker = gr.Dropdown(label=t("ui.project"), elem_id="project-picker", scale=3, min_width=200, filterable=False)
-        name = gr.Textbox(label=t("ui.new_name"), elem_id="new-project-name", scale=3, max_lines=1, min_width=180)
-        create = gr.Button(t("ui.create"), elem_id="create-project", scale=1, min_width=110)
-    with gr.Accordion(t("ui.setup"), open=False, elem_id="project-setup") as setup:
+        picker = gr.Dropdown(
+            label=page_text("ui.project"), elem_id="project-picker", scale=3, min_width=200, filterable=False
+        )
+        name = gr.Textbox(
+            label=page_text("ui.new_name"), elem_id="new-project-name", scale=3, max_lines=1, min_width=180
+        )
+        create = gr.Button(page_text("ui.create"), elem_id="create-project", scale=1, min_width=110)
+    with gr.Accordion(page_text("ui.setup"), open=False, elem_id="project-setup") as setup:
         settings, folder = _build_settings(studio, slug, picker)
         with gr.Row():
             _build_backup(studio, slug)
@@ -110,8 +114,8 @@ def _build_settings(studio: Studio, slug: gr.Textbox, picker: gr.Dropdown) -> tu
         form["captioner"] = field_with_choices("project", "captioner", [(c.label, c.name) for c in captioners()])
     form["preview_prompts"] = field("project", "preview_prompts")
     with gr.Row():
-        save = gr.Button(t("ui.save_settings"), variant="primary", elem_id="save-settings", min_width=140)
-        folder = gr.Button(t("ui.open_folder"), elem_id="open-project-folder", min_width=140)
+        save = gr.Button(page_text("ui.save_settings"), variant="primary", elem_id="save-settings", min_width=140)
+        folder = gr.Button(page_text("ui.open_folder"), elem_id="open-project-folder", min_width=140)
     message = gr.Markdown(elem_id="settings-said")
     saved = filling(studio, "settings", save_settings, Saved(picker, message))
     save.click(inputs=slug, inputs_kwargs=form_inputs(form), **saved, **QUIET)
@@ -122,7 +126,7 @@ def _build_settings(studio: Studio, slug: gr.Textbox, picker: gr.Dropdown) -> tu
 def _build_backup(studio: Studio, slug: gr.Textbox) -> None:
     """One zip with everything of the project."""
     with gr.Column(min_width=220):
-        button = gr.Button(t("ui.backup"), elem_id="backup-project")
+        button = gr.Button(page_text("ui.backup"), elem_id="backup-project")
         download = html("backup-ready")
     button.click(inputs=slug, **filling(studio, "backup", back_up, download), **SHOWING_WORK)
 
@@ -130,15 +134,15 @@ def _build_backup(studio: Studio, slug: gr.Textbox) -> None:
 def _build_restore(studio: Studio, slug: gr.Textbox, picker: gr.Dropdown) -> None:
     """A zip that `back_up` made becomes a project again."""
     with gr.Column(min_width=220):
-        upload = gr.UploadButton(str(t("ui.restore")), file_types=[".zip"], elem_id="restore-project")
+        upload = gr.UploadButton(str(page_text("ui.restore")), file_types=[".zip"], elem_id="restore-project")
     upload.upload(inputs=upload, **filling(studio, "restore", restore, Selected(picker, slug)), **SHOWING_WORK)
 
 
 def _build_delete(studio: Studio, slug: gr.Textbox, picker: gr.Dropdown) -> None:
     """To the trash, after a tick that says so."""
     with gr.Row(elem_classes="ksh-danger"):
-        sure = gr.Checkbox(label=t("ui.delete_sure"), elem_id="delete-sure", container=False)
-        button = gr.Button(t("ui.delete"), variant="stop", elem_id="delete-project", min_width=140, scale=0)
+        sure = gr.Checkbox(label=page_text("ui.delete_sure"), elem_id="delete-sure", container=False)
+        button = gr.Button(page_text("ui.delete"), variant="stop", elem_id="delete-project", min_width=140, scale=0)
     deleted = filling(studio, "delete_project", delete_project, Deleted(picker, slug, sure))
     button.click(inputs=[slug, sure], **deleted, **QUIET)
 

@@ -18,7 +18,7 @@ from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.caption.view import counts_and_trigger, job_state
 from ksh_studio.ui.model_choice import captioner_of, known_models_only
 from ksh_studio.ui.parts.form import config_from
-from ksh_studio.ui.parts.languages import t
+from ksh_studio.ui.parts.languages import page_text
 from ksh_studio.ui.parts.markup import bar
 from ksh_studio.ui.parts.outputs import UNCHANGED, News, Unchanged, Update, news, visible
 from ksh_studio.ui.parts.theme import html
@@ -51,9 +51,9 @@ def build_captioning() -> tuple[CaptioningParts, gr.Button]:
     """Build the components; returns those that `poll` fills, and the button Undo."""
     summary = html("caption-about")
     with gr.Row(elem_classes="ksh-actions"):
-        start = gr.Button(t("caption_tab.start"), variant="primary", elem_id="caption-start")
-        stop = gr.Button(t("ui.stop"), variant="stop", elem_id="caption-stop", visible=False)
-        undo = gr.Button(t("caption_tab.undo"), elem_id="caption-undo")
+        start = gr.Button(page_text("caption_tab.start"), variant="primary", elem_id="caption-start")
+        stop = gr.Button(page_text("ui.stop"), variant="stop", elem_id="caption-stop", visible=False)
+        undo = gr.Button(page_text("caption_tab.undo"), elem_id="caption-undo")
     status = html("caption-status")
     stamp = gr.Textbox(visible="hidden", elem_id="caption-stamp", label="stamp", container=False)
     return CaptioningParts(summary, start, stop, status, stamp), undo

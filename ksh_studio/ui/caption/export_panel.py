@@ -14,7 +14,7 @@ from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.caption.view import export_report
 from ksh_studio.ui.parts.events import event_bar
-from ksh_studio.ui.parts.languages import t
+from ksh_studio.ui.parts.languages import page_text
 from ksh_studio.ui.parts.markup import link, notes
 from ksh_studio.ui.parts.theme import html
 from ksh_studio.ui.server.files import download_folder, file_url
@@ -24,11 +24,11 @@ WORK: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", 
 
 def build_export_panel(studio: Studio, slug: gr.Textbox) -> None:
     """Build the row's components and events."""
-    choices = [(t(f"caption_tab.export_{_in_names(kind)}"), kind) for kind in KINDS]
+    choices = [(page_text(f"caption_tab.export_{_in_names(kind)}"), kind) for kind in KINDS]
     kind = gr.Dropdown(
-        choices, value="imagefolder", label=t("caption_tab.export_as"), elem_id="export-kind", filterable=False
+        choices, value="imagefolder", label=page_text("caption_tab.export_as"), elem_id="export-kind", filterable=False
     )
-    button = gr.Button(t("caption_tab.export"), elem_id="export-start")
+    button = gr.Button(page_text("caption_tab.export"), elem_id="export-start")
     report = html("export-ready")
     button.click(inputs=[slug, kind], **filling(studio, "export", export_drawings, report), **WORK)
 

@@ -16,7 +16,7 @@ from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.caption.view import import_report
 from ksh_studio.ui.parts.events import event_bar
-from ksh_studio.ui.parts.languages import t
+from ksh_studio.ui.parts.languages import page_text
 from ksh_studio.ui.parts.markup import notes
 from ksh_studio.ui.parts.outputs import UNCHANGED, Unchanged
 from ksh_studio.ui.parts.theme import html
@@ -47,12 +47,21 @@ class Importing:
 def build_import_panel(studio: Studio, slug: gr.Textbox) -> ImportPanel:
     """Build the panel's components and events."""
     files = gr.File(
-        file_count="multiple", file_types=SUFFIXES, label=t("caption_tab.files"), elem_id="import-files", height=130
+        file_count="multiple",
+        file_types=SUFFIXES,
+        label=page_text("caption_tab.files"),
+        elem_id="import-files",
+        height=130,
     )
     with gr.Row(elem_classes="ksh-bar"):
-        folder = gr.Textbox(label=t("caption_tab.folder"), info=t("caption_tab.folder_info"), elem_id="import-folder",
-                            max_lines=1, scale=4)  # fmt: skip
-        button = gr.Button(t("caption_tab.import_folder"), elem_id="import-read", scale=1, min_width=120)
+        folder = gr.Textbox(
+            label=page_text("caption_tab.folder"),
+            info=page_text("caption_tab.folder_info"),
+            elem_id="import-folder",
+            max_lines=1,
+            scale=4,
+        )
+        button = gr.Button(page_text("caption_tab.import_folder"), elem_id="import-read", scale=1, min_width=120)
     panel = ImportPanel(files, folder, button, html("import-report"))
     files.upload(inputs=[slug, files], **filling(studio, "import", import_files, panel), **WORK)
     button.click(inputs=[slug, folder], **filling(studio, "server_path", import_folder, panel.report), **WORK)

@@ -11,7 +11,7 @@ from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.model_choice import field_with_choices
 from ksh_studio.ui.parts.form import Form, fields, form_values
-from ksh_studio.ui.parts.languages import t
+from ksh_studio.ui.parts.languages import page_text
 from ksh_studio.ui.parts.outputs import QUIET
 
 ROW = 3
@@ -20,17 +20,17 @@ ROW = 3
 def build_settings(studio: Studio) -> Form:
     """Build the preset and a component for every setting of captioning; returns those by the setting's name."""
     preset = gr.Radio(
-        [(t(f"caption_tab.preset_{name}"), name) for name in CAPTION_PRESETS],
+        [(page_text(f"caption_tab.preset_{name}"), name) for name in CAPTION_PRESETS],
         value="recommended",
-        label=t("train_tab.preset"),
-        info=t("caption_tab.preset_info"),
+        label=page_text("train_tab.preset"),
+        info=page_text("caption_tab.preset_info"),
         elem_id="caption-preset",
     )
     with gr.Row():
         choices = [(entry.label, entry.name) for entry in captioners()]
         form: Form = {"captioner": field_with_choices("caption", "captioner", choices)}
         form |= fields("caption", *(name for name in in_group(CaptionConfig, "plain") if name not in form))
-    with gr.Accordion(t("ui.advanced"), open=False):
+    with gr.Accordion(page_text("ui.advanced"), open=False):
         others = in_group(CaptionConfig, "wording")
         for start in range(0, len(others), ROW):
             with gr.Row():

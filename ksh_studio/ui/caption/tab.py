@@ -14,7 +14,7 @@ from ksh_studio.ui.caption.grid import ksh_rows, ksh_save
 from ksh_studio.ui.caption.import_panel import build_import_panel
 from ksh_studio.ui.caption.settings import build_settings
 from ksh_studio.ui.parts.form import form_inputs
-from ksh_studio.ui.parts.languages import json_texts, script, t
+from ksh_studio.ui.parts.languages import json_texts, page_text, script
 from ksh_studio.ui.parts.outputs import QUIET, News
 
 FILTERS = ("all", "empty", "auto", "person")
@@ -32,11 +32,11 @@ class CaptionTab:
 
 def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> CaptionTab:
     """Build the tab's components and events."""
-    gr.Markdown(t("caption_tab.intro"), elem_classes="ksh-intro")
-    with gr.Accordion(t("caption_tab.import"), open=False, elem_id="caption-import") as import_accordion:
+    gr.Markdown(page_text("caption_tab.intro"), elem_classes="ksh-intro")
+    with gr.Accordion(page_text("caption_tab.import"), open=False, elem_id="caption-import") as import_accordion:
         importing = build_import_panel(studio, slug)
     parts, undo = build_captioning()
-    with gr.Accordion(t("ui.settings"), open=False, elem_id="caption-settings") as settings:
+    with gr.Accordion(page_text("ui.settings"), open=False, elem_id="caption-settings") as settings:
         form = build_settings(studio)
     search, which = _build_grid(studio)
     with gr.Row(elem_classes="ksh-actions") as export_row:
@@ -67,9 +67,11 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> CaptionTab:
 def _build_grid(studio: Studio) -> tuple[gr.Textbox, gr.Radio]:
     """The drawings with their captions; returns the search and the filter that narrow them down."""
     with gr.Row(elem_classes="ksh-search"):
-        search = gr.Textbox(label=t("caption_tab.search"), elem_id="caption-search", max_lines=1, min_width=280)
-        choices = [(t(f"caption_tab.show_{name}"), name) for name in FILTERS]
-        which = gr.Radio(choices, value="all", label=t("caption_tab.show"), elem_id="caption-show", min_width=300)
+        search = gr.Textbox(label=page_text("caption_tab.search"), elem_id="caption-search", max_lines=1, min_width=280)
+        choices = [(page_text(f"caption_tab.show_{name}"), name) for name in FILTERS]
+        which = gr.Radio(
+            choices, value="all", label=page_text("caption_tab.show"), elem_id="caption-show", min_width=300
+        )
     gr.HTML(
         html_template='<div class="ksh-view"><div></div></div><p class="ksh-none"></p>',
         js_on_load=script("grid.js", texts=json_texts("caption_tab.grid_")),

@@ -5,7 +5,7 @@ import gradio as gr
 from ksh_studio.config import MAX_PROMPT_CHARACTERS, GenerateConfig
 from ksh_studio.marks import Group, in_group
 from ksh_studio.ui.parts.form import Form, field, fields
-from ksh_studio.ui.parts.languages import t
+from ksh_studio.ui.parts.languages import page_text
 
 GROUPS: tuple[Group, ...] = ("sampling", "pictures", "size", "machine")
 """Groups of settings besides the prompts and the style, in the order in which they stand."""
@@ -25,11 +25,11 @@ def build_prompts() -> Form:
 def build_style() -> Form:
     """The LoRA and its strength, by the setting's name; the menu is filled once the project is known."""
     lora = gr.Dropdown(
-        [(t("generate_tab.no_lora"), "")],
+        [(page_text("generate_tab.no_lora"), "")],
         value="",
         allow_custom_value=True,
-        label=t("settings.generate.lora"),
-        info=t("generate_tab.lora_info"),
+        label=page_text("settings.generate.lora"),
+        info=page_text("generate_tab.lora_info"),
         elem_id="generate-lora",
     )
     return {"lora": lora, "lora_scale": field("generate", "lora_scale", minimum=0.0, maximum=2.0, step=0.05)}

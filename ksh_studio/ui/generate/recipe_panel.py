@@ -17,7 +17,7 @@ from ksh_studio.ui.generate.form import FORM
 from ksh_studio.ui.generate.project_files import known_picture
 from ksh_studio.ui.generate.view import picture_with_recipe
 from ksh_studio.ui.parts.form import Form, form_values
-from ksh_studio.ui.parts.languages import t
+from ksh_studio.ui.parts.languages import page_text
 from ksh_studio.ui.parts.outputs import QUIET, Update, clicked_value, visible
 from ksh_studio.ui.parts.theme import html
 from ksh_studio.ui.server.files import file_url
@@ -51,11 +51,11 @@ def build_recipe_panel(
     name = gr.Textbox(visible="hidden", elem_id="generate-picture", label="picture", container=False)
     large = html("generate-large")
     with gr.Row(elem_classes="ksh-actions"):
-        reuse = gr.Button(t("generate_tab.reuse"), elem_id="reuse-recipe", visible=False)
-        reuse_seed = gr.Button(t("generate_tab.reuse_seed"), elem_id="reuse-seed", visible=False)
-        folder = gr.Button(t("ui.open_folder"), elem_id="generate-open-folder")
-    with gr.Accordion(t("generate_tab.drop"), open=False):
-        file = gr.File(file_types=[".png"], label=t("generate_tab.drop"), elem_id="drop-recipe", height=110)
+        reuse = gr.Button(page_text("generate_tab.reuse"), elem_id="reuse-recipe", visible=False)
+        reuse_seed = gr.Button(page_text("generate_tab.reuse_seed"), elem_id="reuse-seed", visible=False)
+        folder = gr.Button(page_text("ui.open_folder"), elem_id="generate-open-folder")
+    with gr.Accordion(page_text("generate_tab.drop"), open=False):
+        file = gr.File(file_types=[".png"], label=page_text("generate_tab.drop"), elem_id="drop-recipe", height=110)
     parts = ShownPicture(name, large, reuse, reuse_seed)
     pictures.select(inputs=slug, **filling(studio, "download_picture", show_picture, parts), **QUIET)
     reuse.click(inputs=[slug, name], **filling(studio, "generate", reuse_recipe, form), **QUIET)

@@ -17,7 +17,7 @@ from ksh_studio.ui.generate.project_contents import ProjectContents, contents_of
 from ksh_studio.ui.generate.prompts import explain_prompts, insert_trigger
 from ksh_studio.ui.generate.recipe_panel import build_recipe_panel
 from ksh_studio.ui.parts.form import Form, form_inputs
-from ksh_studio.ui.parts.languages import script, t
+from ksh_studio.ui.parts.languages import page_text, script
 from ksh_studio.ui.parts.outputs import QUIET
 from ksh_studio.ui.parts.theme import html
 
@@ -44,18 +44,18 @@ class GenerateTab:
 
 def build(studio: Studio, slug: gr.Textbox) -> GenerateTab:
     """Build the tab's components and events."""
-    gr.Markdown(t("generate_tab.intro"), elem_classes="ksh-intro")
+    gr.Markdown(page_text("generate_tab.intro"), elem_classes="ksh-intro")
     with gr.Row(elem_classes="ksh-columns"):
         with gr.Column(scale=5, min_width=320):
             form = build_prompts()
             suggested = gr.Textbox(visible="hidden", elem_id="generate-suggested", label="suggested", container=False)
             with gr.Row(elem_classes="ksh-actions"):
-                start = gr.Button(t("generate_tab.generate"), variant="primary", elem_id="generate-go")
-                stop = gr.Button(t("ui.stop"), variant="stop", elem_id="generate-stop")
-                insert = gr.Button(t("generate_tab.insert_trigger"), elem_id="insert-trigger")
+                start = gr.Button(page_text("generate_tab.generate"), variant="primary", elem_id="generate-go")
+                stop = gr.Button(page_text("ui.stop"), variant="stop", elem_id="generate-stop")
+                insert = gr.Button(page_text("generate_tab.insert_trigger"), elem_id="insert-trigger")
             explanation = html("generate-understood")
             form |= build_style()
-            with gr.Accordion(t("ui.settings"), open=False, elem_id="generate-settings"):
+            with gr.Accordion(page_text("ui.settings"), open=False, elem_id="generate-settings"):
                 form |= build_others()
         with gr.Column(scale=6, min_width=320):
             status = html("generate-status")

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from ksh_studio.config import ALL_CONFIGS, Config
 from ksh_studio.errors import validated
 from ksh_studio.locales import sentences
-from ksh_studio.ui.parts.languages import t
+from ksh_studio.ui.parts.languages import page_text
 
 C = TypeVar("C", bound=Config)
 Field = gr.Textbox | gr.Number | gr.Slider | gr.Checkbox | gr.Dropdown
@@ -28,7 +28,11 @@ def field(stage: str, name: str, **options: Any) -> Field:
     kind, _ = _kind(info)
     key = f"settings.{stage}.{name}"
     about = f"ui.{name}.about" if f"ui.{name}.about" in sentences("en") else f"{key}.info"
-    shared: dict[str, Any] = {"label": t(key), "info": t(about), "elem_id": f"{stage}-{name.replace('_', '-')}"}
+    shared: dict[str, Any] = {
+        "label": page_text(key),
+        "info": page_text(about),
+        "elem_id": f"{stage}-{name.replace('_', '-')}",
+    }
     if kind is bool:
         return gr.Checkbox(value=info.default, **shared | options)
     if get_origin(kind) is Literal:
@@ -121,7 +125,7 @@ def _kind(info: FieldInfo) -> tuple[Any, bool]:
 
 def _choices(name: str, values: tuple[str, ...]) -> list[tuple[Any, str]]:
     known = sentences("en")
-    return [(t(key) if (key := f"ui.{name}.{value}") in known else value, value) for value in values]
+    return [(page_text(key) if (key := f"ui.{name}.{value}") in known else value, value) for value in values]
 
 
 def _number(info: FieldInfo, kind: type, options: dict[str, Any]) -> Field:

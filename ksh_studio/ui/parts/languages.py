@@ -8,7 +8,6 @@ in a cookie, by which the next visit begins and by which the server chooses its 
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 from gradio.i18n import I18nData
@@ -22,7 +21,7 @@ SCRIPTS = ASSETS / "js"
 FRONTEND = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
 
 
-def t(key: str) -> I18nData:
+def page_text(key: str) -> I18nData:
     """The text `key` as the browser will show it, in whatever language it is switched to."""
     if key not in sentences("en"):
         raise KeyError(key)
@@ -31,12 +30,12 @@ def t(key: str) -> I18nData:
 
 def page_texts() -> gr.I18n:
     """Every static text of the page for `launch(i18n=...)`; texts with placeholders are made on the server instead."""
-    chosen: dict[str, dict[str, str]] = {}
+    by_language: dict[str, dict[str, str]] = {}
     for language in LANGUAGES:
         texts = sentences("en") | sentences(language)
         # On the page nobody types None: the field is left empty.
-        chosen[language] = {key: _empty(text) for key, text in texts.items() if "{" not in text}
-    return gr.I18n(**chosen)
+        by_language[language] = {key: _empty(text) for key, text in texts.items() if "{" not in text}
+    return gr.I18n(**by_language)
 
 
 def _empty(text: str) -> str:
@@ -44,14 +43,14 @@ def _empty(text: str) -> str:
 
 
 def language_of(request: gr.Request | Request) -> Language:
-    """The language chosen on the page, else the first of the browser's that we have."""
+    """The language chosen on the page, else the first of those the browser asks for that the studio has."""
     cookie = dict(request.cookies or {}).get(LANGUAGE_COOKIE)
     for language in LANGUAGES:
         if cookie == language:
             return language
-    for wish in str(dict(request.headers).get("accept-language", "")).split(","):
+    for preferred in str(dict(request.headers).get("accept-language", "")).split(","):
         for language in LANGUAGES:
-            if wish.strip().lower().startswith(language):
+            if preferred.strip().lower().startswith(language):
                 return language
     return "en"
 
@@ -73,7 +72,7 @@ def frontend_module() -> str:
     return ""
 
 
-def script(name: str, **values: Any) -> str:
+def script(name: str, **values: object) -> str:
     """A script of `assets/js` with its `__NAME__` marks replaced."""
     text = (SCRIPTS / name).read_text(encoding="utf-8")
     for mark, value in values.items():

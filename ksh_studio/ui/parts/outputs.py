@@ -79,9 +79,9 @@ def by_name(handler: Handler, places: object) -> Handler:
     return stream if inspect.isgeneratorfunction(handler) else values
 
 
-def visible(shown: bool) -> Update:
+def visible(yes: bool) -> Update:
     """Show a component, or hide it."""
-    return gr.update(visible=shown)
+    return gr.update(visible=yes)
 
 
 def clicked_value(event: gr.EventData) -> str:

@@ -11,7 +11,7 @@ from ksh_studio.ui.access.guard import filling
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.parts.form import Field, Form, form_values
-from ksh_studio.ui.parts.languages import t
+from ksh_studio.ui.parts.languages import page_text
 from ksh_studio.ui.parts.outputs import QUIET, Update
 from ksh_studio.ui.parts.theme import html
 from ksh_studio.ui.train.actions import lora_of, ticked_steps
@@ -46,13 +46,16 @@ class NewSettings:
 def build_file_tools() -> FileTools:
     """The components, inside a closed accordion."""
     steps = gr.CheckboxGroup(
-        [], label=t("train_tab.step_choice"), info=t("train_tab.step_choice_info"), elem_id="train-steps"
+        [],
+        label=page_text("train_tab.step_choice"),
+        info=page_text("train_tab.step_choice_info"),
+        elem_id="train-steps",
     )
     with gr.Row(elem_classes="ksh-actions"):
-        train_on = gr.Button(t("train_tab.train_on"), elem_id="train-on")
-        merge = gr.Button(t("train_tab.merge"), elem_id="train-merge")
+        train_on = gr.Button(page_text("train_tab.train_on"), elem_id="train-on")
+        merge = gr.Button(page_text("train_tab.merge"), elem_id="train-merge")
     merged = html("train-merged")
-    gr.Markdown(t("train_tab.publish"), elem_classes="ksh-group")
+    gr.Markdown(page_text("train_tab.publish"), elem_classes="ksh-group")
     return FileTools(steps, train_on, merge, merged, build_publish())
 
 

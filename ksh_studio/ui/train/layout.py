@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import gradio as gr
 
 from ksh_studio.config import MAX_PROMPT_CHARACTERS
-from ksh_studio.ui.parts.languages import script, t
+from ksh_studio.ui.parts.languages import page_text, script
 from ksh_studio.ui.parts.theme import html
 
 V = TypeVar("V")
@@ -63,9 +63,11 @@ def start_buttons() -> StartButtons[gr.Button]:
     """Begin, queue, check."""
     with gr.Row(elem_classes="ksh-actions"):
         return StartButtons(
-            gr.Button(t("train_tab.start"), variant="primary", elem_id="train-start"),
-            gr.Button(t("train_tab.add_to_queue"), variant="primary", elem_id="train-add-to-queue", visible=False),
-            gr.Button(t("train_tab.check"), elem_id="train-check"),
+            gr.Button(page_text("train_tab.start"), variant="primary", elem_id="train-start"),
+            gr.Button(
+                page_text("train_tab.add_to_queue"), variant="primary", elem_id="train-add-to-queue", visible=False
+            ),
+            gr.Button(page_text("train_tab.check"), elem_id="train-check"),
         )
 
 
@@ -73,21 +75,21 @@ def job_parts() -> JobParts:
     """The job, from its state to its files."""
     status = html("train-status")
     with gr.Row(elem_classes="ksh-actions"):
-        pause = gr.Button(t("train_tab.pause"), elem_id="train-pause", visible=False)
-        resume = gr.Button(t("train_tab.resume"), variant="primary", elem_id="train-resume", visible=False)
-        stop = gr.Button(t("ui.stop"), variant="stop", elem_id="train-stop", visible=False)
-        end = gr.Button(t("train_tab.end"), variant="stop", elem_id="train-end", visible=False)
+        pause = gr.Button(page_text("train_tab.pause"), elem_id="train-pause", visible=False)
+        resume = gr.Button(page_text("train_tab.resume"), variant="primary", elem_id="train-resume", visible=False)
+        stop = gr.Button(page_text("ui.stop"), variant="stop", elem_id="train-stop", visible=False)
+        end = gr.Button(page_text("train_tab.end"), variant="stop", elem_id="train-end", visible=False)
     chart = html("train-chart")
     with gr.Row(elem_classes="ksh-actions ksh-ask", visible=False) as preview_row:
         prompt = gr.Textbox(
-            label=t("train_tab.preview_prompt"), info=t("train_tab.preview_prompt_info"),
+            label=page_text("train_tab.preview_prompt"), info=page_text("train_tab.preview_prompt_info"),
             max_length=MAX_PROMPT_CHARACTERS, scale=4, elem_id="train-preview-prompt",
         )  # fmt: skip
-        preview_now = gr.Button(t("train_tab.preview_now"), elem_id="train-preview-now", scale=0)
+        preview_now = gr.Button(page_text("train_tab.preview_now"), elem_id="train-preview-now", scale=0)
     recommended = html("train-recommended", js_on_load=script("previews.js"))
     with gr.Row(elem_classes="ksh-actions"):
-        use = gr.Button(t("train_tab.use_this"), variant="primary", elem_id="train-use-lora", visible=False)
-        folder = gr.Button(t("ui.open_folder"), elem_id="train-open-folder", visible=False)
+        use = gr.Button(page_text("train_tab.use_this"), variant="primary", elem_id="train-use-lora", visible=False)
+        folder = gr.Button(page_text("ui.open_folder"), elem_id="train-open-folder", visible=False)
     previews = html("train-previews", js_on_load=script("previews.js"))
     files = html("train-files", js_on_load=script("pick.js"))
     return JobParts(

@@ -15,7 +15,7 @@ from ksh_studio.ui.access.guard import filling
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.parts.form import Form, form_inputs
-from ksh_studio.ui.parts.languages import t
+from ksh_studio.ui.parts.languages import page_text
 from ksh_studio.ui.parts.markup import details, entry, listing, note, notes
 from ksh_studio.ui.parts.outputs import QUIET, Update, visible
 from ksh_studio.ui.parts.theme import html
@@ -54,20 +54,30 @@ def build_publish() -> PublishParts:
     with gr.Row():
         form: Form = {
             "repository": gr.Textbox(
-                label=t("train_tab.repository"), info=t("train_tab.repository_info"), max_lines=1,
+                label=page_text("train_tab.repository"),
+                info=page_text("train_tab.repository_info"),
+                max_lines=1,
                 elem_id="publish-repository",
             ),
             "licence": gr.Textbox(
-                label=t("train_tab.licence"), info=t("train_tab.licence_info"), max_lines=1, elem_id="publish-licence"
+                label=page_text("train_tab.licence"),
+                info=page_text("train_tab.licence_info"),
+                max_lines=1,
+                elem_id="publish-licence",
             ),
             "private": gr.Checkbox(
-                True, label=t("train_tab.private"), info=t("train_tab.private_info"), elem_id="publish-private"
+                True,
+                label=page_text("train_tab.private"),
+                info=page_text("train_tab.private_info"),
+                elem_id="publish-private",
             ),
-        }  # fmt: skip
+        }
     message = html("publish-message")
     with gr.Row(elem_classes="ksh-actions"):
-        list_files = gr.Button(t("train_tab.publish_list"), elem_id="publish-list")
-        publish = gr.Button(t("train_tab.publish_send"), variant="primary", elem_id="publish-send", visible=False)
+        list_files = gr.Button(page_text("train_tab.publish_list"), elem_id="publish-list")
+        publish = gr.Button(
+            page_text("train_tab.publish_send"), variant="primary", elem_id="publish-send", visible=False
+        )
     return PublishParts(form, message, list_files, publish, gr.State(""))
 
 

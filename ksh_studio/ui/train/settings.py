@@ -12,7 +12,7 @@ from ksh_studio.training.plan.preset import FittedPreset, fitted_preset
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.model_choice import base_of
 from ksh_studio.ui.parts.form import Form, fields, form_values, open_fields
-from ksh_studio.ui.parts.languages import t
+from ksh_studio.ui.parts.languages import page_text
 
 TITLED: tuple[Group, ...] = ("amounts", "drawings", "lora", "text", "optimiser", "machine")
 """Groups under "Advanced", each with a title."""
@@ -29,10 +29,10 @@ ROW = 3
 def preset_radio() -> gr.Radio:
     """The presets; what each will take is filled in by `train_plan.show_presets`."""
     return gr.Radio(
-        [(t(f"train_tab.preset_{name}"), name) for name in TRAIN_PRESETS],
+        [(page_text(f"train_tab.preset_{name}"), name) for name in TRAIN_PRESETS],
         value="balanced",
-        label=t("train_tab.preset"),
-        info=t("train_tab.preset_info"),
+        label=page_text("train_tab.preset"),
+        info=page_text("train_tab.preset_info"),
         elem_id="train-preset",
     )
 
@@ -42,9 +42,9 @@ def settings_form() -> Form:
     form: Form = {}
     _rows(form, "plain")
     _rows(form, "previews")
-    with gr.Accordion(t("ui.advanced"), open=False, elem_id="train-advanced"):
+    with gr.Accordion(page_text("ui.advanced"), open=False, elem_id="train-advanced"):
         for group in TITLED:
-            gr.Markdown(t(f"train_tab.group_{group}"), elem_classes="ksh-group")
+            gr.Markdown(page_text(f"train_tab.group_{group}"), elem_classes="ksh-group")
             _rows(form, group)
     with gr.Row(visible=False):
         _rows(form, "preset")

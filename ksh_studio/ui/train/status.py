@@ -1,4 +1,4 @@
-"""What a training job is at, in words and with a bar. Pure functions from events to HTML."""
+"""How far a training job is, in words and with a bar: HTML from its history and its state."""
 
 from ksh_studio.jobs.describe import describe
 from ksh_studio.jobs.figures import duration, size
@@ -11,7 +11,7 @@ KINDS = {"finished": "good", "failed": "bad", "paused": "warn"}
 
 
 def headline(status: JobStatus, history: JobHistory, language: Language, log: bool = False) -> str:
-    """What the job is at, with a bar; how it ended; or why nobody hears from it. `log`: also its last lines."""
+    """How far the job is, with a bar; how it ended; or why it does not answer. With `log`, also its last lines."""
     parts = [_state(status, history, language)]
     parts += [note(warning.text(language), "warn") for warning in history.warnings]
     if status.state == "not answering":
@@ -27,8 +27,8 @@ def _state(status: JobStatus, history: JobHistory, language: Language) -> str:
     if status.state == "ended unexpectedly":
         return note(translate("train_tab.ended_unexpectedly", language), "bad")
     if history.final is not None and not status.alive:
-        said = note(history.final.text(language), KINDS.get(history.final.kind, "plain"))
-        return said + (note(translate("train_tab.paused_free", language)) if status.state == "paused" else "")
+        ending = note(history.final.text(language), KINDS.get(history.final.kind, "plain"))
+        return ending + (note(translate("train_tab.paused_free", language)) if status.state == "paused" else "")
     if history.progress is not None:
         doing = describe(history.progress, language)
         step = history.steps[-1] if history.steps else None
@@ -41,13 +41,13 @@ def _state(status: JobStatus, history: JobHistory, language: Language) -> str:
 
 
 def _running(history: JobHistory, language: Language) -> str:
-    last, pace, left = history.steps[-1], history.seconds_per_step(), history.remaining_seconds()
-    said = [describe(last, language)]
-    if pace is not None:
-        key, value = ("speed", 1 / pace) if pace <= 1 else ("pace", pace)
-        said.append(translate(f"train_tab.{key}", language, value=f"{value:.1f}"))
+    last, seconds, left = history.steps[-1], history.seconds_per_step(), history.remaining_seconds()
+    parts = [describe(last, language)]
+    if seconds is not None:
+        key, value = ("speed", 1 / seconds) if seconds <= 1 else ("pace", seconds)
+        parts.append(translate(f"train_tab.{key}", language, value=f"{value:.1f}"))
     if left is not None:
-        said.append(translate("train_tab.left", language, time=duration(left, language)))
+        parts.append(translate("train_tab.left", language, time=duration(left, language)))
     if last.memory_mb is not None:
-        said.append(translate("train_tab.memory", language, size=size(last.memory_mb)))
-    return bar(last.step, last.total, " · ".join(said))
+        parts.append(translate("train_tab.memory", language, size=size(last.memory_mb)))
+    return bar(last.step, last.total, " · ".join(parts))

@@ -8,7 +8,7 @@ from ksh_studio.ui.access.guard import filling, guarded
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.parts.form import Form, form_inputs
-from ksh_studio.ui.parts.languages import script, t
+from ksh_studio.ui.parts.languages import page_text, script
 from ksh_studio.ui.parts.outputs import QUIET, News
 from ksh_studio.ui.parts.theme import html
 from ksh_studio.ui.train.actions import end, open_job_folder, pause, preview_now, resume, show_job, start, stop
@@ -56,14 +56,16 @@ class _NewTraining:
 
 def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> TrainTab:
     """Build the tab's components and events."""
-    gr.Markdown(t("train_tab.intro"), elem_classes="ksh-intro")
+    gr.Markdown(page_text("train_tab.intro"), elem_classes="ksh-intro")
     job_id = gr.Textbox(visible="hidden", elem_id="train-job", label="job", container=False)
     new = _new_training()
     waiting = html("train-queue", js_on_load=script("pick.js"))
     job = job_parts()
-    with gr.Accordion(t("train_tab.more"), open=False, visible=False, elem_id="train-more") as more:
+    with gr.Accordion(page_text("train_tab.more"), open=False, visible=False, elem_id="train-more") as more:
         tools = build_file_tools()
-    earlier = gr.Dropdown(label=t("train_tab.earlier"), elem_id="train-earlier", visible=False, filterable=False)
+    earlier = gr.Dropdown(
+        label=page_text("train_tab.earlier"), elem_id="train-earlier", visible=False, filterable=False
+    )
 
     _wire_new(studio, new, slug, job_id)
     waiting.select(guarded(studio, "train", dequeue), None, None, **QUIET)
@@ -82,9 +84,9 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> TrainTab:
 def _new_training() -> _NewTraining:
     started = gr.Textbox(visible="hidden", elem_id="train-started", label="started", container=False)
     checked = gr.Textbox(visible="hidden", elem_id="train-checked", label="checked", container=False)
-    with gr.Accordion(t("train_tab.new"), open=True, elem_id="train-new") as accordion:
+    with gr.Accordion(page_text("train_tab.new"), open=True, elem_id="train-new") as accordion:
         preset = preset_radio()
-        with gr.Accordion(t("ui.settings"), open=False, elem_id="train-settings"):
+        with gr.Accordion(page_text("ui.settings"), open=False, elem_id="train-settings"):
             form = settings_form()
         plan = PlanView(html("train-plan"), {name: form[name] for name in OPEN})
         check_status = html("train-checking")

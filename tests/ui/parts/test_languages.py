@@ -4,7 +4,7 @@ import pytest
 
 from ksh_studio.config import setting_sentences
 from ksh_studio.locales import sentences
-from ksh_studio.ui.parts.languages import frontend_module, json_texts, language_of, page_texts, t
+from ksh_studio.ui.parts.languages import frontend_module, json_texts, language_of, page_text, page_texts
 
 
 def request(cookie=None, accept=""):
@@ -49,7 +49,7 @@ def test_texts_that_the_browser_translates_have_no_places_to_fill():
 
 def test_an_unknown_text_is_found_when_the_page_is_built():
     with pytest.raises(KeyError):
-        t("ui.nothing_of_the_kind")
+        page_text("ui.nothing_of_the_kind")
 
 
 def test_texts_for_a_script_cannot_end_it():
