@@ -51,6 +51,10 @@ class Trigger(Config):
         parts = (bare.rstrip(" ,"), self.text) if self.position == "end" else (self.text, bare.lstrip(" ,"))
         return " ".join(part for part in parts if part)
 
+    def is_called_in(self, prompt: str) -> bool:
+        """Whether a prompt holds the trigger, in capitals or not; an empty trigger is in every prompt."""
+        return self.text.lower() in prompt.lower()
+
     def strip(self, caption: str) -> str:
         """The caption without the trigger at either end, as the catalogue stores it."""
         bare, size, trigger = " ".join(caption.split()), len(self.text), self.text.lower()

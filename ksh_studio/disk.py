@@ -1,6 +1,7 @@
 """Files written completely or not at all, locks that end with their process, and the calls that differ by system."""
 
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -95,6 +96,13 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """As `write_bytes`, with UTF-8; line ends stay as given."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def sha256(path: Path, start: int = 0) -> str:
+    """SHA-256 of what a file holds from the byte `start` on, as 64 hex digits."""
+    with path.open("rb") as file:
+        file.seek(start)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def inside(folder: Path, relative: str) -> Path:

@@ -68,3 +68,12 @@ def test_a_bound_is_said_in_korean_too():
     assert "256" in said
     assert "@" not in said
     assert "Rank" not in said
+
+
+@pytest.mark.parametrize(
+    ("prompt", "called"),
+    [("a girl, Drawn by KSH drawing style", True), ("a girl", False), ("drawn by KSH", False), ("", False)],
+)
+def test_a_prompt_calls_the_trigger_when_it_holds_it_in_whatever_case(prompt, called):
+    assert Trigger().is_called_in(prompt) is called
+    assert Trigger(text="").is_called_in(prompt)

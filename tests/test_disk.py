@@ -1,12 +1,13 @@
 import contextlib
 import errno
+import hashlib
 import os
 import threading
 
 import pytest
 
 from ksh_studio import disk
-from ksh_studio.disk import inside, is_locked, lock_file, locked, replacing, write_text
+from ksh_studio.disk import inside, is_locked, lock_file, locked, replacing, sha256, write_text
 from ksh_studio.errors import StudioError
 
 
@@ -79,3 +80,9 @@ def test_two_lookers_do_not_take_each_other_for_the_holder(workspace):
     looking.acquire(timeout=0)
     threading.Timer(0.01, looking.release).start()
     assert not is_locked(workspace.studio_lock)
+
+
+def test_the_hash_of_a_file_and_of_its_end(tmp_path):
+    (tmp_path / "a").write_bytes(b"headerabc")
+    assert sha256(tmp_path / "a", start=6) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256(tmp_path / "a") == hashlib.sha256(b"headerabc").hexdigest()

@@ -1,10 +1,10 @@
 """Which LoRA files a request applies, and how strongly: its LoRA setting and the tags in its prompt. No torch."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from ksh_studio.config import GenerateConfig
+from ksh_studio.disk import sha256
 from ksh_studio.generation.prompt.lora_tags import LoraTag
 from ksh_studio.generation.prompt.parse import Parsed
 from ksh_studio.locales import Sentence, sentence
@@ -80,5 +80,5 @@ def _add(loras: dict[Path, AppliedLora], lora: AppliedLora) -> None:
 def _tensor_hash(path: Path) -> str:
     """First 12 hex digits of the SHA-256 of what follows a safetensors header."""
     with path.open("rb") as file:
-        file.seek(8 + int.from_bytes(file.read(8), "little"))
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+        header = int.from_bytes(file.read(8), "little")
+    return sha256(path, start=8 + header)[:12]

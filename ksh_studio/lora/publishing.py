@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ksh_studio.disk import sha256
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Preview
 from ksh_studio.jobs.folder import job_at
@@ -121,17 +122,12 @@ def _copy_files(publication: Publication, folder: Path) -> None:
             shutil.copyfile(file.source, target)
         except OSError as error:
             raise StudioError("publish.changed", name=file.name) from error
-        if _sha256(target) != file.sha256:
+        if sha256(target) != file.sha256:
             raise StudioError("publish.changed", name=file.name)
 
 
 def _planned_file(name: str, path: Path) -> PlannedFile:
-    return PlannedFile(name, path.stat().st_size, _sha256(path), path)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return PlannedFile(name, path.stat().st_size, sha256(path), path)
 
 
 def _pictures_and_base(workspace: Workspace, header: LoraHeader) -> tuple[list[ExamplePicture], str]:

@@ -4,13 +4,16 @@ import gc
 
 import torch
 
+_WORDS = ("out of memory", "DefaultCPUAllocator", "can't allocate memory")
+"""How torch's plain RuntimeErrors say it."""
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out: torch has one class for GPUs and a plain RuntimeError for CPUs."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     message = str(error)
-    return isinstance(error, RuntimeError) and ("out of memory" in message or "DefaultCPUAllocator" in message)
+    return isinstance(error, RuntimeError) and any(words in message for words in _WORDS)
 
 
 def free_memory(device: torch.device) -> None:

@@ -3,11 +3,11 @@
 `assets/pocket/manifest.json` is `{"files": {"base/unet/config.json": {"sha256": "...", "bytes": 1234}, ...}}`.
 """
 
-import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
 
+from ksh_studio.disk import sha256
 from ksh_studio.errors import StudioError
 from ksh_studio.models.registry import POCKET
 
@@ -53,5 +53,4 @@ def _check(path: Path, sha256: str) -> None:
 
 @lru_cache(maxsize=256)
 def _sha256(path: Path, size: int, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(path)

@@ -7,7 +7,6 @@
 No pickle. Killed at any moment, the newest folder without a leading dot is whole or its hashes say that it is not.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -20,7 +19,7 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from ksh_studio.disk import disk_errors, sync
+from ksh_studio.disk import disk_errors, sha256, sync
 from ksh_studio.errors import StudioError
 from ksh_studio.lora.file.tensors import save_tensors
 
@@ -74,7 +73,7 @@ def _stage(staged: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
     files = {}
     for name in ("tensors.safetensors", "state.json"):
         sync(staged / name)
-        files[name] = {"bytes": (staged / name).stat().st_size, "sha256": _sha256(staged / name)}
+        files[name] = {"bytes": (staged / name).stat().st_size, "sha256": sha256(staged / name)}
     (staged / "manifest.json").write_text(json.dumps({"format": FORMAT, "files": files}), encoding="utf-8")
     sync(staged / "manifest.json")
     sync(staged)
@@ -121,14 +120,9 @@ def _whole(path: Path) -> bool:
             raise StudioError("train.checkpoint_format", name=path.name)
         files = manifest["files"]
         return set(files) == {"tensors.safetensors", "state.json"} and all(
-            (path / name).stat().st_size == entry["bytes"] and _sha256(path / name) == entry["sha256"]
+            (path / name).stat().st_size == entry["bytes"] and sha256(path / name) == entry["sha256"]
             for name, entry in files.items()
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         logger.warning("%s is not whole: %s", path, error)
         return False
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

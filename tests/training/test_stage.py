@@ -113,7 +113,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again_and_says_so(lesso
 
 def test_values_that_are_not_finite_stop_the_run_and_keep_the_last_good_state(lesson, monkeypatch):
     made = lesson(max_train_steps=40)
-    original = Stepper.draw
+    original = Stepper.sample_batch
 
     def draw(self, bucket, items, rows, index):
         batch = original(self, bucket, items, rows, index)
@@ -132,7 +132,7 @@ def test_values_that_are_not_finite_stop_the_run_and_keep_the_last_good_state(le
 
 def test_after_a_divergence_the_lora_is_finite_and_the_advice_is_a_lower_rate(lesson, monkeypatch):
     made = lesson(max_train_steps=20)
-    original = Stepper.draw
+    original = Stepper.sample_batch
 
     def draw(self, bucket, items, rows, index):
         batch = original(self, bucket, items, rows, index)

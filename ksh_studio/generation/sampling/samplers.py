@@ -20,10 +20,11 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from ksh_studio.config import Sampler, Schedule
 from ksh_studio.generation.sampler_menu import automatic_of, check_pair
-from ksh_studio.generation.sampling.sigmas import BETA_END, BETA_START, SPACINGS, TRAIN_STEPS, timestep_of
+from ksh_studio.generation.sampling.sigmas import SPACINGS, timestep_of
+from ksh_studio.models.noise_schedule import BETA_END, BETA_START, NUM_TRAIN_TIMESTEPS
 
 COMMON: dict[str, Any] = {
-    "num_train_timesteps": TRAIN_STEPS,
+    "num_train_timesteps": NUM_TRAIN_TIMESTEPS,
     "beta_start": BETA_START,
     "beta_end": BETA_END,
     "beta_schedule": "scaled_linear",

@@ -7,37 +7,31 @@ timesteps both are interpolated in log sigma (k-diffusion, `external.py`, Discre
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-TRAIN_STEPS = 1000
-BETA_START, BETA_END = 0.00085, 0.012
+from ksh_studio.models.noise_schedule import NUM_TRAIN_TIMESTEPS, Array, alphas_cumprod
+
 KARRAS_RHO = 7.0
 
 
 def training_sigmas() -> Array:
-    """Noise level sqrt((1 - a) / a) of each training timestep, [1000], rising; a: cumulative product of 1 - beta.
-
-    Betas are Stable Diffusion's "scaled_linear" ones.
-    """
-    betas = np.linspace(BETA_START**0.5, BETA_END**0.5, TRAIN_STEPS) ** 2
-    products = np.cumprod(1 - betas)
-    return np.sqrt((1 - products) / products)
+    """Noise level sqrt((1 - a) / a) of each training timestep, [1000], rising; a: `alphas_cumprod`."""
+    alphas = alphas_cumprod()
+    return np.sqrt((1 - alphas) / alphas)
 
 
 def sigma_of(timesteps: Array) -> Array:
     """Noise level at timesteps in 0..999, whole or not."""
-    return np.exp(np.interp(timesteps, np.arange(TRAIN_STEPS), np.log(training_sigmas())))
+    return np.exp(np.interp(timesteps, np.arange(NUM_TRAIN_TIMESTEPS), np.log(training_sigmas())))
 
 
 def timestep_of(sigmas: Array) -> Array:
     """Timestep in 0..999, not rounded, of noise levels."""
-    return np.interp(np.log(sigmas), np.log(training_sigmas()), np.arange(TRAIN_STEPS))
+    return np.interp(np.log(sigmas), np.log(training_sigmas()), np.arange(NUM_TRAIN_TIMESTEPS))
 
 
 def uniform(count: int) -> Array:
     """Timesteps 999 … 0, `count` of them, both ends included."""
-    return sigma_of(np.linspace(TRAIN_STEPS - 1, 0, count))
+    return sigma_of(np.linspace(NUM_TRAIN_TIMESTEPS - 1, 0, count))
 
 
 def karras(count: int) -> Array:

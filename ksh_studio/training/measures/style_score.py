@@ -41,8 +41,8 @@ class Scoring:
         self.seed = session.config.seed
         scored = (event.step for event in job_events(self.job) if isinstance(event, Scored))
         self.told = {step for step in scored if step <= session.step}
-        trigger = self.job.file.trigger.text.lower()
-        self.asked = [n for n, prompt in enumerate(previews.prompts) if trigger in prompt.lower()]
+        trigger = self.job.file.trigger
+        self.asked = [n for n, prompt in enumerate(previews.prompts) if trigger.is_called_in(prompt)]
         """Prompts that call the style; the others show leakage, and a style that stays away from them is no fault."""
         entry = self.base.entry
         self.side = min(session.config.resolution, entry.native_size)

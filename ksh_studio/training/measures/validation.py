@@ -39,4 +39,4 @@ class Validation:
         random = generator(seed, "validation", index, device)
         noise = torch.randn(latents.shape, generator=random, device=device)
         timestep, caption = torch.tensor([level], device=device), torch.tensor([item], device=device)
-        return stepper.compare(latents, noise, timestep, caption, torch.ones(1, device=device))
+        return stepper.loss(latents, noise, timestep, caption, torch.ones(1, device=device))

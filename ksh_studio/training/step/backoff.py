@@ -47,17 +47,17 @@ class Fitting:
         self.stepper = self._make()
         self.stepper.split = self.split
 
-    def step(self, feed: Iterator | None = None) -> Generator[Warned, None, Tensor]:
-        """Make the next step, as `Stepper` does; says what was changed so that it fits.
+    def step(self, batches: Iterator[tuple[int, Tensor, Tensor]] | None = None) -> Generator[Warned, None, Tensor]:
+        """Make the next step, as `Stepper` does, and warn of what was changed so that it fits.
 
-        feed: batches to use instead of those whose turn it is.
+        `batches`, where given, are used instead of those whose turn it is.
         Raises StudioError with the numbers when nothing is left to change.
         """
         session = self.stepper.session
         while True:
             before = session.step
-            if feed is not None:
-                self.stepper.feed = feed
+            if batches is not None:
+                self.stepper.batches = batches
             try:
                 return self.stepper()
             except (RuntimeError, MemoryError) as error:

@@ -19,7 +19,7 @@ def insert_trigger(visit: Visit, slug: str, prompt: str) -> str:
     """The prompt with the project's trigger in its place, once."""
     trigger = visit.project(slug).settings().trigger
     bare = (prompt or "").rstrip(" ,")
-    if trigger.text.lower() in bare.lower():
+    if trigger.is_called_in(bare):
         return prompt
     parts = (bare, trigger.text) if trigger.position == "end" else (trigger.text, bare)
     return ", ".join(part for part in parts if part)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ksh_studio.config import Trigger
 from ksh_studio.events import Preview
 from ksh_studio.locales import Language, translate
 from ksh_studio.project.workspace import Project
@@ -34,7 +35,7 @@ def preview_rows(
 def preview_of_step(previews: list[Preview], step: int, trigger: str) -> Preview | None:
     """The preview that shows a step: of the first prompt that calls the style, else of the first."""
     of_step = [preview for preview in previews if preview.step == step and not preview.asked]
-    with_trigger = [preview for preview in of_step if trigger.lower() in preview.prompt.lower()]
+    with_trigger = [preview for preview in of_step if Trigger(text=trigger).is_called_in(preview.prompt)]
     return next(iter(with_trigger or of_step), None)
 
 
@@ -92,7 +93,7 @@ def _table(columns: _Columns, previews: list[Preview], project: Project, trigger
 
 def _prompt(prompt: str, trigger: str, language: Language) -> str:
     """The prompt above its row; marked where it does not call the style."""
-    if not trigger or trigger.lower() in prompt.lower():
+    if Trigger(text=trigger).is_called_in(prompt):
         return element("p", prompt, class_="ksh-prompt")
     mark = chip(translate("train_tab.leak", language), translate("train_tab.leak_about", language))
     return element("p", prompt, " ", mark, class_="ksh-prompt")

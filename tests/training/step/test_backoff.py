@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from ksh_studio.generation.sampling import denoising
-from ksh_studio.models.memory import is_out_of_memory
 from ksh_studio.training.checkpoint import load_newest
 from ksh_studio.training.measures import previews
 from ksh_studio.training.memory.out_of_memory import out_of_memory
@@ -21,7 +20,7 @@ class Short:
     def __init__(self, monkeypatch, most, since=0, error=GPU, checkpointing_helps=False):
         self.most, self.since, self.error, self.helps = most, since, error, checkpointing_helps
         self.asked = []
-        original, draw = Stepper.compare, Stepper.draw
+        original, draw = Stepper.loss, Stepper.sample_batch
         self.index = 0
 
         def compare(own, latents, *others):
@@ -147,8 +146,6 @@ def test_other_errors_are_not_taken_for_memory(lesson, monkeypatch):
     monkeypatch.setattr(Stepper, "compare", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes do not match")))
     with pytest.raises(AssertionError, match="shapes do not match"):
         lesson().run()
-    assert is_out_of_memory(GPU) and is_out_of_memory(CPU) and is_out_of_memory(MemoryError())
-    assert not is_out_of_memory(ValueError("out of memory"))
 
 
 def test_what_was_asked_is_read_from_torchs_words(settings):

@@ -22,14 +22,14 @@ def test_a_step_that_is_not_finite_moves_nothing(stepper):
     assert step().tolist()[1] == 1.0
     before, average = weights(step), {name: value.clone() for name, value in step.session.ema.items()}
     adam = {name: value.clone() for name, value in step.session.tensors().items() if name.startswith("adam/")}
-    good = step.weights
-    step.weights = good * float("nan")
+    good = step.loss_weights
+    step.loss_weights = good * float("nan")
     assert step().tolist()[1] == 0.0
     assert all(torch.equal(before[name], value) for name, value in weights(step).items())
     after = step.session.tensors()
     assert all(torch.equal(after[name], value) for name, value in adam.items())
     assert all(torch.isfinite(value).all() for value in step.session.ema.values()) and average.keys()
-    step.weights = good
+    step.loss_weights = good
     assert step().tolist()[1] == 1.0
     assert any(not torch.equal(before[name], value) for name, value in weights(step).items())
 
@@ -38,13 +38,13 @@ def test_accumulated_batches_are_one_large_batch(stepper):
     """Two batches of 2 give the gradient of one batch of 4 of the same drawings and noise."""
     step = stepper(gradient_accumulation_steps=2, max_grad_norm=1e6)
     seen = []
-    original = step.compare
+    original = step.loss
 
-    def compare(*values):
+    def loss(*values):
         seen.append(values)
         return original(*values)
 
-    step.compare = compare
+    step.loss = loss
     gradients = {}
     step.session.optimizer.zero_grad = lambda set_to_none: gradients.update(
         {name: parameter.grad.clone() for name, parameter in step.session.parameters.items()}
@@ -54,7 +54,7 @@ def test_accumulated_batches_are_one_large_batch(stepper):
         parameter.grad = None
     start = stepper(gradient_accumulation_steps=2)  # the weights before that step
     same_size = seen[0][0].shape == seen[1][0].shape
-    losses = [start.compare(*values) for values in seen]
+    losses = [start.loss(*values) for values in seen]
     (sum(losses) / 2).backward()
     ups = [name for name in gradients if ".lora_B." in name]
     for name in ups:
@@ -70,7 +70,7 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_whole(split, stepper):
         step = stepper(**values)
         step.split = parts
         seen = []
-        step.compare = lambda *batch, step=step, seen=seen: seen.append(len(batch[0])) or Stepper.compare(step, *batch)
+        step.loss = lambda *batch, step=step, seen=seen: seen.append(len(batch[0])) or Stepper.loss(step, *batch)
         kept = {}
         step.session.optimizer.zero_grad = lambda set_to_none, step=step, kept=kept: kept.update(
             {name: parameter.grad.clone() for name, parameter in step.session.parameters.items()}

@@ -129,7 +129,7 @@ def test_a_step_on_a_gpu_never_waits(stepper):
         torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.parametrize("left_behind", ["alphas", "weights"])
+@pytest.mark.parametrize("left_behind", ["alphas_cumprod", "loss_weights"])
 def test_a_tensor_left_on_the_cpu_is_found(left_behind, stepper):
     step = stepper(META)
     step()
@@ -140,13 +140,13 @@ def test_a_tensor_left_on_the_cpu_is_found(left_behind, stepper):
 
 def test_reading_a_value_inside_a_step_is_found(stepper, monkeypatch):
     step = stepper()
-    original = step.compare
+    original = step.loss
     step()
-    monkeypatch.setattr(step, "compare", lambda *batch: original(*batch) * float(batch[-1].sum() > -1))
+    monkeypatch.setattr(step, "loss", lambda *batch: original(*batch) * float(batch[-1].sum() > -1))
     with Watched(CPU) as watched:
         step()
     assert {name for name, _ in watched.found} == {"_local_scalar_dense"}
     step = stepper(META)
-    monkeypatch.setattr(step, "compare", lambda *batch: original(*batch) * float(batch[-1].sum() > -1))
+    monkeypatch.setattr(step, "loss", lambda *batch: original(*batch) * float(batch[-1].sum() > -1))
     with pytest.raises((RuntimeError, NotImplementedError)):
         step()
