@@ -37,7 +37,7 @@ class Line:
 def run_line(root: Path, seed: int) -> Line:
     command = [sys.executable, "studio.py", "--language", "en", "demo", "--workspace", str(root)]
     command += ["--seed", str(seed), "--max-train-steps", str(STEPS)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
     project = Workspace(root).project("demo")
     return Line(done.stdout, project, jobs_of(project, "train")[0])

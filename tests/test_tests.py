@@ -22,7 +22,6 @@ WHOLE_REPOSITORY = {
 """Files that hold a rule of the whole repository."""
 SECOND_FILES = {
     "training/step/test_step_placement.py": "ksh_studio/training/step/step.py",
-    "training/test_stopping.py": "ksh_studio/training/stage.py",
 }
 """Second files of modules whose tests are too many for one."""
 

@@ -14,7 +14,7 @@ from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.requests import end_job, stop_job
 from ksh_studio.jobs.start import begin_job
 from ksh_studio.jobs.status import job_status
-from tests.faults.counting import counted, wait_for
+from tests.faults.counting import PATIENCE, counted, wait_for
 
 
 def test_a_stopped_process_keeps_its_job_until_it_is_ended(begin, signalled):
@@ -27,7 +27,7 @@ def test_a_stopped_process_keeps_its_job_until_it_is_ended(begin, signalled):
         list(run_job(life.job, lambda _: iter([Finished(key="train.finished")])))
     assert job_status(life.job).alive
     end_job(life.job)
-    assert life.child.wait(timeout=30) == -signal.SIGKILL
+    assert life.child.wait(PATIENCE) == -signal.SIGKILL
     other = begin(life.job)
     assert other.pid != life.pid and job_status(life.job).state == "running"
 
@@ -44,12 +44,12 @@ def test_a_woken_process_that_lost_its_job_writes_nothing_more(begin, project):
     awake = begin(job)
     wait_for(lambda: counted(job)[-1] % 10 > 5)
     asleep.child.send_signal(signal.SIGCONT)
-    assert asleep.child.wait(timeout=30) == 1
+    assert asleep.child.wait(PATIENCE) == 1
     reached = counted(job)[-1]
     wait_for(lambda: counted(job)[-1] > reached + 20)
     assert awake.child.poll() is None and job_status(job).state == "running"
     stop_job(job)
-    assert awake.child.wait(timeout=30) == 0
+    assert awake.child.wait(PATIENCE) == 0
     lines = [said.from_line(line) for line in job.events_file.read_bytes().splitlines()]
     last_life = lines[max(n for n, event in enumerate(lines) if isinstance(event, Resumed)) :]
     steps = [event.step for event in last_life if isinstance(event, Step)]
@@ -64,5 +64,5 @@ def test_a_process_whose_project_is_gone_makes_no_new_one(begin, project, signal
     life.job.lock.unlink()
     project.workspace.delete_project(project)
     life.child.send_signal(signal.SIGCONT)
-    assert life.child.wait(timeout=30) == 1
+    assert life.child.wait(PATIENCE) == 1
     assert not project.root.exists()

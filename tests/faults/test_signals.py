@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from ksh_studio.jobs.status import job_events, job_status
-from tests.faults.counting import counted, wait_for
+from tests.faults.counting import PATIENCE, counted, wait_for
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL])
@@ -13,7 +13,7 @@ def test_a_process_that_died_is_shown_as_that_and_goes_on_where_it_saved(number,
     life = begin()
     wait_for(lambda: len(counted(life.job)) > 12)
     signalled(life, number)
-    assert life.child.wait(timeout=30) == -number
+    assert life.child.wait(PATIENCE) == -number
     assert job_status(life.job).state == "ended unexpectedly"
     reached = counted(life.job)
     assert reached == list(range(1, len(reached) + 1))
@@ -28,7 +28,7 @@ def test_a_process_that_died_is_shown_as_that_and_goes_on_where_it_saved(number,
 def test_sigterm_ends_it_as_stop_does(begin, signalled):
     life = begin()
     signalled(life, signal.SIGTERM)
-    assert life.child.wait(timeout=30) == 0
+    assert life.child.wait(PATIENCE) == 0
     assert job_status(life.job).state == "stopped"
 
 

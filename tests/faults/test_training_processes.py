@@ -13,7 +13,7 @@ from ksh_studio.config import SettledTraining
 from ksh_studio.generation.worker.handle import Worker
 from ksh_studio.jobs.folder import job_at, jobs_of
 from ksh_studio.jobs.process import run_job
-from ksh_studio.jobs.requests import end_job
+from ksh_studio.jobs.requests import end_job, stop_job
 from ksh_studio.jobs.spawn import COMPUTING
 from ksh_studio.jobs.start import begin_job
 from ksh_studio.jobs.status import job_events, job_status
@@ -24,7 +24,7 @@ from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.train import actions as job_actions
 from tests.faults.counting import wait_for
-from tests.training.lessons import Lesson, add_drawings, short_training
+from tests.training.lessons import Lesson, add_drawings, is_whole, short_training
 
 PATIENCE = 600.0
 """Seconds; a process that is still at it then fails the test."""
@@ -69,6 +69,17 @@ def test_a_killed_run_loses_at_most_a_checkpoint_interval_and_ends_the_same(trai
     assert [event.loss for event in job_events(killed) if event.kind == "step"] == losses
     one, other = (load_file(job.loras / "ksh-000040.safetensors") for job in (killed, straight))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_training_that_is_stopped_ends_its_process_with_a_whole_state(training):
+    job = training(max_train_steps=100_000, checkpointing_steps=100_000, validation_prompts=("a girl",))
+    begin_job(job)
+    wait_for(lambda: any(event.kind in ("step", "failed") for event in job_events(job)), PATIENCE)
+    stop_job(job)
+    wait_for(lambda: not job_status(job).alive, PATIENCE)
+    last = job_status(job).last
+    assert (last.kind, last.key) == ("stopped", "train.stopped")
+    assert is_whole(job, int(last.values["step"]))
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from ksh_studio.jobs.requests import MAX_WAITING_PREVIEWS, end_job, pause_job, r
 from ksh_studio.jobs.start import begin_job, create_job, own_device, start_job
 from ksh_studio.jobs.status import job_events, job_status
 from ksh_studio.project.workspace import Workspace
-from tests.faults.counting import counted, spawn, wait_for
+from tests.faults.counting import PATIENCE, counted, spawn, wait_for
 
 
 @pytest.fixture
@@ -77,21 +77,21 @@ def test_a_job_whose_device_is_taken_fails_with_a_sentence(job):
 def test_stop_ends_a_running_job_well(job, counting):
     assert job_status(job).state == "running"
     stop_job(job)
-    assert counting.wait(timeout=10) == 0
+    assert counting.wait(PATIENCE) == 0
     assert job_status(job).state == "stopped"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
 def test_sigterm_is_a_stop(job, counting):
     counting.send_signal(signal.SIGTERM)
-    assert counting.wait(timeout=10) == 0
+    assert counting.wait(PATIENCE) == 0
     assert isinstance(job_status(job).last, Stopped)
 
 
 def test_a_killed_job_is_shown_as_that_with_its_last_log_lines(job, counting):
     job.log.write_text("the last words\n")
     end_job(job)
-    assert counting.wait(timeout=10) == -signal.SIGKILL
+    assert counting.wait(PATIENCE) == -signal.SIGKILL
     status = job_status(job)
     assert status.state == "ended unexpectedly"
     assert status.last_log_lines == "the last words"
@@ -109,7 +109,7 @@ def test_a_process_that_only_bears_the_number_is_not_killed(job):
             assert other.poll() is None
             (job.folder / OWNER_FILE).write_text(json.dumps(named | {"began": began}))
             end_job(job)
-            assert other.wait(timeout=30) != 0
+            assert other.wait(PATIENCE) != 0
     finally:
         other.kill()
 

@@ -90,6 +90,13 @@ class Lesson:
         return [event for event in job_events(self.job) if event.kind == kind]
 
 
+def is_whole(job, step):
+    """Whether the job's newest checkpoint and LoRA are of this step and can be read."""
+    saved = load_newest(job.checkpoints)
+    name = f"{job.file.settings['name']}-{step:06d}.safetensors"
+    return saved.step == step and saved.damaged == [] and len(load_file(job.loras / name)) > 0
+
+
 def outcome(lesson):
     """Steps and validations as reported, and every tensor of the last checkpoint and of the last LoRA."""
     steps = [(event.step, event.loss, event.ema_loss, event.learning_rate) for event in lesson.of("step")]

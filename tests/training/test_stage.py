@@ -24,6 +24,7 @@ from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.training.checkpoint import load_newest, save_checkpoint
 from ksh_studio.training.stage import train
 from ksh_studio.training.step.step import Stepper
+from tests.training.lessons import is_whole
 
 
 def kinds(said):
@@ -97,6 +98,25 @@ def test_stopping_before_the_first_step_is_clean(lesson):
     assert stop.exists() and last(said) == ("stopped", "train.stopped_early")
     assert not [event for event in said if event.kind in ("step", "checkpoint", "lora")]
     assert made.run()[-1].kind == "finished"
+
+
+def test_a_stop_comes_after_the_step_that_is_being_computed_and_leaves_a_whole_state(lesson, monkeypatch):
+    monkeypatch.setattr("ksh_studio.training.measures.step_log.EVERY_SECONDS", 1e9)  # no loss is read on the way
+    monkeypatch.setattr("ksh_studio.training.stage.prepared", lambda run: iter(()))  # no dry steps
+    made, computed = lesson(max_train_steps=100), []
+    original = Stepper.draw
+
+    def draw(self, bucket, items, rows, index):
+        computed.append(index)
+        if len(computed) == 3:
+            stop_job(made.job)
+        return original(self, bucket, items, rows, index)
+
+    monkeypatch.setattr(Stepper, "draw", draw)
+    events = made.run()
+    assert last(events) == ("stopped", "train.stopped") and events[-1].values["step"] == "3"
+    assert len(computed) == 3 and [event.step for event in made.of("step")] == [1, 2, 3]
+    assert is_whole(made.job, 3)
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_again_and_says_so(lesson):

@@ -17,6 +17,7 @@ from ksh_studio.jobs.status import job_status
 from ksh_studio.training.checkpoint import load_newest
 from ksh_studio.training.measures import previews
 from ksh_studio.training.stage import train
+from tests.training.lessons import is_whole
 
 
 def last(said):
@@ -156,3 +157,26 @@ def test_a_disk_that_is_full_when_a_preview_is_written_does_not_end_the_run(less
     said = made.run()
     assert [event.key for event in said if event.kind == "warned"] == ["train.preview_failed"]
     assert said[-1].kind == "finished" and [event.step for event in made.of("preview")] == [2]
+
+
+@pytest.mark.parametrize(("ask", "kind"), [(stop_job, "stopped"), (pause_job, "paused")])
+def test_stop_in_the_middle_of_a_picture_waits_for_one_denoising_step(ask, kind, lesson, monkeypatch):
+    made, seen = lesson(max_train_steps=6, validation_steps=3), []
+
+    def make_pictures(base, request, seeds, on_step=None):
+        def step(done):
+            seen.append(done.done)
+            if len(seen) == 5:  # the second of the picture at step 3; that of step 0 has three
+                ask(made.job)
+            return on_step(done)
+
+        return denoising.make_pictures(base, request.model_copy(update={"num_inference_steps": 3}), seeds, step)
+
+    monkeypatch.setattr(previews, "make_pictures", make_pictures)
+    said = made.run()
+    assert seen == [1, 2, 3, 1, 2]
+    assert (said[-1].kind, said[-1].values["step"]) == (kind, "3")
+    assert [event.step for event in said if event.kind == "preview"] == [0]
+    assert is_whole(made.job, 3)
+    assert made.run()[-1].kind == "finished"
+    assert [event.step for event in made.of("preview")] == [0, 3, 6]

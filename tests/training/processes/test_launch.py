@@ -20,7 +20,8 @@ from ksh_studio.training.plan.settle import per_step
 from ksh_studio.training.processes import launch as launching
 from ksh_studio.training.processes.group import ALONE
 
-SECONDS = 200
+SECONDS = 600
+pytestmark = pytest.mark.timeout(3 * SECONDS)
 SETTINGS = {"learning_rate": 1e-3, "validation_steps": 1000, "checkpointing_steps": 1000}
 
 

@@ -13,10 +13,14 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+from ksh_studio.config import SettledTraining
+from ksh_studio.errors import StudioError
+from ksh_studio.jobs.owner import OWNER_FILE, take_ownership
 from ksh_studio.lora.file.header import read_header
 from ksh_studio.training.checkpoint import clean, load_newest
 from ksh_studio.training.preflight import check as preflight
 from ksh_studio.training.saving import saver as saving
+from ksh_studio.training.stage import train
 
 CALLS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "shutil.rmtree"}
 """Audit events of what changes a disk."""
@@ -30,7 +34,7 @@ def saved(lesson, monkeypatch):
     original = preflight.planned
     monkeypatch.setattr(preflight, "planned", lambda run, measured: runs.append(run) or original(run, measured))
     lesson(max_train_steps=2).run()
-    monkeypatch.setattr(saving, "require_ours", lambda job: None)  # no process owns the job any more
+    monkeypatch.setattr(saving, "require_ownership", lambda job: None)  # no process owns the job any more
     run = runs[0]
     _go(run, 3)
     return run
@@ -180,3 +184,18 @@ def test_a_disk_that_may_not_be_written_is_a_sentence_and_no_traceback(number, l
     said = made.run()
     assert said[-1].key == "disk.forbidden" and str(made.job.checkpoints) in said[-1].text()
     assert not made.job.log.exists() or "Traceback" not in made.job.log.read_text(encoding="utf-8")
+
+
+def test_a_training_that_lost_its_job_saves_nothing_more(lesson):
+    made = lesson(max_train_steps=6, checkpointing_steps=2)
+    said = []
+    with pytest.raises(StudioError, match="no longer this process's"):
+        for event in train(made.job.file.config(SettledTraining), made.project, made.job):
+            said.append(event)
+            if event.kind == "lora":
+                take_ownership(made.job.folder)
+                file = made.job.folder / OWNER_FILE
+                file.write_text(json.dumps(json.loads(file.read_text()) | {"began": 1.0}))
+    assert [event.step for event in said if event.kind == "checkpoint"] == [2]
+    assert [path.name for path in made.job.checkpoints.iterdir()] == ["step-000002"]
+    assert [path.name for path in made.job.loras.glob("*.safetensors")] == ["ksh-000002.safetensors"]
