@@ -58,5 +58,5 @@ def base_folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def no_probe(monkeypatch) -> None:
     """The studio's device is a CPU, known at once."""
-    cpu = DeviceInfo(kind="cpu", name="CPU", memory_gb=0.0, bf16=False, torch="2.13", cuda_build=False)
+    cpu = DeviceInfo(type="cpu", name="CPU", memory_gb=0.0, bf16=False, torch="2.13", cuda_build=False)
     monkeypatch.setattr("ksh_studio.ui.access.studio.probe", lambda: cpu)

@@ -43,5 +43,5 @@ def settings_kept(config: SettledCaptioning) -> dict[str, object]:
 
 def author_name(entry: CaptionerEntry) -> str:
     """How the catalogue names the captioner: a folder without its path, which is nobody else's business."""
-    is_path = entry.kind != "hub" and ("/" in entry.name or "\\" in entry.name)
+    is_path = entry.source_type != "hub" and ("/" in entry.name or "\\" in entry.name)
     return entry.label if is_path else entry.name

@@ -24,7 +24,7 @@ def findings(workspace: Workspace) -> Iterator[Sentence]:
     else:
         yield sentence("doctor.torch", version=device.torch)
         yield _device(device)
-    models = {"base": default_base(device.kind), "captioner": default_captioner(device.kind)}
+    models = {"base": default_base(device.type), "captioner": default_captioner(device.type)}
     yield sentence("doctor.models", **models)
     yield from _disk(workspace)
     there = [name for name in EXTRAS if find_spec(name)]
@@ -32,7 +32,7 @@ def findings(workspace: Workspace) -> Iterator[Sentence]:
 
 
 def _device(device: DeviceInfo) -> Sentence:
-    if device.kind == "cuda":
+    if device.type == "cuda":
         return sentence("doctor.gpu", name=device.name, memory=f"{device.memory_gb:.0f}")
     if shutil.which("nvidia-smi") is None:
         return sentence("doctor.cpu")

@@ -166,11 +166,11 @@ def _train(arguments: argparse.Namespace) -> int:
     return _work_here(job, arguments.language)
 
 
-def _training_settings(arguments: argparse.Namespace, project: Project, device_kind: str) -> TrainConfig:
+def _training_settings(arguments: argparse.Namespace, project: Project, device_type: str) -> TrainConfig:
     """What was typed, over the preset as the base model can use it; what had to be changed for that is printed."""
     from ksh_studio.training.plan.preset import fitted_preset
 
-    base = base_entry(base_model_of(project, device_kind, arguments.set_base_model or ""))
+    base = base_entry(base_model_of(project, device_type, arguments.set_base_model or ""))
     presets = {name: fitted_preset(name, base) for name in TRAIN_PRESETS}
     if arguments.preset and arguments.set_resolution is None:
         print_events((Warned.of(change) for change in presets[arguments.preset].changes), arguments.language)

@@ -1,4 +1,7 @@
-"""Drawings and captions go out in the formats other programs read; each comes in again with the same captions."""
+"""Exports drawings and captions in formats that other programs read.
+
+An import of what was exported gives the same drawings and captions again.
+"""
 
 import shutil
 import zipfile
@@ -16,44 +19,47 @@ from ksh_studio.events import Event, Finished, Progress, Warned
 from ksh_studio.project.catalogue import By, Catalogue, Drawing
 from ksh_studio.project.workspace import Project
 
-Kind = Literal["imagefolder", "info.csv", "txt", "kohya"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-# The Hub's loader sorts files into splits by words in their names; a folder `train` around everything settles it.
-_FOLDERS: dict[Kind, str] = {"imagefolder": "train/", "info.csv": "", "txt": "", "kohya": "10_ksh/"}
+ExportFormat = Literal["imagefolder", "info.csv", "txt", "kohya"]
+EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
+# The Hub's loader takes the split (train, test, ...) from words in file names; inside a folder `train` all is train.
+_FOLDERS: dict[ExportFormat, str] = {"imagefolder": "train/", "info.csv": "", "txt": "", "kohya": "10_ksh/"}
 _FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
 SHOWN_NAMES = 5
 
 
-def export(project: Project, target: Path, kind: Kind) -> Iterator[Event]:
+def export(project: Project, target: Path, export_format: ExportFormat) -> Iterator[Event]:
     """Write every drawing that is not excluded, with its caption and the trigger, to `target`.
 
-    target: a folder that does not exist yet or is empty, or a new `.zip`. It appears when it is whole, never before.
-    kind: "imagefolder", `train/` with metadata.jsonl for datasets.load_dataset; "info.csv", the original's table as
-    proper CSV; "txt", a text file beside each picture; "kohya", the same in `10_ksh/` (ten repeats).
-    Files are called by the drawings' ids; a drawing without caption has the trigger alone.
+    target: a folder that is empty or does not exist yet, or a new `.zip`. It is put there when it is complete.
+    export_format: "imagefolder" is a folder `train/` with metadata.jsonl, for datasets.load_dataset; "info.csv" is the
+    table of the original program, as proper CSV; "txt" is a text file beside each picture; "kohya" is the same in
+    `10_ksh/`, whose name asks kohya's scripts for ten repeats.
+    The id of a drawing is the name of its file. The text of a drawing without a caption is the trigger alone.
     Yields Progress, warnings and Finished.
-    Raises StudioError when there is nothing to write, the target is in the way, or the disk is full.
+    Raises StudioError when there is nothing to export, `target` exists and is not empty, or the disk is full.
     """
-    if kind not in KINDS:
-        raise StudioError("export.unknown_kind", kind=str(kind)[:40], kinds=", ".join(KINDS))
+    if export_format not in EXPORT_FORMATS:
+        raise StudioError("export.unknown_format", format=str(export_format)[:40], formats=", ".join(EXPORT_FORMATS))
     if target.is_file() or (target.is_dir() and (target.suffix.lower() == ".zip" or any(target.iterdir()))):
         raise StudioError("export.in_the_way", path=target)
     with Catalogue(project) as catalogue:
         drawings = catalogue.drawings()
     if not drawings:
         raise StudioError("export.nothing")
-    rows, lost = _rows(project, drawings)
-    if lost:
-        yield Warned.saying("export.lost", **_counted([drawing.original_name for drawing in lost]))
-    if kind == "info.csv":
-        yield from _formula_warning(rows)
+    exported, missing = _split_missing(project, drawings)
+    if missing:
+        yield Warned.saying("export.lost", **_counted([drawing.original_name for drawing in missing]))
+    if export_format == "info.csv":
+        yield from _formula_warning(exported)
     with _staged(target) as package:
-        yield from _write(package, rows, kind)
-    yield Finished.saying("export.finished", count=len(rows), name=target.name)
+        yield from _write(package, exported, export_format)
+    yield Finished.saying("export.finished", count=len(exported), name=target.name)
 
 
 @dataclass(frozen=True)
-class _Row:
+class _ExportedDrawing:
+    """A drawing whose picture is on disk, and the text that goes with it."""
+
     drawing: Drawing
     picture: Path
     text: str
@@ -61,6 +67,7 @@ class _Row:
 
     @property
     def name(self) -> str:
+        """The name of the picture file, in the project and in the export."""
         return self.picture.name
 
 
@@ -72,36 +79,43 @@ class _Package(Protocol):
         """Put a file of these bytes into the package as `name`."""
 
 
-def _rows(project: Project, drawings: list[Drawing]) -> tuple[list[_Row], list[Drawing]]:
+def _split_missing(project: Project, drawings: list[Drawing]) -> tuple[list[_ExportedDrawing], list[Drawing]]:
+    """What is exported of these drawings, and the drawings whose picture is missing."""
     trigger: Trigger = project.settings().trigger
-    kept = [drawing for drawing in drawings if drawing.path(project).is_file()]
-    lost = [drawing for drawing in drawings if drawing not in kept]
-    return [_Row(drawing, drawing.path(project), trigger.apply(drawing.caption)) for drawing in kept], lost
+    exported, missing = [], []
+    for drawing in drawings:
+        path = drawing.path(project)
+        if path.is_file():
+            exported.append(_ExportedDrawing(drawing, path, trigger.apply(drawing.caption)))
+        else:
+            missing.append(drawing)
+    return exported, missing
 
 
-def _write(package: _Package, rows: list[_Row], kind: Kind) -> Iterator[Event]:
-    folder = _FOLDERS[kind]
-    for done, row in enumerate(rows, 1):
-        package.copy(folder + row.name, row.picture)
-        if kind in ("txt", "kohya") and row.text:  # kohya's loader refuses an empty text file
-            package.write(f"{folder}{row.drawing.id}.txt", row.text.encode())
-        yield Progress(phase="export", done=done, total=len(rows))
-    if kind == "imagefolder":
-        package.write(f"{folder}metadata.jsonl", json_lines(map(_cells, rows)))
-    elif kind == "info.csv":
-        package.write("info.csv", comma_separated((row.name, row.text) for row in rows))
+def _write(package: _Package, exported: list[_ExportedDrawing], export_format: ExportFormat) -> Iterator[Event]:
+    folder = _FOLDERS[export_format]
+    for done, one in enumerate(exported, 1):
+        package.copy(folder + one.name, one.picture)
+        if export_format in ("txt", "kohya") and one.text:  # kohya's loader refuses an empty text file
+            package.write(f"{folder}{one.drawing.id}.txt", one.text.encode())
+        yield Progress(phase="export", done=done, total=len(exported))
+    if export_format == "imagefolder":
+        package.write(f"{folder}metadata.jsonl", json_lines(map(_cells, exported)))
+    elif export_format == "info.csv":
+        package.write("info.csv", comma_separated((one.name, one.text) for one in exported))
 
 
-def _cells(row: _Row) -> dict[str, str]:
-    by = By(row.drawing.source, row.drawing.author)
-    return {"file_name": row.name, "text": row.text, "source": by_text(by), "original_name": row.drawing.original_name}
+def _cells(one: _ExportedDrawing) -> dict[str, str]:
+    """The line of metadata.jsonl for a drawing."""
+    by = By(one.drawing.source, one.drawing.author)
+    return {"file_name": one.name, "text": one.text, "source": by_text(by), "original_name": one.drawing.original_name}
 
 
-def _formula_warning(rows: list[_Row]) -> Iterator[Event]:
-    """Excel would calculate such a cell; it is written as it is, so that nothing is lost, and named."""
-    run = [row.drawing.original_name for row in rows if row.text.startswith(_FORMULA_BEGINS)]
-    if run:
-        yield Warned.saying("export.formula", **_counted(run))
+def _formula_warning(exported: list[_ExportedDrawing]) -> Iterator[Event]:
+    """Warn of texts that Excel takes for formulas; they are written unchanged, so that nothing is lost."""
+    names = [one.drawing.original_name for one in exported if one.text.startswith(_FORMULA_BEGINS)]
+    if names:
+        yield Warned.saying("export.formula", **_counted(names))
 
 
 def _counted(names: list[str]) -> dict[str, str]:
@@ -110,7 +124,7 @@ def _counted(names: list[str]) -> dict[str, str]:
 
 @contextmanager
 def _staged(target: Path) -> Iterator[_Package]:
-    """A package under another name, which becomes `target` when the block ends well and vanishes when it does not."""
+    """Write to a temporary name, which becomes `target` when the block succeeds and is removed when it fails."""
     if target.suffix.lower() == ".zip":
         with replacing(target) as beside, zipfile.ZipFile(beside, "w") as archive:
             yield _Zip(archive)
@@ -122,7 +136,7 @@ def _staged(target: Path) -> Iterator[_Package]:
             beside.mkdir(parents=True)
             yield _Folder(beside)
             if target.is_dir():
-                target.rmdir()  # empty: looked at before; Windows renames onto nothing
+                target.rmdir()  # `export` has checked that it is empty; Windows cannot rename onto an existing folder
             beside.rename(target)
             sync(target.parent)
         finally:
@@ -136,7 +150,7 @@ class _Folder:
     def copy(self, name: str, path: Path) -> None:
         to = self.root / name
         to.parent.mkdir(exist_ok=True)
-        shutil.copyfile(path, to)  # a copy, no link: what others do to it must not reach the project
+        shutil.copyfile(path, to)  # not a link: changes to the export must not change the project
 
     def write(self, name: str, data: bytes) -> None:
         (self.root / name).write_bytes(data)
@@ -148,7 +162,7 @@ class _Zip:
     archive: zipfile.ZipFile
 
     def copy(self, name: str, path: Path) -> None:
-        self.archive.write(path, name, zipfile.ZIP_STORED)  # WebP does not get smaller
+        self.archive.write(path, name, zipfile.ZIP_STORED)  # compression makes WebP no smaller
 
     def write(self, name: str, data: bytes) -> None:
         self.archive.writestr(name, data, zipfile.ZIP_DEFLATED)

@@ -81,7 +81,7 @@ class _Import:
         """By the file's SHA-256: id of the drawing that the content became, or why it became none."""
         self.duplicates: list[tuple[str, str]] = []
         self.unreadable: list[tuple[str, Sentence]] = []
-        self.seen: dict[Source, list[Seen]] = {source: [] for source in sources}
+        self.imported: dict[Source, list[Seen]] = {source: [] for source in sources}
 
     def events(self, files: list[tuple[Source, SourceFile]]) -> Iterator[Event]:
         for caption_files in self.caption_files.values():
@@ -105,15 +105,15 @@ class _Import:
     def _read(self, files: list[tuple[Source, SourceFile]]) -> Iterator[tuple[_File, bytes | None]]:
         """Each file, with its bytes where they must still be decoded."""
         submitted: set[str] = set()
-        for source, item in files:
+        for source, source_file in files:
             try:
-                data = read_all(item)
+                data = read_all(source_file)
             except Unreadable as error:
-                yield _File(source, item.path, unreadable=error.sentence), None
+                yield _File(source, source_file.path, unreadable=error.sentence), None
                 continue
-            file = _File(source, item.path, hashlib.sha256(data).hexdigest())
-            before = self.catalogue.known(file.sha256)
-            whole = before is not None and before.path(self.project).exists() and before.thumb(self.project).exists()
+            file = _File(source, source_file.path, hashlib.sha256(data).hexdigest())
+            drawing = self.catalogue.known(file.sha256)
+            whole = drawing is not None and drawing.path(self.project).exists() and drawing.thumb(self.project).exists()
             yield file, None if whole or file.sha256 in submitted else data
             submitted.add(file.sha256)
 
@@ -128,7 +128,7 @@ class _Import:
         elif outcome not in self.new:
             self.known.add(outcome)
         self.first_path.setdefault(outcome, file.path)
-        self.seen[file.source].append(Seen(file.path, file.sha256, outcome))
+        self.imported[file.source].append(Seen(file.path, file.sha256, outcome))
         self._caption(file, self.catalogue.drawing(outcome))
 
     def _outcome(self, file: _File, converted: ConvertedPicture | Unreadable | None) -> str | Sentence:
@@ -167,25 +167,25 @@ class _Import:
         if in_file is None or (drawing.revision and drawing.source != "file"):
             return
         try:
-            after = self.catalogue.save_caption(drawing.id, in_file.text, in_file.by, expected=drawing.revision)
+            saved = self.catalogue.save_caption(drawing.id, in_file.text, in_file.by, expected=drawing.revision)
         except CaptionConflict:
             return  # written on the page at this very moment: the person's stands
-        self.captions += after.revision != drawing.revision
+        self.captions += saved.revision != drawing.revision
 
     def _compare(self) -> Generator[Event, None, tuple[str, ...]]:
         """Store what each folder and zip holds; warn of changed files, return those that it no longer holds."""
         gone: list[str] = []
         changed: list[str] = []
-        for source, seen in self.seen.items():
+        for source, files in self.imported.items():
             if not source.root:
                 continue
-            now = {file.file_sha256 for file in seen}
-            paths = {item.path for item in source.pictures}
-            lost = [file for file in self.catalogue.seen(source.root) if file.file_sha256 not in now]
+            hashes = {file.file_sha256 for file in files}
+            paths = {picture.path for picture in source.pictures}
+            lost = [file for file in self.catalogue.seen(source.root) if file.file_sha256 not in hashes]
             missing = [file for file in lost if file.path not in paths]
             changed += [file.path for file in lost if file.path in paths]
             gone += [file.path for file in missing]
-            self.catalogue.remember(source.root, [*seen, *missing])
+            self.catalogue.remember(source.root, [*files, *missing])
         if changed:
             yield Warned.saying("import.changed", **_counted(changed))
         return tuple(gone)

@@ -1,4 +1,7 @@
-"""What an artist brings: folders, zips and single files, as lists of named bytes. Nothing is ever unpacked by name."""
+"""Folders, zips and single files to import, each as a list of files that can be read.
+
+Files of a zip are read into memory: nothing is written to disk under a name that a zip gives.
+"""
 
 import hashlib
 import os
@@ -25,7 +28,7 @@ MAX_FILES = 50_000
 MAX_ZIP_BYTES = 50_000_000_000
 MAX_ZIP_RATIO = 200
 _FREE_ZIP_BYTES = 200_000_000
-"""So much may come out of any zip, however well it is packed: flat drawings pack very well."""
+"""The ratio does not count for zips that unpack to less: drawings of flat colours compress very well."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,9 @@ class SourceFile:
     """One file of a source."""
 
     path: str
-    """Inside its source, POSIX style, composed (NFC), fit to be shown. Never used to open anything."""
+    """The path inside its source, as `displayable_path` writes it; no file is opened by this path."""
     read: Callable[[int], bytes]
-    """Reads at most so many bytes from the beginning; raises OSError, or Unreadable with the reason."""
+    """Returns at most this many bytes from the beginning; raises OSError, or Unreadable with the reason."""
 
     @property
     def name(self) -> str:
@@ -44,31 +47,31 @@ class SourceFile:
 
     @property
     def suffix(self) -> str:
-        """With its dot, in small letters."""
+        """The ending of the name with its dot, in lower case."""
         return PurePosixPath(self.path).suffix.lower()
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A folder, a zip, or a handful of files; two are never the same, even of one name."""
+    """A folder, a zip, or single files that are imported together. Sources are compared by identity."""
 
     root: str
-    """The same for the same folder or zip at every import; empty for single files, which have no "gone"."""
+    """Identifies a folder or zip from one import to the next; empty for single files."""
     label: str
     files: list[SourceFile]
 
     @cached_property
     def pictures(self) -> list[SourceFile]:
-        """Files that are, or by their name claim to be, pictures; in the order of their paths."""
-        return [item for item in self.files if item.suffix in PICTURES or _disguised(item)]
+        """The files that are pictures by their name or by their first bytes, in the order of `files`."""
+        return [file for file in self.files if file.suffix in PICTURES or _disguised(file)]
 
 
 @contextmanager
 def open_sources(paths: list[Path], names: Mapping[Path, str] | None = None) -> Iterator[list[Source]]:
-    """The sources of these paths, open while the block runs.
+    """Open these paths as sources for the length of the block.
 
-    names: what single files were called before an upload renamed them.
-    Raises StudioError for what is not there, an unsafe or damaged zip, and too many files.
+    names: the original names of files that an upload has renamed, by their path.
+    Raises StudioError when a path does not exist, a zip is unsafe or damaged, or there are too many files.
     """
     with ExitStack() as stack:
         sources, files = [], []
@@ -80,7 +83,7 @@ def open_sources(paths: list[Path], names: Mapping[Path, str] | None = None) -> 
             elif _is_zip(path, label := (names or {}).get(path, path.name)):
                 sources.append(_zip(stack.enter_context(_opened_zip(path, label)), path, label))
             else:
-                files.append(SourceFile(shown(label), _reader(path)))
+                files.append(SourceFile(displayable_path(label), _reader(path)))
         if files:
             sources.append(Source("", files[0].name, files))
         yield sources
@@ -88,11 +91,11 @@ def open_sources(paths: list[Path], names: Mapping[Path, str] | None = None) -> 
 
 def _is_zip(path: Path, label: str) -> bool:
     suffix = PurePosixPath(label).suffix.lower()
-    return suffix == ".zip" or (suffix not in PICTURES and zipfile.is_zipfile(path))  # some pictures end in a zip
+    return suffix == ".zip" or (suffix not in PICTURES and zipfile.is_zipfile(path))  # pictures may end in a zip
 
 
-def shown(name: str) -> str:
-    """A file's path as text for people: composed, with `/`, without control and direction characters."""
+def displayable_path(name: str) -> str:
+    """A file's path as it is shown: NFC, `/` between its parts, no control or direction characters, 1000 at most."""
     text = unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
     parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     hidden = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -101,19 +104,19 @@ def shown(name: str) -> str:
 
 
 def _folder(folder: Path) -> Source:
-    items = []
-    for parent, folders, files in os.walk(folder, onerror=_forbidden):
-        folders[:] = sorted(name for name in folders if not _skipped(name))
-        for name in sorted(files):
+    files = []
+    for parent, folders, names in os.walk(folder, onerror=_forbidden):
+        folders[:] = sorted(name for name in folders if not _skipped(name))  # the folders that os.walk goes into
+        for name in sorted(names):
             path = Path(parent) / name
             if _skipped(name) or not path.is_file():
                 continue
-            items.append(SourceFile(shown(path.relative_to(folder).as_posix()), _reader(path)))
-            if len(items) > MAX_FILES:
+            files.append(SourceFile(displayable_path(path.relative_to(folder).as_posix()), _reader(path)))
+            if len(files) > MAX_FILES:
                 raise StudioError("import.too_many", name=folder.name, limit=MAX_FILES)
     full = folder.resolve()
     key = hashlib.sha256(os.fsencode(full)).hexdigest()[:12]
-    return Source(f"{shown(full.name)}#{key}", shown(full.name), items)
+    return Source(f"{displayable_path(full.name)}#{key}", displayable_path(full.name), files)
 
 
 def _forbidden(error: OSError) -> None:
@@ -126,7 +129,7 @@ def _skipped(name: str) -> bool:
 
 def _reader(path: Path) -> Callable[[int], bytes]:
     def read(limit: int) -> bytes:
-        with path.open("rb") as file:  # only ever for reading: the artist's files are never touched
+        with path.open("rb") as file:  # the artist's files are only read, never changed
             return file.read(limit)
 
     return read
@@ -137,13 +140,13 @@ def _opened_zip(path: Path, label: str) -> Iterator[zipfile.ZipFile]:
     try:
         opened = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise StudioError("import.bad_zip", name=shown(label)) from error
+        raise StudioError("import.bad_zip", name=displayable_path(label)) from error
     with opened:
         yield opened
 
 
 def _zip(opened: zipfile.ZipFile, path: Path, label: str) -> Source:
-    label = shown(label)
+    label = displayable_path(label)
     entries = [entry for entry in opened.infolist() if not entry.is_dir()]
     if len(entries) > MAX_FILES:
         raise StudioError("import.too_many", name=label, limit=MAX_FILES)
@@ -152,14 +155,16 @@ def _zip(opened: zipfile.ZipFile, path: Path, label: str) -> Source:
         raise StudioError("import.zip_bomb", name=label, size=f"{total / 1e9:.1f}")
     if entries and all(entry.flag_bits & 1 for entry in entries):
         raise StudioError("import.zip_password", name=label)
-    named = [(shown(_zip_name(entry)), entry) for entry in entries if not stat.S_ISLNK(entry.external_attr >> 16)]
+    named = [
+        (displayable_path(_zip_name(entry)), entry) for entry in entries if not stat.S_ISLNK(entry.external_attr >> 16)
+    ]
     named = [(name, entry) for name, entry in named if name and not any(map(_skipped, name.split("/")))]
-    items = [SourceFile(name, _zip_reader(opened, entry)) for name, entry in sorted(named, key=lambda pair: pair[0])]
-    return Source(f"{label}#zip", label, items)
+    files = [SourceFile(name, _zip_reader(opened, entry)) for name, entry in sorted(named, key=lambda pair: pair[0])]
+    return Source(f"{label}#zip", label, files)
 
 
 def _zip_name(entry: zipfile.ZipInfo) -> str:
-    """The entry's name; zips of Korean Windows are in cp949 and those of macOS in UTF-8, and neither says so."""
+    """The entry's name. Korean Windows writes names in cp949 and macOS in UTF-8, both without the flag that says so."""
     if entry.flag_bits & 0x800:
         return entry.filename
     try:
@@ -195,20 +200,20 @@ def _zip_reader(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[in
     return read
 
 
-def _disguised(item: SourceFile) -> bool:
-    """Content beats extension: a PNG called `그림.dat`, or without any ending, is a picture."""
-    if item.suffix in SIDECARS or item.name.lower() in TABLES:
+def _disguised(file: SourceFile) -> bool:
+    """Whether a file is a picture by its first bytes although its name does not say so, as a PNG called `그림.dat`."""
+    if file.suffix in SIDECARS or file.name.lower() in TABLES:
         return False
     try:
-        return looks_like_a_picture(item.read(16))
+        return looks_like_a_picture(file.read(16))
     except (OSError, Unreadable):
         return False
 
 
-def read_all(item: SourceFile, limit: int = MAX_FILE_BYTES) -> bytes:
-    """The file's bytes. Raises Unreadable when there are more than `limit`, or it cannot be read."""
+def read_all(file: SourceFile, limit: int = MAX_FILE_BYTES) -> bytes:
+    """All bytes of the file. Raises Unreadable when there are more than `limit`, or when it cannot be read."""
     try:
-        data = item.read(limit + 1)
+        data = file.read(limit + 1)
     except OSError as error:
         raise Unreadable("import.reason_forbidden") from error
     if len(data) > limit:

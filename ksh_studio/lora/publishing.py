@@ -164,7 +164,7 @@ def _hub_id(name: str) -> str:
         entry = base_entry(name)
     except StudioError:
         return ""
-    return entry.source if entry.kind == "hub" else ""
+    return entry.source if entry.source_type == "hub" else ""
 
 
 @contextmanager

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import torch
 
-DeviceKind = Literal["cuda", "mps", "cpu"]
+    from ksh_studio.config import Attention
+
+DeviceType = Literal["cuda", "mps", "cpu"]
 PROBE_SECONDS = 120
 XFORMERS_PROBE = (
     "import torch, xformers.ops as x; q = torch.randn(1, 64, 2, 40, device='cuda', dtype=torch.float16);"
@@ -25,7 +27,7 @@ XFORMERS_PROBE = (
 class DeviceInfo:
     """What a child process found."""
 
-    kind: DeviceKind
+    type: DeviceType
     name: str
     memory_gb: float
     """Of the GPU; 0 for the CPU."""
@@ -62,10 +64,10 @@ def inspect_device() -> DeviceInfo:
     elif device.type == "mps":
         name = "Apple GPU"
     built = torch.version.cuda is not None or torch.version.hip is not None
-    return DeviceInfo(_kind(device), name, round(memory, 1), has_bf16(device), torch.__version__, built)
+    return DeviceInfo(_device_type(device), name, round(memory, 1), has_bf16(device), torch.__version__, built)
 
 
-def _kind(device: "torch.device") -> DeviceKind:
+def _device_type(device: "torch.device") -> DeviceType:
     return "cuda" if device.type == "cuda" else "mps" if device.type == "mps" else "cpu"
 
 
@@ -91,31 +93,32 @@ def has_bf16(device: "torch.device") -> bool:
     return False
 
 
-def pick_dtype(device: "torch.device", wanted: Literal["auto", "no", "bf16", "fp16"] = "auto") -> "torch.dtype":
+def pick_dtype(device: "torch.device", precision: Literal["auto", "no", "bf16", "fp16"] = "auto") -> "torch.dtype":
     """The precision to compute in.
 
-    As wanted, else bf16 where the device has it, fp16 on other NVIDIA GPUs, else fp32.
+    `precision` names it; with "auto" it is bf16 where the device has it, fp16 on other NVIDIA GPUs, else fp32.
     """
     import torch
 
     named = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    if wanted in named:
-        return named[wanted]
+    if precision in named:
+        return named[precision]
     if has_bf16(device):
         return torch.bfloat16
     return torch.float16 if device.type == "cuda" else torch.float32
 
 
-def prepare_attention(device: "torch.device", wanted: str = "sdpa") -> Literal["sdpa", "xformers"]:
-    """Decide about xformers before diffusers' model modules are imported; returns the backend to use.
+def choose_attention_backend(device: "torch.device", setting: "Attention" = "sdpa") -> "Attention":
+    """The attention backend to use; must be called before diffusers' model modules are imported.
 
-    PyTorch's own attention is the default. diffusers imports xformers by itself where it is installed, which is loud
-    with a CPU build of torch; so unless xformers is wanted, there is CUDA, and one small attention call works in a
-    child process, diffusers is told that there is none.
+    setting: what the artist has set; "sdpa", the default, is PyTorch's own attention. xformers is used only when the
+    setting asks for it, there is a CUDA device, and one small attention call succeeds in a child process. Otherwise
+    diffusers is made to take it for not installed: it would import it by itself, which prints warnings with a CPU build
+    of torch.
     """
     from diffusers.utils import import_utils
 
-    if wanted == "xformers" and import_utils.is_xformers_available() and device.type == "cuda" and _xformers_works():
+    if setting == "xformers" and import_utils.is_xformers_available() and device.type == "cuda" and _xformers_works():
         return "xformers"
     import_utils._xformers_available = False
     return "sdpa"

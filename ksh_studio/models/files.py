@@ -13,7 +13,7 @@ BASE_PATTERNS = [
     "model_index.json",
     "scheduler/*.json",
     "tokenizer/*",
-    *(f"{part}/*.{kind}" for part in BASE_PARTS for kind in ("json", "safetensors")),
+    *(f"{part}/*.{suffix}" for part in BASE_PARTS for suffix in ("json", "safetensors")),
 ]
 CAPTIONER_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model"]
 OTHER_VARIANTS = ["*.fp16.*", "*.non_ema.*", "*.msgpack", "*.bin"]
@@ -21,7 +21,7 @@ HEADER_LIMIT = 100_000_000
 
 
 def base_folder(entry: BaseEntry) -> Path:
-    """The folder of a base model of kind "hub" or "folder", whole.
+    """The folder of a base model from the hub or from a folder, whole.
 
     Raises StudioError when it is not there, the hub cannot be reached or lacks it, or weights exist as pickles only.
     """
@@ -37,10 +37,10 @@ def captioner_folder(entry: CaptionerEntry) -> Path:
     """The folder of a captioner, whole. Raises StudioError as `base_folder` does."""
     folder = _folder(entry, CAPTIONER_PATTERNS)
     try:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+        model_type = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
     except (OSError, ValueError) as error:
         raise StudioError("models.not_a_captioner", name=entry.name) from error
-    if kind != "blip-2":
+    if model_type != "blip-2":
         raise StudioError("models.not_a_captioner", name=entry.name)
     _check_weights(folder, entry.name)
     return folder
@@ -51,7 +51,7 @@ def needs_download(entry: BaseEntry | CaptionerEntry) -> bool:
 
     Asks no network.
     """
-    if entry.kind != "hub":
+    if entry.source_type != "hub":
         return False
     from huggingface_hub import try_to_load_from_cache
 
@@ -82,7 +82,7 @@ def check_safetensors(path: Path) -> dict:
 
 
 def _folder(entry: BaseEntry | CaptionerEntry, patterns: list[str]) -> Path:
-    if entry.kind == "hub":
+    if entry.source_type == "hub":
         return _fetch(entry, patterns)
     folder = Path(entry.source)
     check_shipped(folder)

@@ -13,14 +13,14 @@ import torch
 from ksh_studio.config import Attention
 from ksh_studio.disk import read_json
 from ksh_studio.errors import StudioError
-from ksh_studio.models.device import pick_dtype, prepare_attention
+from ksh_studio.models.device import choose_attention_backend, pick_dtype
 from ksh_studio.models.files import base_folder, weight_bytes
 from ksh_studio.models.memory import is_out_of_memory
 from ksh_studio.models.registry import SD_LATENT_RGB, BaseEntry
-from ksh_studio.models.shipped import sha256_of
+from ksh_studio.models.shipped import cached_sha256
 from ksh_studio.models.single_file import load_single_file, prediction_type_of
 
-if TYPE_CHECKING:  # diffusers' model modules may only be imported after prepare_attention
+if TYPE_CHECKING:  # diffusers' model modules may only be imported after choose_attention_backend
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -51,7 +51,7 @@ class Base:
     @cached_property
     def sha256(self) -> str:
         """SHA-256 of `weights` as 64 hex digits; computed at the first use."""
-        return sha256_of(self.weights)
+        return cached_sha256(self.weights)
 
 
 def load_base(
@@ -65,7 +65,7 @@ def load_base(
     """
     if isinstance(dtype, str):
         dtype = torch.float32 if dtype == "auto" and _is_small(entry, device) else pick_dtype(device, dtype)
-    backend = prepare_attention(device, attention)
+    backend = choose_attention_backend(device, attention)
     with quiet_libraries(), readable_errors(entry.name):
         base = _assemble(entry, _parts(entry, dtype), device, dtype)
     if backend == "xformers":
@@ -75,7 +75,7 @@ def load_base(
 
 def _parts(entry: BaseEntry, dtype: torch.dtype) -> dict[str, Any]:
     vae_dtype = torch.float32 if dtype == torch.float16 else dtype
-    if entry.kind == "file":
+    if entry.source_type == "file":
         return load_single_file(Path(entry.source), dtype, vae_dtype)
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
@@ -101,7 +101,7 @@ def _assemble(entry: BaseEntry, parts: dict[str, Any], device: torch.device, dty
     if device.type == "cuda":
         unet.to(memory_format=torch.channels_last)
         vae.to(memory_format=torch.channels_last)
-    is_bare_id = entry.kind == "hub" and entry.name == entry.source
+    is_bare_id = entry.source_type == "hub" and entry.name == entry.source
     if is_bare_id and isinstance(unet.config.sample_size, int):
         entry = replace(entry, native_size=unet.config.sample_size * 2 ** (len(vae.config.block_out_channels) - 1))
     if entry.latent_rgb == SD_LATENT_RGB and vae.config.latent_channels != len(SD_LATENT_RGB):
@@ -110,7 +110,7 @@ def _assemble(entry: BaseEntry, parts: dict[str, Any], device: torch.device, dty
 
 
 def _is_small(entry: BaseEntry, device: torch.device) -> bool:
-    return entry.kind == "folder" and device.type == "cpu" and weight_bytes(Path(entry.source)) < SMALL_BYTES
+    return entry.source_type == "folder" and device.type == "cpu" and weight_bytes(Path(entry.source)) < SMALL_BYTES
 
 
 @contextmanager

@@ -25,7 +25,7 @@ SD_LATENT_RGB = (
     (-0.2829, 0.1762, 0.2721),
     (-0.2120, -0.2616, -0.7177),
 )
-Kind = Literal["hub", "folder", "file"]
+SourceType = Literal["hub", "folder", "file"]
 Rows = tuple[tuple[float, ...], ...]
 
 
@@ -38,7 +38,7 @@ class BaseEntry:
     label: str
     source: str
     """Hub id, or absolute path."""
-    kind: Kind
+    source_type: SourceType
     revision: str | None = None
     """Commit of the hub's repository; None: the newest."""
     native_size: int = 512
@@ -64,7 +64,7 @@ class CaptionerEntry:
     name: str
     label: str
     source: str
-    kind: Kind
+    source_type: SourceType
     prompt: str = ""
     """What it continues or answers when the artist asks nothing else."""
     revision: str | None = None
@@ -76,7 +76,7 @@ ANYTHING = BaseEntry(
     name="anything-v5",
     label="Anything V5",
     source="stablediffusionapi/anything-v5",
-    kind="hub",
+    source_type="hub",
     min_size=256,
     clip_skip=2,
     training={"resolution": 512, "train_batch_size": 4},
@@ -85,7 +85,7 @@ BLIP2_OPT = CaptionerEntry(
     name="blip2-opt-2.7b",
     label="BLIP-2 (OPT 2.7B)",
     source="Salesforce/blip2-opt-2.7b",
-    kind="hub",
+    source_type="hub",
     prompt="an anime drawing of",
     revision="51572668da0eb669e01a189dc22abe6088589a24",
 )
@@ -93,7 +93,7 @@ BLIP2_T5 = CaptionerEntry(
     name="blip2-flan-t5-xl",
     label="BLIP-2 (Flan-T5 XL)",
     source="Salesforce/blip2-flan-t5-xl",
-    kind="hub",
+    source_type="hub",
     prompt="Describe this image's appearance in a detailed and natural-sounding sentence.",
 )
 
@@ -111,17 +111,17 @@ def captioners() -> list[CaptionerEntry]:
 def has_name(entry: BaseEntry | CaptionerEntry) -> bool:
     """Whether a name of the registry or of the hub stands for it, rather than a path of this machine."""
     entries: list[BaseEntry | CaptionerEntry] = [*base_models(), *captioners()]
-    return entry.kind == "hub" or entry.name in {one.name for one in entries}
+    return entry.source_type == "hub" or entry.name in {one.name for one in entries}
 
 
-def default_base(device_kind: str) -> str:
+def default_base(device_type: str) -> str:
     """Name of the base model to begin with on a device of this kind ("cuda", "mps", "cpu")."""
-    return ANYTHING.name if device_kind in ("cuda", "mps") else "pocket"
+    return ANYTHING.name if device_type in ("cuda", "mps") else "pocket"
 
 
-def default_captioner(device_kind: str) -> str:
+def default_captioner(device_type: str) -> str:
     """Name of the captioner to begin with on a device of this kind."""
-    return BLIP2_OPT.name if device_kind == "cuda" else "pocket"
+    return BLIP2_OPT.name if device_type == "cuda" else "pocket"
 
 
 def base_entry(name: str) -> BaseEntry:
@@ -133,9 +133,10 @@ def base_entry(name: str) -> BaseEntry:
     named = {entry.name: entry for entry in base_models()}
     if name in named:
         return named[name]
-    kind, source = _locate(name, files_allowed=True)
-    label = source if kind == "hub" else Path(source).stem
-    return BaseEntry(name=name, label=label, source=source, kind=kind, native_size=_native_size(kind, source))
+    source_type, source = _locate(name, files_allowed=True)
+    label = source if source_type == "hub" else Path(source).stem
+    size = _native_size(source_type, source)
+    return BaseEntry(name=name, label=label, source=source, source_type=source_type, native_size=size)
 
 
 def captioner_entry(name: str) -> CaptionerEntry:
@@ -143,21 +144,22 @@ def captioner_entry(name: str) -> CaptionerEntry:
     named = {entry.name: entry for entry in captioners()}
     if name in named:
         return named[name]
-    kind, source = _locate(name, files_allowed=False)
-    return CaptionerEntry(name=name, label=source if kind == "hub" else Path(source).name, source=source, kind=kind)
+    source_type, source = _locate(name, files_allowed=False)
+    label = source if source_type == "hub" else Path(source).name
+    return CaptionerEntry(name=name, label=label, source=source, source_type=source_type)
 
 
-def _locate(name: str, files_allowed: bool) -> tuple[Kind, str]:
+def _locate(name: str, files_allowed: bool) -> tuple[SourceType, str]:
     if name.lower().endswith(PICKLES):
         raise StudioError("models.pickle", name=name[:300])
     try:
         path = Path(name).expanduser()
-        found = "folder" if path.is_dir() else "file" if path.is_file() else None
+        is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL in it, or the home of nobody
         raise StudioError("models.not_there", name=name[:300]) from error
-    if found == "folder" and name:
+    if is_folder and name:
         return "folder", str(path.resolve())
-    if found == "file":
+    if is_file:
         if not files_allowed:
             raise StudioError("models.captioner_is_a_file", name=name)
         if path.suffix.lower() != ".safetensors":
@@ -168,9 +170,9 @@ def _locate(name: str, files_allowed: bool) -> tuple[Kind, str]:
     raise StudioError("models.not_there", name=name[:300])
 
 
-def _native_size(kind: Kind, source: str) -> int:
+def _native_size(source_type: SourceType, source: str) -> int:
     """Side in pixels that the model was trained for, from its own files where they are at hand."""
-    if kind != "folder":
+    if source_type != "folder":
         return BaseEntry.native_size
     try:
         config = json.loads((Path(source) / "unet" / "config.json").read_text(encoding="utf-8"))
@@ -194,12 +196,12 @@ def _pocket_base() -> BaseEntry:
     known = {name: value for name, value in constants.items() if name in BaseEntry.__dataclass_fields__}
     if "latent_rgb" in known:
         known["latent_rgb"] = tuple(tuple(row) for row in known["latent_rgb"])
-    fixed = {"name": "pocket", "label": "Pocket", "source": str(POCKET / "base"), "kind": "folder"}
+    fixed = {"name": "pocket", "label": "Pocket", "source": str(POCKET / "base"), "source_type": "folder"}
     return BaseEntry(**(known | fixed))
 
 
 def _pocket_captioner() -> CaptionerEntry:
     constants = _pocket_constants("captioner")
     known = {name: value for name, value in constants.items() if name in CaptionerEntry.__dataclass_fields__}
-    fixed = {"name": "pocket", "label": "Pocket", "source": str(POCKET / "captioner"), "kind": "folder"}
+    fixed = {"name": "pocket", "label": "Pocket", "source": str(POCKET / "captioner"), "source_type": "folder"}
     return CaptionerEntry(**(known | fixed))

@@ -32,7 +32,7 @@ def check_shipped(source: Path) -> None:
             _check(POCKET / name, expected["sha256"])
 
 
-def sha256_of(path: Path) -> str:
+def cached_sha256(path: Path) -> str:
     """SHA-256 of a file as 64 hex digits; read once as long as its size and time of change stay.
 
     A file in the hub's cache is named by its SHA-256 already.
@@ -44,10 +44,10 @@ def sha256_of(path: Path) -> str:
     return _sha256(real, status.st_size, status.st_mtime_ns)
 
 
-def _check(path: Path, sha256: str) -> None:
+def _check(path: Path, expected_sha256: str) -> None:
     if not path.is_file():
         raise StudioError("models.missing_asset", path=path)
-    if sha256_of(path) != sha256:
+    if cached_sha256(path) != expected_sha256:
         raise StudioError("models.damaged_asset", path=path)
 
 

@@ -49,8 +49,8 @@ def load_single_file(path: Path, dtype: "torch.dtype", vae_dtype: "torch.dtype")
 
 def prediction_type_of(values: dict) -> Literal["epsilon", "v_prediction"]:
     """What the UNet predicts, by a scheduler's config or by a file's `modelspec.prediction_type`."""
-    said = str(values.get("prediction_type") or values.get("modelspec.prediction_type") or "epsilon")
-    return "v_prediction" if said.startswith("v") else "epsilon"
+    prediction_type = str(values.get("prediction_type") or values.get("modelspec.prediction_type") or "epsilon")
+    return "v_prediction" if prediction_type.startswith("v") else "epsilon"
 
 
 def _check_architecture(header: dict, path: Path) -> None:
@@ -68,8 +68,8 @@ def _text_encoder(tensors: "dict[str, torch.Tensor]", path: Path) -> "CLIPTextMo
     prefix = next((p for p in TEXT_PREFIXES if f"{p}final_layer_norm.weight" in tensors), None)
     if prefix is None:
         raise StudioError("models.not_sd1_file", name=path.name)
-    own = "text_model." if hasattr(encoder, "text_model") else ""
-    weights = {own + name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    weights.pop(f"{own}embeddings.position_ids", None)  # a constant that old files carry
+    level = "text_model." if hasattr(encoder, "text_model") else ""
+    weights = {level + name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    weights.pop(f"{level}embeddings.position_ids", None)  # a constant that old files carry
     encoder.load_state_dict(weights)
     return encoder

@@ -25,12 +25,12 @@ def field_with_choices(stage: str, name: str, choices: list[tuple[str, str]]) ->
 
 def base_of(visit: Visit, project: Project, named: str = "") -> str:
     """Name of the base model that will be used: the one named, else the project's, else the machine's default."""
-    return choice.base_model_of(project, visit.studio.device().kind, named)
+    return choice.base_model_of(project, visit.studio.device().type, named)
 
 
 def captioner_of(visit: Visit, project: Project, named: str = "") -> str:
     """Name of the captioner that will be used: the one named, else the project's, else the machine's default."""
-    return choice.captioner_of(project, visit.studio.device().kind, named)
+    return choice.captioner_of(project, visit.studio.device().type, named)
 
 
 def known_models_only(visit: Visit, *names: str) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 
 from ksh_studio.models import single_file
-from ksh_studio.models.device import prepare_attention
+from ksh_studio.models.device import choose_attention_backend
 from ksh_studio.models.loading import Base
 from ksh_studio.models.registry import POCKET, BaseEntry
 
 ENTRY = BaseEntry(
-    name="random-sd15", label="Stable Diffusion 1.5 of random weights", source="", kind="file", min_size=256,
+    name="random-sd15", label="Stable Diffusion 1.5 of random weights", source="", source_type="file", min_size=256,
     training={"train_batch_size": 1},
 )  # fmt: skip
 
@@ -21,7 +21,7 @@ def random_sd15(device: torch.device, dtype: torch.dtype) -> Base:
 
     The UNet is made in `dtype` at once, so that no second copy of it is ever held.
     """
-    prepare_attention(device)  # before diffusers' model modules are imported
+    choose_attention_backend(device)  # before diffusers' model modules are imported
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 

@@ -38,7 +38,7 @@ from ksh_studio.jobs.requests import stop_job
 from ksh_studio.jobs.start import create_job
 from ksh_studio.jobs.status import job_events
 from ksh_studio.models.registry import POCKET, base_entry
-from ksh_studio.models.shipped import sha256_of
+from ksh_studio.models.shipped import cached_sha256
 from ksh_studio.project.workspace import Project, Workspace
 from ksh_studio.training.plan.preset import fitted_preset
 from ksh_studio.training.plan.settle import settled
@@ -98,7 +98,7 @@ def main() -> None:
         sys.exit(work(chosen.child))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     done = json.loads(chosen.state.read_text(encoding="utf-8")) if chosen.state.exists() else {}
-    base = sha256_of(POCKET / "base" / "unet" / "diffusion_pytorch_model.safetensors")[:12]
+    base = cached_sha256(POCKET / "base" / "unet" / "diffusion_pytorch_model.safetensors")[:12]
     with tempfile.TemporaryDirectory() as folder:
         project: Project | None = None
         pairs: list[dict[str, Curve]] = []

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ksh_studio.config import ProjectSettings
-from ksh_studio.drawings.exporting import KINDS, export
+from ksh_studio.drawings.exporting import EXPORT_FORMATS, export
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Warned
 from ksh_studio.project.catalogue import By, Catalogue, tidy
@@ -45,7 +45,7 @@ def captions_by_pixels(project):
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EXPORT_FORMATS)
 def test_every_format_comes_in_again_with_the_same_captions(captioned, workspace, tmp_path, kind, zipped):
     target = tmp_path / ("내보냄.zip" if zipped else "내보냄")
     said = list(export(captioned, target, kind))
@@ -136,7 +136,7 @@ def test_what_is_in_the_way_is_never_overwritten(captioned, tmp_path):
 
 
 def test_nothing_to_export_and_unknown_formats_are_sentences(project, tmp_path):
-    for kind, key in (("txt", "export.nothing"), ("parquet", "export.unknown_kind")):
+    for kind, key in (("txt", "export.nothing"), ("parquet", "export.unknown_format")):
         with pytest.raises(StudioError) as error:
             list(export(project, tmp_path / "out", kind))
         assert error.value.sentence.key == key

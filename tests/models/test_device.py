@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ksh_studio.models import device as device_module
-from ksh_studio.models.device import has_bf16, pick_device, pick_dtype, prepare_attention, probe
+from ksh_studio.models.device import choose_attention_backend, has_bf16, pick_device, pick_dtype, probe
 from tests.tiny import tiny_base_folder
 
 CPU = torch.device("cpu")
@@ -30,7 +30,7 @@ assert picture.size == (64, 64)
 
 def test_the_probe_sees_what_this_process_sees():
     info = probe()
-    assert info.kind == pick_device().type
+    assert info.type == pick_device().type
     assert info.torch == torch.__version__
     assert info.cuda_build == (torch.version.cuda is not None or torch.version.hip is not None)
     assert info.bf16 == has_bf16(pick_device())
@@ -46,7 +46,7 @@ def test_a_probe_that_fails_means_no_gpu(monkeypatch, failure):
         return subprocess.CompletedProcess(command, 0, b"nonsense")
 
     monkeypatch.setattr(device_module.subprocess, "run", run)
-    assert (probe().kind, probe().torch) == ("cpu", "")
+    assert (probe().type, probe().torch) == ("cpu", "")
 
 
 def test_precision_is_as_wanted_else_what_the_cpu_is_good_at():
@@ -59,7 +59,7 @@ def test_precision_is_as_wanted_else_what_the_cpu_is_good_at():
 def test_xformers_is_out_of_the_way_on_a_cpu():
     from diffusers.utils import import_utils
 
-    assert prepare_attention(CPU, "xformers") == "sdpa"
+    assert choose_attention_backend(CPU, "xformers") == "sdpa"
     assert import_utils.is_xformers_available() is False
 
 

@@ -45,7 +45,7 @@ def test_any_hub_id_folder_or_file_is_an_entry(tmp_path):
     hub, folder, file = (
         base_entry(name) for name in ("owner/name", str(tmp_path), str(tmp_path / "model.safetensors"))
     )
-    assert (hub.kind, folder.kind, file.kind) == ("hub", "folder", "file")
+    assert (hub.source_type, folder.source_type, file.source_type) == ("hub", "folder", "file")
     assert (hub.label, folder.label, file.label) == ("owner/name", tmp_path.name, "model")
     assert has_name(hub)
     assert has_name(base_entry("pocket"))
@@ -131,7 +131,7 @@ def test_a_file_of_the_hubs_cache_is_not_read_for_its_hash(tmp_path):
     name = "a" * 64
     (tmp_path / "blobs").mkdir()
     (tmp_path / "blobs" / name).write_bytes(b"x")
-    assert assets.sha256_of(tmp_path / "blobs" / name) == name
+    assert assets.cached_sha256(tmp_path / "blobs" / name) == name
 
 
 def test_the_registry_needs_no_torch():

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from ksh_studio.config import MAX_PROMPT_CHARACTERS
 from ksh_studio.drawings.formats.tables import Row, read_table, text_of
 from ksh_studio.drawings.pixels import Unreadable
-from ksh_studio.drawings.sources import SIDECARS, TABLES, Source, SourceFile, read_all, shown
+from ksh_studio.drawings.sources import SIDECARS, TABLES, Source, SourceFile, displayable_path, read_all
 from ksh_studio.events import Event, Warned
 from ksh_studio.project.catalogue import By, tidy
 
@@ -33,11 +33,11 @@ class CaptionFiles:
         self.warnings: list[Event] = []
         """What is wrong with the caption files: the import goes on."""
         self._captions: dict[str, CaptionInFile] = {}
-        pictures = _Names([item.path for item in source.pictures])
-        tables = [item for item in source.files if item.name.lower() in TABLES]
-        for item in sorted(tables, key=lambda item: "info.csv metadata.csv metadata.jsonl".index(item.name.lower())):
-            self._take_table(item, pictures)
-        sidecars = {item.path: item for item in source.files if item.suffix in SIDECARS}
+        pictures = _Names([file.path for file in source.pictures])
+        tables = [file for file in source.files if file.name.lower() in TABLES]
+        for file in sorted(tables, key=lambda file: "info.csv metadata.csv metadata.jsonl".index(file.name.lower())):
+            self._take_table(file, pictures)
+        sidecars = {file.path: file for file in source.files if file.suffix in SIDECARS}
         for path in pictures.paths:
             for suffix in (".caption", ".txt"):
                 sidecar = sidecars.get(str(PurePosixPath(path).with_suffix(suffix)))
@@ -48,46 +48,46 @@ class CaptionFiles:
         """The caption of the picture at `path`, trigger and all; None where there is none."""
         return self._captions.get(path)
 
-    def _take_table(self, item: SourceFile, pictures: "_Names") -> None:
-        folder = PurePosixPath(item.path).parent
+    def _take_table(self, file: SourceFile, pictures: "_Names") -> None:
+        folder = PurePosixPath(file.path).parent
         try:
             known = pictures.below(folder)
-            table = read_table(item.name.lower(), read_all(item, MAX_TABLE_BYTES), known)
+            table = read_table(file.name.lower(), read_all(file, MAX_TABLE_BYTES), known)
         except (Unreadable, ValueError):
-            self._warn("import.table_unreadable", item)
+            self._warn("import.table_unreadable", file)
             return
-        missing = [row.name for row in table.rows if not self._take_row(row, folder, pictures, item)]
+        missing = [row.name for row in table.rows if not self._take_row(row, folder, pictures, file)]
         if table.repaired:
-            self._warn("import.table_repaired", item, count=len(table.rows) - len(missing))
+            self._warn("import.table_repaired", file, count=len(table.rows) - len(missing))
         if table.skipped:
-            self._warn("import.table_lines", item, count=table.skipped)
+            self._warn("import.table_lines", file, count=table.skipped)
         if missing:
-            names = ", ".join(shown(name) for name in missing[:SHOWN_NAMES])
-            self._warn("import.rows_without_drawing", item, count=len(missing), names=names)
+            names = ", ".join(displayable_path(name) for name in missing[:SHOWN_NAMES])
+            self._warn("import.rows_without_drawing", file, count=len(missing), names=names)
 
-    def _take_row(self, row: Row, folder: PurePosixPath, pictures: "_Names", item: SourceFile) -> bool:
-        path = pictures.find(folder, shown(row.name))
+    def _take_row(self, row: Row, folder: PurePosixPath, pictures: "_Names", file: SourceFile) -> bool:
+        path = pictures.find(folder, displayable_path(row.name))
         if path is not None:
-            self._keep(path, row.caption, row.by or By("file", item.name), item)
+            self._keep(path, row.caption, row.by or By("file", file.name), file)
         return path is not None
 
-    def _take_sidecar(self, item: SourceFile, path: str) -> None:
+    def _take_sidecar(self, file: SourceFile, path: str) -> None:
         try:
-            text = text_of(read_all(item, MAX_SIDECAR_BYTES))
+            text = text_of(read_all(file, MAX_SIDECAR_BYTES))
         except (Unreadable, ValueError):
-            self._warn("import.table_unreadable", item)
+            self._warn("import.table_unreadable", file)
             return
-        self._keep(path, text, By("file", item.name), item)
+        self._keep(path, text, By("file", file.name), file)
 
-    def _keep(self, path: str, text: str, by: By, item: SourceFile) -> None:
+    def _keep(self, path: str, text: str, by: By, file: SourceFile) -> None:
         text = tidy(text)
         if len(text) > MAX_PROMPT_CHARACTERS:
-            self._warn("import.caption_too_long", item, drawing=path, limit=MAX_PROMPT_CHARACTERS)
+            self._warn("import.caption_too_long", file, drawing=path, limit=MAX_PROMPT_CHARACTERS)
         elif text:
             self._captions[path] = CaptionInFile(text, by)
 
-    def _warn(self, key: str, item: SourceFile, **values: object) -> None:
-        self.warnings.append(Warned.saying(key, **({"name": item.path} | values)))
+    def _warn(self, key: str, file: SourceFile, **values: object) -> None:
+        self.warnings.append(Warned.saying(key, **({"name": file.path} | values)))
 
 
 class _Names:

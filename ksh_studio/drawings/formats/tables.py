@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import get_args
 
-from ksh_studio.drawings.sources import PICTURES, shown
+from ksh_studio.drawings.sources import PICTURES, displayable_path
 from ksh_studio.project.catalogue import By, Source
 
 NAME_COLUMNS = ("file_name", "image", "filename", "file", "name", "path")
@@ -115,10 +115,10 @@ def _read_comma_separated(text: str, known: set[str]) -> Table:
         name_at, caption_at, body = _columns(rows, known)
         if all(_begins_a_row(row[name_at], known) for row in body):
             return Table([Row(row[name_at], row[caption_at]) for row in body])
-    found = list(_by_known_names(text, known))
-    if not found:
+    repaired_rows = list(_by_known_names(text, known))
+    if not repaired_rows:
         raise ValueError("no row begins with the name of a picture")
-    return Table(found, repaired=True)
+    return Table(repaired_rows, repaired=True)
 
 
 def _proper(text: str) -> list[list[str]] | None:
@@ -141,7 +141,7 @@ def _columns(rows: list[list[str]], known: set[str]) -> tuple[int, int, list[lis
 
 
 def _begins_a_row(name: str, known: set[str]) -> bool:
-    return shown(name) in known or PurePosixPath(name.strip()).suffix.lower() in PICTURES
+    return displayable_path(name) in known or PurePosixPath(name.strip()).suffix.lower() in PICTURES
 
 
 def _by_known_names(text: str, known: set[str]) -> Iterator[Row]:
@@ -163,7 +163,7 @@ def _name_before_comma(line: str, known: set[str]) -> str | None:
     """The longest known name that the line begins with, else a first cell that ends like a picture's name."""
     cuts = [at for at, letter in enumerate(line[:1000]) if letter == ","]
     for at in reversed(cuts):
-        if shown(line[:at]) in known:
+        if displayable_path(line[:at]) in known:
             return line[:at]
     if cuts and _begins_a_row(line[: cuts[0]], known):
         return line[: cuts[0]]

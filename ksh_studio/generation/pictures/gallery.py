@@ -30,12 +30,12 @@ class PictureFile:
 
 def pictures_of(project: Project, limit: int | None = None) -> list[PictureFile]:
     """The project's pictures, newest first, at most `limit`."""
-    found: list[PictureFile] = []
+    pictures: list[PictureFile] = []
     for folder in sorted(_date_folders(project), key=lambda folder: folder.name, reverse=True):
-        found += sorted(_in_folder(folder), key=lambda picture: picture.number, reverse=True)
-        if limit is not None and len(found) >= limit:
-            return found[:limit]
-    return found
+        pictures += sorted(_in_folder(folder), key=lambda picture: picture.number, reverse=True)
+        if limit is not None and len(pictures) >= limit:
+            return pictures[:limit]
+    return pictures
 
 
 def add_picture(project: Project, png: bytes, seed: int) -> Path:

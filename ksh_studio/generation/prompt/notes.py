@@ -29,19 +29,19 @@ class Notes:
     """Collects notes, the first `MOST_NOTES` of them."""
 
     def __init__(self) -> None:
-        self._found: list[Note] = []
+        self._notes: list[Note] = []
         self._left_out = 0
 
     def add(self, key: str, position: int, suggestion: str = "", **values: str) -> None:
         """Remember a note."""
-        if len(self._found) < MOST_NOTES:
-            self._found.append(note(key, position, suggestion, **values))
+        if len(self._notes) < MOST_NOTES:
+            self._notes.append(note(key, position, suggestion, **values))
         else:
             self._left_out += 1
 
     def kept(self) -> tuple[Note, ...]:
         """The notes by position, and how many more there were."""
-        found = sorted(self._found, key=lambda note: note.position)
+        notes = sorted(self._notes, key=lambda note: note.position)
         if self._left_out:
-            found.append(note("prompt.more_notes", found[-1].position, count=str(self._left_out)))
-        return tuple(found)
+            notes.append(note("prompt.more_notes", notes[-1].position, count=str(self._left_out)))
+        return tuple(notes)

@@ -92,35 +92,35 @@ def _rendered(fragment: Fragment) -> str:
 
 def _merged(runs: list[Fragment]) -> list[Fragment]:
     """Neighbours of equal weight become one; blanks round a BREAK go; blank text has weight 1."""
-    found: list[Fragment] = []
+    fragments: list[Fragment] = []
     texts: list[str] = []  # of the last fragment, joined when it is complete
 
     def close() -> None:
         if texts:
-            found[-1] = replace(found[-1], text="".join(texts))
+            fragments[-1] = replace(fragments[-1], text="".join(texts))
             texts.clear()
 
     for run in runs:
         if run.is_break:
             close()
-            while found and not found[-1].is_break and not found[-1].text.strip():
-                found.pop()
-            if found and not found[-1].is_break:
-                found[-1] = replace(found[-1], text=found[-1].text.rstrip())
-            found.append(Fragment("", 1.0, True))
+            while fragments and not fragments[-1].is_break and not fragments[-1].text.strip():
+                fragments.pop()
+            if fragments and not fragments[-1].is_break:
+                fragments[-1] = replace(fragments[-1], text=fragments[-1].text.rstrip())
+            fragments.append(Fragment("", 1.0, True))
             continue
-        text = run.text if texts or not found or not found[-1].is_break else run.text.lstrip()
+        text = run.text if texts or not fragments or not fragments[-1].is_break else run.text.lstrip()
         if not text:
             continue
         weight = run.weight if text.strip() else 1.0
-        if texts and found[-1].weight == weight:
+        if texts and fragments[-1].weight == weight:
             texts.append(text)
         else:
             close()
-            found.append(Fragment("", weight))
+            fragments.append(Fragment("", weight))
             texts.append(text)
     close()
-    return found
+    return fragments
 
 
 def _hints(source: SourceText, notes: Notes) -> None:

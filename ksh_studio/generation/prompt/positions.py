@@ -36,12 +36,12 @@ class SourceText:
 
     def _moved(self, spans: list[tuple[int, int]], cuts: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """Earlier cuts at their place in the shorter text; those inside a span are covered by its own cut."""
-        found, number = [], 0
+        moved, number = [], 0
         for place, left_out in self._cuts:
             while number < len(spans) and spans[number][1] <= place:
                 number += 1
             if number < len(spans) and spans[number][0] < place:
                 continue
             shift = spans[number - 1][1] - cuts[number - 1][0] if number else 0
-            found.append((place - shift, left_out + shift))
-        return found
+            moved.append((place - shift, left_out + shift))
+        return moved

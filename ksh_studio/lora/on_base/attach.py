@@ -86,7 +86,7 @@ def load_adapter(
 
     Unlike that method it does not warn about a file that holds no text encoder weights.
     """
-    # imported here: diffusers may be imported only after `prepare_attention`, which loading a base does
+    # imported here: diffusers may be imported only after `choose_attention_backend`, which loading a base does
     from diffusers.loaders import StableDiffusionLoraLoaderMixin as Loader  # the pipeline itself is loud to import
 
     state, alphas = Loader.lora_state_dict(dict(tensors))

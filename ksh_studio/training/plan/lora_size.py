@@ -47,9 +47,9 @@ def _shapes(entry: BaseEntry) -> dict[str, list[int]]:
 
 
 def _unet_folder(entry: BaseEntry) -> Path | None:
-    if entry.kind == "folder":
+    if entry.source_type == "folder":
         return Path(entry.source) / "unet"
-    if entry.kind == "file" or needs_download(entry):
+    if entry.source_type == "file" or needs_download(entry):
         return None
     from huggingface_hub import try_to_load_from_cache
 

@@ -23,13 +23,13 @@ _EFFORTS = {"quick": 0.4, "balanced": 1.0, "thorough": 2.0}
 """Times the usual number of steps."""
 
 
-def settled(config: TrainConfig, project: Project, device_kind: str) -> SettledTraining:
+def settled(config: TrainConfig, project: Project, device_type: str) -> SettledTraining:
     """The settings as `job.json` keeps them, so that a resumed job is the job that was begun.
 
-    Called once, when a training is planned. `device_kind` is "cuda", "mps" or "cpu"; it decides the base model where
+    Called once, when a training is planned. `device_type` is "cuda", "mps" or "cpu"; it decides the base model where
     neither the settings nor the project name one. Raises StudioError as `resolve` does.
     """
-    entry = base_entry(base_model_of(project, device_kind, config.base_model))
+    entry = base_entry(base_model_of(project, device_type, config.base_model))
     config = taken_over(config, project.workspace)
     with Catalogue(project) as catalogue:
         return resolve(config, entry, len(catalogue.drawings()))

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from ksh_studio.drawings.exporting import KINDS, Kind, export
+from ksh_studio.drawings.exporting import EXPORT_FORMATS, ExportFormat, export
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Progress
 from ksh_studio.locales import translate
@@ -24,25 +24,25 @@ WORK: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", 
 
 def build_export_panel(studio: Studio, slug: gr.Textbox) -> None:
     """Build the row's components and events."""
-    choices = [(page_text(f"caption_tab.export_{_in_names(kind)}"), kind) for kind in KINDS]
-    kind = gr.Dropdown(
+    choices = [(page_text(f"caption_tab.export_{_in_names(name)}"), name) for name in EXPORT_FORMATS]
+    format_menu = gr.Dropdown(
         choices, value="imagefolder", label=page_text("caption_tab.export_as"), elem_id="export-kind", filterable=False
     )
     button = gr.Button(page_text("caption_tab.export"), elem_id="export-start")
     report = html("export-ready")
-    button.click(inputs=[slug, kind], **filling(studio, "export", export_drawings, report), **WORK)
+    button.click(inputs=[slug, format_menu], **filling(studio, "export", export_drawings, report), **WORK)
 
 
-def export_drawings(visit: Visit, slug: str, kind: Kind) -> Iterator[str]:
+def export_drawings(visit: Visit, slug: str, export_format: ExportFormat) -> Iterator[str]:
     """Write the drawings and captions into a zip; yields the progress, then the warnings and the link to it."""
     project = visit.project(slug)
-    if kind not in KINDS:
+    if export_format not in EXPORT_FORMATS:
         raise StudioError("caption_tab.bad_call")
-    target = download_folder(project, "export") / f"{project.slug}-{_in_names(kind)}.zip"
+    target = download_folder(project, "export") / f"{project.slug}-{_in_names(export_format)}.zip"
     target.unlink(missing_ok=True)
     yield event_bar(Progress(phase="export", done=0, total=0), visit.language)
     events: list[Event] = []
-    for event in shown_before_raised(export(project, target, kind), visit.language):
+    for event in shown_before_raised(export(project, target, export_format), visit.language):
         if isinstance(event, str):
             yield event
         elif isinstance(event, Progress):
@@ -56,6 +56,6 @@ def export_drawings(visit: Visit, slug: str, kind: Kind) -> Iterator[str]:
     yield report
 
 
-def _in_names(kind: Kind) -> str:
-    """The kind as it stands in keys of sentences and in file names."""
-    return kind.replace(".", "_")
+def _in_names(export_format: ExportFormat) -> str:
+    """The format as it stands in keys of sentences and in file names."""
+    return export_format.replace(".", "_")
