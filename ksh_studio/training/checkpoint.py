@@ -53,7 +53,7 @@ def save_checkpoint(
         staged.mkdir(parents=True)
         try:
             _stage(staged, tensors, state)
-            if target.exists():  # of an earlier life whose later steps are void
+            if target.exists():  # of an earlier process whose later steps are void
                 target.rename(folder / f".old-{target.name}")
             os.rename(staged, target)
             sync(folder)
@@ -67,8 +67,8 @@ def save_checkpoint(
 
 def _stage(staged: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
     """Write and sync the two files, then the manifest that vouches for them."""
-    own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_tensors(staged / "tensors.safetensors", own)
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_tensors(staged / "tensors.safetensors", on_cpu)
     (staged / "state.json").write_text(json.dumps(dict(state)), encoding="utf-8")
     files = {}
     for name in ("tensors.safetensors", "state.json"):

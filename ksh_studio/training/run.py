@@ -1,10 +1,10 @@
 """The parts of one training, loaded and put together, where its newest checkpoint left it."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -31,21 +31,21 @@ from ksh_studio.models.registry import base_entry
 from ksh_studio.project.workspace import Project
 from ksh_studio.training.checkpoint import Saved, clean, has_checkpoint, load_newest
 from ksh_studio.training.data.cache import Cache
-from ksh_studio.training.data.encode import Prepared, prepare
+from ksh_studio.training.data.encode import EncodedDrawings, encode_drawings
 from ksh_studio.training.data.holdout import frozen
 from ksh_studio.training.data.items import load_items
 from ksh_studio.training.measures.previews import Previews, end_requested, preview_prompts
-from ksh_studio.training.measures.step_log import Readings
+from ksh_studio.training.measures.step_log import StepLog
 from ksh_studio.training.measures.style_score import Scoring
 from ksh_studio.training.measures.validation import Validation
-from ksh_studio.training.memory.offload import park
+from ksh_studio.training.memory.offload import offload
 from ksh_studio.training.memory.out_of_memory import memory_errors
 from ksh_studio.training.processes.group import Group, join
 from ksh_studio.training.saving.saver import Saver
 from ksh_studio.training.step.adapter import add_adapter, notes_of
-from ksh_studio.training.step.backoff import Fitting
+from ksh_studio.training.step.backoff import BackOff
 from ksh_studio.training.step.from_file import begin_from_file
-from ksh_studio.training.step.state import Session
+from ksh_studio.training.step.state import TrainingState
 from ksh_studio.training.step.step import Stepper
 
 
@@ -60,13 +60,13 @@ class Run:
     config: SettledTraining
     job: Job
     base: Base
-    session: Session
-    data: Prepared
+    training_state: TrainingState
+    data: EncodedDrawings
     held_out: list[int]
     """Indices into the data's items that are never trained on."""
     trained: list[int]
-    fitting: Fitting
-    readings: Readings
+    back_off: BackOff
+    step_log: StepLog
     previews: Previews
     scoring: Scoring
     validation: Validation
@@ -74,18 +74,18 @@ class Run:
     group: Group
     """The processes that train together."""
     began: float
-    """Monotonic seconds."""
+    """When this process began with it, in monotonic seconds."""
 
     @property
     def seconds(self) -> float:
-        """Worked on this job, earlier lives included."""
-        return self.session.seconds + time.monotonic() - self.began
+        """Spent on this job, also by earlier processes."""
+        return self.training_state.seconds + time.monotonic() - self.began
 
 
 def set_up(config: SettledTraining, project: Project, job: Job, began: float) -> Generator[Event, None, Run]:
     """Load the base, encode drawings and captions, put the LoRA on, and take up the newest checkpoint.
 
-    began: monotonic seconds. Raises EarlyEnd when the artist asks to stop, StudioError for what they can mend.
+    `began` is in monotonic seconds. Raises EarlyEnd when the artist asks to stop, StudioError for what they can mend.
     """
     device = pick_device()
     group = join(config.num_processes, device)
@@ -95,27 +95,27 @@ def set_up(config: SettledTraining, project: Project, job: Job, began: float) ->
     with memory_errors(config, device):
         base = load_base(entry, device, config.mixed_precision, config.attention)
     yield Progress(phase="load", done=1, total=1)
-    stage = "check" if job.file.stage == "check" else "train"
-    yield Started(stage=stage, total=config.max_train_steps, device=f"{device.type}, {_spoken(base.dtype)}")
+    stage: Literal["check", "train"] = "check" if job.file.stage == "check" else "train"
+    yield Started(stage=stage, total=config.max_train_steps, device=f"{device.type}, {_precision_name(base.dtype)}")
     for warning in [*warnings, *notes_of(config)]:
         yield Warned.of(warning)
+    cache = Cache(project.workspace.cache / "training")
     with memory_errors(config, device), group.main_first():
-        data = yield from _stoppable(job, prepare(base, items, config, Cache(project.workspace.cache / "training")))
+        data = yield from _stoppable(job, encode_drawings(base, items, config, cache))
     if not data.items:
         raise StudioError("train.no_drawings")
     parameters = add_adapter(base, config)
     saved = _newest(job)
-    if saved is None:  # what goes on needs no beginning
+    if saved is None:  # a checkpoint has weights of its own
         begin_from_file(parameters, config, project.workspace)
-    session = Session(parameters, config, base.dtype)
-    park(base)
+    training_state = TrainingState(parameters, config, base.dtype)
+    offload(base)
     if config.gradient_checkpointing:
         base.unet.enable_gradient_checkpointing()
-    saver = Saver(base, job, session, data.items, safe_stem(config.name or project.slug))
-    state = yield from _resume(session, job, saver.digest, saved)
-    group.check(int(saver.digest[:12], 16) + session.step)
-    prompts = preview_prompts(config, project, job.file.trigger, data.items)
-    return _assembled(base, data, saver, (Previews(base, job, config, prompts), state, group, began))
+    saver = Saver(base, job, training_state, data.items, safe_stem(config.name or project.slug))
+    counters = yield from _resume(training_state, job, saver.digest, saved)
+    group.check(int(saver.digest[:12], 16) + training_state.step)
+    return _assembled(base, data, saver, counters, group, began)
 
 
 def ended_early(job: Job) -> Stopped | Paused:
@@ -125,8 +125,8 @@ def ended_early(job: Job) -> Stopped | Paused:
     return Paused.saying("train.paused_early")
 
 
-def _stoppable(job: Job, work: Generator[Event, None, Prepared]) -> Generator[Event, None, Prepared]:
-    """The same work, ended by the artist's stop; what it has put into the cache stays there."""
+def _stoppable(job: Job, work: Generator[Event, None, EncodedDrawings]) -> Generator[Event, None, EncodedDrawings]:
+    """Do the work unless the artist asks to stop; what it has put into the cache stays there."""
     while not end_requested(job):
         try:
             yield next(work)
@@ -136,26 +136,44 @@ def _stoppable(job: Job, work: Generator[Event, None, Prepared]) -> Generator[Ev
     raise EarlyEnd
 
 
-def _assembled(base: Base, data: Prepared, saver: Saver, rest: tuple[Previews, dict[str, Any], Group, float]) -> Run:
-    previews, state, group, began = rest
-    session, job, config = saver.session, saver.job, saver.session.config
+def _assembled(
+    base: Base, data: EncodedDrawings, saver: Saver, counters: Mapping[str, Any], group: Group, began: float
+) -> Run:
+    """The parts of a training whose state is restored; `counters` are those of its checkpoint, empty without one."""
+    training_state, job = saver.training_state, saver.job
+    config = training_state.config
     ids = [item.id for item in data.items]
-    aside = frozen(ids, config.validation_share, config.seed, state.get("held_out", ()))
-    trained = [n for n in range(len(ids)) if n not in aside]
+    held_out = frozen(ids, config.validation_share, config.seed, counters.get("held_out", ()))
+    trained = [n for n in range(len(ids)) if n not in held_out]
     if not trained:  # those that were trained on are gone
         raise StudioError("train.no_drawings")
-    fitting = Fitting(partial(Stepper, base, data, session, trained, group))
-    if "fitting" in state:
-        fitting.restore(state["fitting"])
-    saver.also = lambda: {"fitting": fitting.state(), "held_out": sorted(ids[n] for n in aside)}
+    back_off = BackOff(partial(Stepper, base, data, training_state, trained, group))
+    if "fitting" in counters:
+        back_off.restore(counters["fitting"])
+    saver.more_counters = lambda: {"fitting": back_off.state(), "held_out": sorted(ids[n] for n in held_out)}
     saver.items = [data.items[n] for n in trained]
     # only what still holds: `Resumed` may not have reached the file yet, where another process writes it
-    said = [event for event in job_events(job) if getattr(event, "step", 0) <= session.step]
-    previews.told = {event.path for event in said if isinstance(event, Preview)}
-    told = {event.step for event in said if isinstance(event, Validated)}
-    validation, readings = Validation(fitting.stepper, sorted(aside), told), Readings(config, base.device)
-    parts = (fitting, readings, previews, Scoring(data, previews, session), validation, saver, group, began)
-    return Run(config, job, base, session, data, sorted(aside), trained, *parts)
+    events = [event for event in job_events(job) if getattr(event, "step", 0) <= training_state.step]
+    previews = Previews(base, job, config, preview_prompts(config, job.project, job.file.trigger, data.items))
+    previews.reported = {event.path for event in events if isinstance(event, Preview)}
+    validated_steps = {event.step for event in events if isinstance(event, Validated)}
+    return Run(
+        config=config,
+        job=job,
+        base=base,
+        training_state=training_state,
+        data=data,
+        held_out=sorted(held_out),
+        trained=trained,
+        back_off=back_off,
+        step_log=StepLog(config, base.device),
+        previews=previews,
+        scoring=Scoring(data, previews, training_state),
+        validation=Validation(back_off.stepper, sorted(held_out), validated_steps),
+        saver=saver,
+        group=group,
+        began=began,
+    )
 
 
 def _newest(job: Job) -> Saved | None:
@@ -170,13 +188,15 @@ def _newest(job: Job) -> Saved | None:
     return saved
 
 
-def _resume(session: Session, job: Job, digest: str, saved: Saved | None) -> Generator[Event, None, dict[str, Any]]:
-    """Take up the checkpoint; say so, and what is not as it was.
+def _resume(
+    training_state: TrainingState, job: Job, digest: str, saved: Saved | None
+) -> Generator[Event, None, dict[str, Any]]:
+    """Restore the checkpoint and report it, with warnings of what has changed since.
 
-    Returns the checkpoint's counters; empty when there is none.
+    Returns the checkpoint's counters, empty when there is none.
     """
     if saved is None:
-        # killed before its first checkpoint, or none is whole: its points are void
+        # an earlier process was killed before its first checkpoint, or none is whole: its steps are void
         if any(isinstance(event, Step) for event in job_events(job)):
             yield Resumed(step=0)
         if has_checkpoint(job.checkpoints):
@@ -184,14 +204,14 @@ def _resume(session: Session, job: Job, digest: str, saved: Saved | None) -> Gen
         return {}
     for damaged in saved.damaged:
         yield Warned.saying("train.checkpoint_damaged", name=damaged, used=saved.path.name)
-    session.restore(saved)
-    if session.step >= session.config.max_train_steps and saved.path.parent != job.checkpoints:
-        raise StudioError("train.parent_longer", step=session.step, total=session.config.max_train_steps)
-    yield Resumed(step=session.step)
+    training_state.restore(saved)
+    if training_state.step >= training_state.config.max_train_steps and saved.path.parent != job.checkpoints:
+        raise StudioError("train.parent_longer", step=training_state.step, total=training_state.config.max_train_steps)
+    yield Resumed(step=training_state.step)
     if saved.state["data"] != digest:
         yield Warned.saying("train.data_changed")
     return saved.state
 
 
-def _spoken(dtype: torch.dtype) -> str:
+def _precision_name(dtype: torch.dtype) -> str:
     return {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(dtype, "fp32")

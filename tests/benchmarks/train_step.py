@@ -38,8 +38,8 @@ from ksh_studio.models.loading import Base
 from ksh_studio.models.registry import base_entry
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.workspace import Project, Workspace
-from ksh_studio.training.measures.slowdown import Pace
-from ksh_studio.training.memory.offload import awake
+from ksh_studio.training.measures.slowdown import StepTimes
+from ksh_studio.training.memory.offload import on_device
 from ksh_studio.training.plan.settle import settled
 from ksh_studio.training.run import Run, set_up
 from ksh_studio.training.stage import turn
@@ -105,9 +105,9 @@ class Bench:
         self.job = create_job(self.project, "train", self.config)
         self.run = _result(set_up(self.config, self.project, self.job, time.monotonic()))
         self.journal = stack.enter_context(Journal(self.job.events_file))
-        stack.enter_context(awake(self.run.base))
-        self.name, self.pace = SPOKEN[self.run.base.dtype], Pace()
-        config, parameters = self.run.config, list(self.run.session.parameters.values())
+        stack.enter_context(on_device(self.run.base))
+        self.name, self.step_times = SPOKEN[self.run.base.dtype], StepTimes()
+        config, parameters = self.run.config, list(self.run.training_state.parameters.values())
         self.pictures = torch.zeros(config.train_batch_size, 3, config.resolution, config.resolution)
         self.pictures = self.pictures.to(self.run.base.device, self.run.base.vae.dtype)
         self.steps: dict[str, Callable[[], Any]] = {
@@ -121,7 +121,7 @@ class Bench:
     def about(self) -> str:
         """What is measured; rounds of something else are not mixed with these."""
         config, base = self.run.config, self.run.base
-        count = sum(parameter.numel() for parameter in self.run.session.parameters.values())
+        count = sum(parameter.numel() for parameter in self.run.training_state.parameters.values())
         size = sum(parameter.numel() for parameter in base.unet.parameters()) - count
         return (
             f"{base.entry.name} (UNet {size / 1e6:.1f} M), {config.target_modules}, rank {config.rank}, "
@@ -132,13 +132,13 @@ class Bench:
     def apart(self) -> dict[str, float]:
         """What does not happen in every step, once each, with how much of it there was."""
         run = self.run
-        previews = {f"{len(run.previews.prompts)} previews": lambda: list(run.previews.draw(run.session))}
-        validation = {f"validation on {len(run.held_out)}": lambda: list(run.validation.measure(run.session))}
+        previews = {f"{len(run.previews.prompts)} previews": lambda: list(run.previews.draw(run.training_state))}
+        validation = {f"validation on {len(run.held_out)}": lambda: list(run.validation.measure(run.training_state))}
         save = {"checkpoint and LoRA": lambda: list(run.saver.save(run.previews, run.seconds))}
         return {name: seconds(one, run.base.device) for name, one in (previews | validation | save).items()}
 
     def _studio(self) -> None:
-        for event in turn(self.run, self.pace):
+        for event in turn(self.run, self.step_times):
             self.journal.append(event)
 
     @torch.no_grad()
@@ -158,7 +158,7 @@ def bare_step(run: Run) -> Callable[[], None]:
     words, noise = run.data.embeddings[:batch].contiguous(), torch.randn_like(latents)
     timesteps = torch.randint(1000, (batch,), device=base.device)
     fused = base.device.type in ("cpu", "cuda")
-    optimizer = torch.optim.AdamW(run.session.parameters.values(), lr=0.0, fused=fused)
+    optimizer = torch.optim.AdamW(run.training_state.parameters.values(), lr=0.0, fused=fused)
 
     def step() -> None:
         with torch.autocast(base.device.type, base.dtype, enabled=base.dtype != torch.float32):

@@ -6,11 +6,11 @@ import torch
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
 from ksh_studio.training.data.cache import Cache
-from ksh_studio.training.data.encode import prepare
+from ksh_studio.training.data.encode import encode_drawings
 from ksh_studio.training.data.items import load_items
 from ksh_studio.training.plan.settle import resolve
 from ksh_studio.training.step.adapter import add_adapter
-from ksh_studio.training.step.state import Session
+from ksh_studio.training.step.state import TrainingState
 from ksh_studio.training.step.step import Stepper
 from tests.training.lessons import Lesson, add_drawings, short_training
 
@@ -45,8 +45,8 @@ def stepper(project, drawings, settings, tmp_path):
         config = resolve(settings(mixed_precision=precision, **values), entry, len(drawings))
         base = load_base(entry, torch.device("cpu"), config.mixed_precision)
         items, _ = load_items(project, project.settings().trigger, config, entry.bucket_step)
-        data = _result(prepare(base, items, config, Cache(tmp_path / "cache")))
-        session = Session(add_adapter(base, config), config, base.dtype)
+        data = _result(encode_drawings(base, items, config, Cache(tmp_path / "cache")))
+        session = TrainingState(add_adapter(base, config), config, base.dtype)
         if config.gradient_checkpointing:
             base.unet.enable_gradient_checkpointing()
         return Stepper(base, data, session, list(range(len(data.items))))

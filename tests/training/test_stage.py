@@ -102,7 +102,7 @@ def test_stopping_before_the_first_step_is_clean(lesson):
 
 def test_a_stop_comes_after_the_step_that_is_being_computed_and_leaves_a_whole_state(lesson, monkeypatch):
     monkeypatch.setattr("ksh_studio.training.measures.step_log.EVERY_SECONDS", 1e9)  # no loss is read on the way
-    monkeypatch.setattr("ksh_studio.training.stage.prepared", lambda run: iter(()))  # no dry steps
+    monkeypatch.setattr("ksh_studio.training.stage.measured_plan", lambda run: iter(()))  # no dry steps
     made, computed = lesson(max_train_steps=100), []
     original = Stepper.draw
 
@@ -139,7 +139,7 @@ def test_values_that_are_not_finite_stop_the_run_and_keep_the_last_good_state(le
         batch = original(self, bucket, items, rows, index)
         return batch._replace(weights=batch.weights * (float("nan") if index in (1, 3, 4, 5, 6, 7) else 1.0))
 
-    monkeypatch.setattr(Stepper, "draw", draw)
+    monkeypatch.setattr(Stepper, "sample_batch", draw)
     said = made.run()
     assert last(said) == ("failed", "train.diverged") and said[-1].values["step"] == "8"
     skipped = [event.values["step"] for event in said if getattr(event, "key", "") == "train.not_finite"]
@@ -158,7 +158,7 @@ def test_after_a_divergence_the_lora_is_finite_and_the_advice_is_a_lower_rate(le
         batch = original(self, bucket, items, rows, index)
         return batch._replace(weights=batch.weights * (float("inf") if index >= 3 else 1.0))
 
-    monkeypatch.setattr(Stepper, "draw", draw)
+    monkeypatch.setattr(Stepper, "sample_batch", draw)
     said = made.run()
     assert said[-1].key == "train.diverged" and said[-1].values["rate"] == "1.0e-02"
     assert sum(event.kind == "warned" for event in said) == 5

@@ -10,13 +10,18 @@ import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from ksh_studio.disk import disk_errors
+
+if TYPE_CHECKING:
+    from diffusers import ModelMixin
+    from transformers import PreTrainedModel
 
 
 class Cache:
@@ -53,14 +58,14 @@ def key_of(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
 
-def fingerprint(model: nn.Module) -> str:
+def fingerprint(model: "ModelMixin | PreTrainedModel") -> str:
     """SHA-256 of a model's weights, as they were loaded and in their precision, and of its settings.
 
     Of one part of a base model: another text encoder makes no latents anew. Half a second for a large one.
     """
     config = model.config.to_dict() if hasattr(model.config, "to_dict") else dict(model.config)
-    told = {name: value for name, value in config.items() if not name.startswith("_")}  # those say where it was
-    digest = hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode())
+    settings = {name: value for name, value in config.items() if not name.startswith("_")}  # those say where it was
+    digest = hashlib.sha256(json.dumps(settings, default=str, sort_keys=True).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)

@@ -22,7 +22,7 @@ BATCH = 8
 
 
 @dataclass(frozen=True)
-class Prepared:
+class EncodedDrawings:
     """Training data as tensors on the device."""
 
     items: list[Item]
@@ -44,7 +44,9 @@ class Prepared:
         return len(self.embeddings) - 1
 
 
-def prepare(base: Base, items: list[Item], config: SettledTraining, cache: Cache) -> Generator[Event, None, Prepared]:
+def encode_drawings(
+    base: Base, items: list[Item], config: SettledTraining, cache: Cache
+) -> Generator[Event, None, EncodedDrawings]:
     """Encode what the cache lacks, saying how far it is, and put everything on the base's device.
 
     A drawing that cannot be decoded is left out, with a warning.
@@ -61,19 +63,19 @@ def prepare(base: Base, items: list[Item], config: SettledTraining, cache: Cache
     captions, rows = _rows(items)
     embeddings = yield from _embeddings(base, captions, config.clip_skip, cache)
     tokens = caption_tokens(base.tokenizer, captions).to(base.device) if config.train_text_encoder else None
-    chosen = torch.tensor(rows, dtype=torch.int64).to(base.device)  # also of no drawing at all
-    return Prepared(items, latents, place, chosen, embeddings.to(base.device), tokens)
+    caption_rows = torch.tensor(rows, dtype=torch.int64).to(base.device)  # also of no drawing at all
+    return EncodedDrawings(items, latents, place, caption_rows, embeddings.to(base.device), tokens)
 
 
 def _rows(items: list[Item]) -> tuple[list[str], list[list[int]]]:
     """What is encoded, and for each item the rows of its orders, as many for each: who has fewer has them repeated."""
     captions = [item.caption for item in items]
-    orders = max((1 + len(item.variants) for item in items), default=1)
+    orders = max((1 + len(item.tag_orders) for item in items), default=1)
     rows = []
     for n, item in enumerate(items):
-        own = [n, *range(len(captions), len(captions) + len(item.variants))]
-        captions += item.variants
-        rows.append([own[order % len(own)] for order in range(orders)])
+        order_rows = [n, *range(len(captions), len(captions) + len(item.tag_orders))]
+        captions += item.tag_orders
+        rows.append([order_rows[order % len(order_rows)] for order in range(orders)])
     return [*captions, ""], rows
 
 

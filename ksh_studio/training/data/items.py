@@ -10,7 +10,7 @@ from ksh_studio.locales import Sentence, sentence
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.workspace import Project
 from ksh_studio.training.data.buckets import Crop, fit
-from ksh_studio.training.data.tag_orders import variants
+from ksh_studio.training.data.tag_orders import tag_orders
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Item:
     crop: Crop
     digest: str
     """SHA-256 of its pixels: what the latents' cache is keyed by."""
-    variants: tuple[str, ...] = ()
+    tag_orders: tuple[str, ...] = ()
     """The caption with its tags in other orders, where they are shuffled."""
     name: str = ""
     """The artist's own file name."""
@@ -35,8 +35,8 @@ def load_items(
 ) -> tuple[list[Item], list[Sentence]]:
     """The drawings that can be trained on, in the catalogue's order, and what is to be said of the others.
 
-    step: sides of training pictures are multiples of it. A drawing without a caption gets the trigger alone.
-    Whether the pictures are there is found out when they are encoded: what the cache has needs none of them.
+    Sides of training pictures are multiples of `step`. A drawing without a caption gets the trigger alone. Whether the
+    pictures are there is found out when they are encoded: what the cache has needs none of them.
     Raises StudioError when no drawing is left.
     """
     items, warnings, bare = [], [], 0
@@ -51,9 +51,9 @@ def load_items(
             continue
         bare += not drawing.caption
         caption = trigger.apply(drawing.caption)
-        others = variants(caption, trigger, config.keep_tags) if config.shuffle_tags else ()
+        orders = tag_orders(caption, trigger, config.keep_tags) if config.shuffle_tags else ()
         path, name = drawing.path(project), drawing.original_name
-        items.append(Item(drawing.id, path, caption, crop, drawing.pixel_sha256, others, name))
+        items.append(Item(drawing.id, path, caption, crop, drawing.pixel_sha256, orders, name))
     if not items:
         raise StudioError("train.no_drawings")
     if bare:
@@ -63,5 +63,5 @@ def load_items(
 
 def digest_of(items: list[Item]) -> str:
     """What a resumed job compares: drawings, captions and crops, in order."""
-    told = [(item.digest, item.caption, repr(item.crop)) for item in items]
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    parts = [(item.digest, item.caption, repr(item.crop)) for item in items]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()

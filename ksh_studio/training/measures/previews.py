@@ -18,8 +18,8 @@ from ksh_studio.models.loading import Base
 from ksh_studio.models.memory import free_memory, is_out_of_memory
 from ksh_studio.project.workspace import Project
 from ksh_studio.training.data.items import Item
-from ksh_studio.training.memory.offload import awake
-from ksh_studio.training.step.state import Session
+from ksh_studio.training.memory.offload import on_device
+from ksh_studio.training.step.state import TrainingState
 
 FROM_CAPTIONS = 3
 """How many of the project's own captions are drawn when the artist names no prompts."""
@@ -46,47 +46,46 @@ class Previews:
     def __init__(self, base: Base, job: Job, config: SettledTraining, prompts: tuple[str, ...]) -> None:
         self.base, self.job, self.prompts, self.seed = base, job, prompts, config.seed
         self.clip_skip = config.clip_skip
-        self.told: set[str] = set()
-        """Paths, relative to the project, of the pictures drawn, in earlier lives too where their steps still hold."""
+        self.reported: set[str] = set()
+        """Paths, relative to the project, of the pictures that are in the events, of earlier processes too."""
 
     def path(self, step: int, index: int) -> Path:
         """Where the picture of one prompt lies."""
         return self.job.previews / f"{step:06d}-{index + 1}.png"
 
-    def draw(self, session: Session) -> Iterator[Event]:
+    def draw(self, training_state: TrainingState) -> Iterator[Event]:
         """Draw what was not yet drawn for this step, with the weights that would be saved.
 
-        A picture of a step that was lost is drawn again: what was said of it is void, and so is what it shows.
-
-        A preview never ends a run: what goes wrong is a warning. Ends early when the artist asks to stop or pause.
+        A picture of a step that was lost is drawn again. A preview never ends a run: what goes wrong is a warning.
+        Ends early when the artist asks to stop or pause.
         """
         for index, prompt in enumerate(self.prompts):
-            path = self.path(session.step, index)
-            if path.exists() and self.job.project.relative(path) in self.told:
+            path = self.path(training_state.step, index)
+            if path.exists() and self.job.project.relative(path) in self.reported:
                 continue
             try:
-                drawn = self._drawn(session, path, prompt, self.seed)
-                self.told.add(drawn.path)
+                drawn = self._drawn(training_state, path, prompt, self.seed)
+                self.reported.add(drawn.path)
                 yield drawn
             except Interrupted:
                 return
             except StudioError as error:
-                yield _failed(session, error)
+                yield _failed(training_state, error)
                 return
 
-    def draw_asked(self, session: Session) -> Iterator[Event]:
-        """Draw what somebody asked for just now; what a stop or pause cuts short is asked again for the next life."""
+    def draw_asked(self, training_state: TrainingState) -> Iterator[Event]:
+        """Draw the previews that were requested; one that a stop or pause cuts short is requested again for later."""
         for asked in () if end_requested(self.job) else self.job.take_requested_previews():
             try:
                 if end_requested(self.job):
                     raise Interrupted
                 seed = self.seed if asked.seed is None else asked.seed
-                yield self._drawn(session, self._free_name(session.step), asked.prompt, seed)
+                yield self._drawn(training_state, self._free_name(training_state.step), asked.prompt, seed)
             except Interrupted:
                 with suppress(StudioError):  # so many have been asked for meanwhile that there is no place
                     request_preview(self.job, asked.prompt, asked.seed)
             except StudioError as error:
-                yield _failed(session, error)
+                yield _failed(training_state, error)
 
     def _free_name(self, step: int) -> Path:
         names = (self.job.previews / f"now-{step:06d}-{number}.png" for number in count(1))
@@ -109,18 +108,18 @@ class Previews:
         details = RecipeDetails(model=model_name(entry), model_hash=self.base.sha256, loras={})
         return to_png(picture, shareable(request, entry), request.seed, details)
 
-    def _drawn(self, session: Session, path: Path, prompt: str, seed: int) -> Preview:
+    def _drawn(self, training_state: TrainingState, path: Path, prompt: str, seed: int) -> Preview:
         """Draw and save one picture, with less memory at the second try.
 
         Raises StudioError with what went wrong, Interrupted when asked to stop.
         """
         for thrifty in (False, True):
             try:
-                with session.showing_result(), awake(self.base), _tiled(self.base, thrifty):
+                with training_state.showing_result(), on_device(self.base), _tiled(self.base, thrifty):
                     data = self.picture(self.request(prompt, seed))
                 write_bytes(path, data)
                 where, asked = self.job.project.relative(path), path.name.startswith("now")
-                return Preview(step=session.step, prompt=prompt, seed=seed, path=where, asked=asked)
+                return Preview(step=training_state.step, prompt=prompt, seed=seed, path=where, asked=asked)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -135,8 +134,8 @@ def end_requested(job: Job) -> bool:
     return job.stop_requested() or job.pause_requested()
 
 
-def _failed(session: Session, error: StudioError) -> Warned:
-    return Warned.saying("train.preview_failed", step=session.step, why=error)
+def _failed(training_state: TrainingState, error: StudioError) -> Warned:
+    return Warned.saying("train.preview_failed", step=training_state.step, why=error)
 
 
 @contextmanager

@@ -41,16 +41,16 @@ class Recommendation:
 
 
 def recommend(events: Sequence[Event]) -> Recommendation | None:
-    """The step to use among those saved; None while none is saved. What an earlier life said of void steps is ignored.
+    """The step to use among those saved; None while none is saved. Events of steps that were lost are ignored.
 
     Held-out loss first; among steps as good as the lowest the highest style score; without either measure the last.
     """
-    said = list(valid_events(events))
-    saved = {event.step: event.path for event in said if isinstance(event, LoraSaved)}
+    events = list(valid_events(events))
+    saved = {event.step: event.path for event in events if isinstance(event, LoraSaved)}
     if not saved:
         return None
-    losses = {event.step: event.loss for event in said if isinstance(event, Validated)}
-    scores = {event.step: event.score for event in said if isinstance(event, Scored)}
+    losses = {event.step: event.loss for event in events if isinstance(event, Validated)}
+    scores = {event.step: event.score for event in events if isinstance(event, Scored)}
     step, reason = _choice(sorted(saved), losses, scores)
     return Recommendation(step, saved[step], reason, _warning(losses, scores))
 
@@ -110,8 +110,8 @@ def roughness(values: list[float]) -> float:
     From third differences, in which whatever bends no more than a parabola vanishes: those of independent points have
     20 times the variance of one point. Without the first point, the base model's own: the fall from there is no noise.
     """
-    told = values[1:]
-    bends = [abs(d - 3 * c + 3 * b - a) for a, b, c, d in zip(told, told[1:], told[2:], told[3:], strict=False)]
+    curve = values[1:]
+    bends = [abs(d - 3 * c + 3 * b - a) for a, b, c, d in zip(curve, curve[1:], curve[2:], curve[3:], strict=False)]
     return 1.4826 * statistics.median(bends) / 20**0.5 if len(bends) >= 3 else 0.0
 
 

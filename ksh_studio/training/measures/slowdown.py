@@ -13,8 +13,8 @@ WINDOW = 20
 SLOWER = 3.0
 
 
-class Pace:
-    """Of one life of a run."""
+class StepTimes:
+    """Seconds that the steps of one process take."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -23,7 +23,7 @@ class Pace:
         self._first = 0.0
         """Seconds of the first steps together."""
         self._latest: deque[float] = deque(maxlen=WINDOW)
-        self._told = False
+        self._warned = False
 
     def add(self, seconds: float) -> Iterator[Warned]:
         """One step more; a warning, once, when the latest ones take three times as long as the first.
@@ -37,7 +37,7 @@ class Pace:
             return
         self._latest.append(seconds)
         latest = sum(self._latest)
-        if len(self._latest) == WINDOW and not self._told and latest > SLOWER * self._first:
-            self._told = True
+        if len(self._latest) == WINDOW and not self._warned and latest > SLOWER * self._first:
+            self._warned = True
             values = {"first": f"{self._first / WINDOW:.2g}", "now": f"{latest / WINDOW:.2g}"}
             yield Warned.saying("preflight.slow", **values)

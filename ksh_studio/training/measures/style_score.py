@@ -19,10 +19,10 @@ from ksh_studio.models.likeness import LEAST_DRAWINGS, VERSION, Likeness, pictur
 from ksh_studio.models.loading import Base
 from ksh_studio.models.memory import free_memory, is_out_of_memory
 from ksh_studio.training.data.cache import Cache, fingerprint, key_of
-from ksh_studio.training.data.encode import Prepared
+from ksh_studio.training.data.encode import EncodedDrawings
 from ksh_studio.training.measures.previews import Previews, end_requested
-from ksh_studio.training.memory.offload import awake
-from ksh_studio.training.step.state import Session
+from ksh_studio.training.memory.offload import on_device
+from ksh_studio.training.step.state import TrainingState
 
 DRAWINGS = 48
 """At most this many drawings, chosen by the seed, stand for all."""
@@ -35,30 +35,30 @@ class _Ended(Exception):  # noqa: N818 - no error
 class Scoring:
     """Scores the previews of one job, each step once. What goes wrong is a warning and never ends the run."""
 
-    def __init__(self, data: Prepared, previews: Previews, session: Session) -> None:
+    def __init__(self, data: EncodedDrawings, previews: Previews, training_state: TrainingState) -> None:
         self.data, self.previews, self.job, self.base = data, previews, previews.job, previews.base
-        self.from_file = bool(session.config.init_lora)
-        self.seed = session.config.seed
-        scored = (event.step for event in job_events(self.job) if isinstance(event, Scored))
-        self.told = {step for step in scored if step <= session.step}
+        self.from_file = bool(training_state.config.init_lora)
+        self.seed = training_state.config.seed
+        steps = (event.step for event in job_events(self.job) if isinstance(event, Scored))
+        self.scored = {step for step in steps if step <= training_state.step}
         trigger = self.job.file.trigger
-        self.asked = [n for n, prompt in enumerate(previews.prompts) if trigger.is_called_in(prompt)]
-        """Prompts that call the style; the others show leakage, and a style that stays away from them is no fault."""
+        self.trigger_prompts = [n for n, prompt in enumerate(previews.prompts) if trigger.is_called_in(prompt)]
+        """Indices of the prompts that call the style; in the others a missing style is no fault."""
         entry = self.base.entry
-        self.side = min(session.config.resolution, entry.native_size)
+        self.side = min(training_state.config.resolution, entry.native_size)
         self.multiple = 2 ** (len(self.base.vae.config.block_out_channels) - 1)
-        enough = len(data.items) >= max(LEAST_DRAWINGS, len(self.asked) + 2)
-        self.possible = bool(self.asked) and enough
+        enough = len(data.items) >= max(LEAST_DRAWINGS, len(self.trigger_prompts) + 2)
+        self.possible = bool(self.trigger_prompts) and enough
         self.likeness: Likeness | None = None
 
-    def measure(self, session: Session) -> Iterator[Event]:
+    def measure(self, training_state: TrainingState) -> Iterator[Event]:
         """One Scored for this step, once all its previews are there; none where there is nothing to compare."""
-        pictures = [self.previews.path(session.step, n) for n in self.asked]
+        pictures = [self.previews.path(training_state.step, n) for n in self.trigger_prompts]
         drawn = self.possible and all(path.exists() for path in pictures)
-        if not drawn or session.step in self.told:
+        if not drawn or training_state.step in self.scored:
             return
         try:
-            score = yield from self._score(pictures, session)
+            score = yield from self._score(pictures, training_state)
         except (_Ended, Interrupted):
             return
         except (StudioError, OSError, RuntimeError, MemoryError) as error:
@@ -66,17 +66,17 @@ class Scoring:
                 free_memory(self.base.device)
             elif isinstance(error, RuntimeError):  # a defect: `Failed` shows it
                 raise
-            yield Warned.saying("recommend.score_failed", step=session.step, why=str(error)[:300])
+            yield Warned.saying("recommend.score_failed", step=training_state.step, why=str(error)[:300])
             return
         if score is not None:
-            self.told.add(session.step)
-            yield Scored(step=session.step, score=score)
+            self.scored.add(training_state.step)
+            yield Scored(step=training_state.step, score=score)
 
-    def _score(self, pictures: list[Path], session: Session) -> Generator[Event, None, float | None]:
-        with awake(self.base):
+    def _score(self, pictures: list[Path], training_state: TrainingState) -> Generator[Event, None, float | None]:
+        with on_device(self.base):
             if self.likeness is None:
                 drawings = yield from self._drawings()
-                self.likeness = Likeness(drawings, self._described(self._of_base(session)))
+                self.likeness = Likeness(drawings, self._described(self._of_base(training_state)))
                 if not self.likeness.is_meaningful:
                     self.possible = False
                     yield Warned.saying("recommend.already_alike")
@@ -107,13 +107,13 @@ class Scoring:
         yield Progress(phase="measure", done=count, total=count)
         return torch.stack(found)
 
-    def _of_base(self, session: Session) -> list[Path]:
+    def _of_base(self, training_state: TrainingState) -> list[Path]:
         """Pictures of the base model alone: those of step 0, or drawn now where step 0 was another job's or no base."""
-        first = [self.previews.path(0, n) for n in self.asked]
+        first = [self.previews.path(0, n) for n in self.trigger_prompts]
         if not self.from_file and all(path.exists() for path in first):
             return first
-        own = [self.job.folder / "base" / f"{n + 1}.png" for n in self.asked]
-        for path, n in zip(own, self.asked, strict=True):
+        own = [self.job.folder / "base" / f"{n + 1}.png" for n in self.trigger_prompts]
+        for path, n in zip(own, self.trigger_prompts, strict=True):
             if not path.exists():
                 with _without_lora(self.base):
                     data = self.previews.picture(self.previews.request(self.previews.prompts[n]))

@@ -6,7 +6,7 @@ import torch
 
 from ksh_studio.events import Validated
 from ksh_studio.training.random_streams import generator
-from ksh_studio.training.step.state import Session
+from ksh_studio.training.step.state import TrainingState
 from ksh_studio.training.step.step import Stepper
 
 LEVELS = (125, 375, 625, 875)
@@ -16,18 +16,18 @@ LEVELS = (125, 375, 625, 875)
 class Validation:
     """Plain mean squared error over the held-out items, unweighted."""
 
-    def __init__(self, stepper: Stepper, items: list[int], told: set[int]) -> None:
-        """Told: the steps that an earlier life of the job has measured."""
-        self.stepper, self.items, self.told = stepper, items, told
+    def __init__(self, stepper: Stepper, items: list[int], measured: set[int]) -> None:
+        """Measure on `items`, but for the steps `measured`: earlier processes of the job have done those."""
+        self.stepper, self.items, self.measured = stepper, items, measured
 
-    def measure(self, session: Session) -> Iterator[Validated]:
+    def measure(self, training_state: TrainingState) -> Iterator[Validated]:
         """One event, with the weights that would be saved; none when no drawing is held out."""
-        if not self.items or session.step in self.told:
+        if not self.items or training_state.step in self.measured:
             return
-        self.told.add(session.step)
-        with torch.no_grad(), session.showing_result():
-            losses = [self._loss(item, level, session.config.seed) for item in self.items for level in LEVELS]
-        yield Validated(step=session.step, loss=torch.stack(losses).mean().item())
+        self.measured.add(training_state.step)
+        with torch.no_grad(), training_state.showing_result():
+            losses = [self._loss(item, level, training_state.config.seed) for item in self.items for level in LEVELS]
+        yield Validated(step=training_state.step, loss=torch.stack(losses).mean().item())
 
     def _loss(self, item: int, level: int, seed: int) -> torch.Tensor:
         stepper = self.stepper

@@ -8,7 +8,7 @@ import torch
 from ksh_studio.models.loading import Base
 
 
-def park(base: Base) -> None:
+def offload(base: Base) -> None:
     """Move what a training step does not use into the computer's memory; a text encoder that learns stays."""
     if base.device.type == "cpu":
         return
@@ -20,11 +20,11 @@ def park(base: Base) -> None:
 
 
 @contextmanager
-def awake(base: Base) -> Iterator[None]:
+def on_device(base: Base) -> Iterator[None]:
     """The whole base is on its device while the block runs."""
     try:  # the moves too may find no room
         base.vae.to(base.device)
         base.text_encoder.to(base.device)
         yield
     finally:
-        park(base)
+        offload(base)

@@ -23,7 +23,7 @@ from ksh_studio.training.plan.forecast import epochs, needed_mb, picture_mb, rem
 from ksh_studio.training.plan.lora_size import CHECKPOINT_COPIES, lora_numbers
 
 LOOKED_AT = 20
-"""Newest jobs whose pace is considered."""
+"""Newest jobs whose time a step is considered."""
 PROMPTS_FROM_CAPTIONS = 4
 """Previews of one moment when no prompts are named: three captions, and one without the trigger."""
 
@@ -43,7 +43,7 @@ class Estimate:
     """Needed for checkpoints, LoRA files and previews."""
     disk_free_mb: float
     seconds: float | None
-    """From the pace of an earlier job with the same settings, where there is one."""
+    """From the time a step took in an earlier job with the same settings, where there is one."""
 
 
 def estimate(config: SettledTraining, project: Project) -> Estimate:
@@ -58,14 +58,14 @@ def estimate(config: SettledTraining, project: Project) -> Estimate:
     trained = Counter(size for n, size in enumerate(crops) if n not in aside)
     numbers, left = lora_numbers(config, entry), remaining(config, 0)
     prompts = len(config.validation_prompts or project.settings().preview_prompts) or PROMPTS_FROM_CAPTIONS
-    look_mb = prompts * picture_mb(entry.native_size)
+    previews_mb = prompts * picture_mb(entry.native_size)
     return Estimate(
         drawings=len(crops) - len(aside),
         held_out=len(aside),
         buckets=tuple((*size, trained[size]) for size in sorted(trained, key=lambda size: -size[0] * size[1])),
         steps=config.max_train_steps,
         epochs=epochs(config, len(crops) - len(aside)),
-        disk_mb=round(needed_mb(left, numbers * 2 / 1e6, numbers * 4 * CHECKPOINT_COPIES / 1e6, look_mb), 1),
+        disk_mb=round(needed_mb(left, numbers * 2 / 1e6, numbers * 4 * CHECKPOINT_COPIES / 1e6, previews_mb), 1),
         disk_free_mb=round(shutil.disk_usage(_there(project.jobs)).free / 1e6, 1),
         seconds=_seconds(config, project),
     )
@@ -82,21 +82,21 @@ def _crop(width: int, height: int, config: SettledTraining, step: int) -> tuple[
 def _seconds(config: SettledTraining, project: Project) -> float | None:
     """Steps times the seconds that a step of the newest comparable job took, previews and saves included."""
     for job in jobs_of(project)[:LOOKED_AT]:
-        if job.file.stage in ("train", "check") and _same_pace(config, job):
-            pace = _pace(job_events(job))
-            if pace is not None:
-                return round(pace * config.max_train_steps, 1)
+        if job.file.stage in ("train", "check") and _same_step_time(config, job):
+            step_seconds = _step_seconds(job_events(job))
+            if step_seconds is not None:
+                return round(step_seconds * config.max_train_steps, 1)
     return None
 
 
-def _same_pace(config: SettledTraining, job: Job) -> bool:
+def _same_step_time(config: SettledTraining, job: Job) -> bool:
     return all(job.file.settings.get(name) == getattr(config, name) for name in affecting(TrainConfig, "step"))
 
 
-def _pace(events: list[Event]) -> float | None:
+def _step_seconds(events: list[Event]) -> float | None:
     """Seconds a step: as a finished run took, else as was predicted from measured steps; None when neither is said.
 
-    A run that was resumed says nothing of its earlier life's time on a step, so its forecast counts.
+    For a job that was resumed the forecast counts: its last step tells only the last process's time.
     """
     done = next((event for event in reversed(events) if isinstance(event, Finished)), None)
     made = [event for event in events if isinstance(event, Step)]

@@ -19,7 +19,7 @@ class Remaining:
     """How often each thing is still to be done, from step `step` on."""
 
     steps: int
-    looks: int
+    evaluations: int
     """Times that previews are drawn and the validation loss is measured, this step's included."""
     saves: int
 
@@ -27,9 +27,9 @@ class Remaining:
 def remaining(config: SettledTraining, step: int) -> Remaining:
     """What is left of a settled training that stands at `step`."""
     total = config.max_train_steps
-    looks = {n for n in range(step, total + 1) if n % config.validation_steps == 0} | {total}
+    evaluations = {n for n in range(step, total + 1) if n % config.validation_steps == 0} | {total}
     saves = {n for n in range(step + 1, total + 1) if n % config.checkpointing_steps == 0} | {total}
-    return Remaining(total - step, len(looks), len(saves))
+    return Remaining(total - step, len(evaluations), len(saves))
 
 
 def epochs(config: SettledTraining, trained: int) -> float:
@@ -37,13 +37,13 @@ def epochs(config: SettledTraining, trained: int) -> float:
     return round(config.max_train_steps * per_step(config) / max(1, trained), 1)
 
 
-def needed_mb(left: Remaining, lora_mb: float, checkpoint_mb: float, look_mb: float) -> float:
+def needed_mb(left: Remaining, lora_mb: float, checkpoint_mb: float, previews_mb: float) -> float:
     """Disk space that is still to be filled, in MB of 1e6 bytes: LoRA files, checkpoints, previews, events.
 
-    look_mb: of the previews of one moment; each LoRA file has one of them beside it.
+    `previews_mb` is for the previews of one step; each LoRA file has one of them beside it.
     """
-    files = left.saves * (lora_mb + look_mb) + CHECKPOINTS * checkpoint_mb
-    return files + left.looks * look_mb + left.steps * EVENT_BYTES / 1e6
+    files = left.saves * (lora_mb + previews_mb) + CHECKPOINTS * checkpoint_mb
+    return files + left.evaluations * previews_mb + left.steps * EVENT_BYTES / 1e6
 
 
 def picture_mb(side: int) -> float:

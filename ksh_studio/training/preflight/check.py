@@ -1,4 +1,4 @@
-"""Before the first step: does it fit, how long will it take, is there room for it? Measured, not guessed."""
+"""Before the first step: does it fit, how long will it take, is there room for it? Measurements, not guessed."""
 
 import shutil
 import time
@@ -15,7 +15,7 @@ from ksh_studio.training.measures.validation import LEVELS
 from ksh_studio.training.memory.measure import MB, total_mb
 from ksh_studio.training.memory.out_of_memory import memory_errors
 from ksh_studio.training.plan.forecast import SAVE_MB_PER_SECOND, Remaining, epochs, needed_mb, picture_mb, remaining
-from ksh_studio.training.preflight.rehearsal import Measured, rehearse
+from ksh_studio.training.preflight.dry_run import Measurements, measure_steps
 from ksh_studio.training.run import EarlyEnd, Run, ended_early, set_up
 
 FILE_BYTES = 2
@@ -30,7 +30,7 @@ def check(config: SettledTraining, project: Project, job: Job) -> Iterator[Event
     """
     try:
         run = yield from set_up(config, project, job, time.monotonic())
-        plan = yield from prepared(run)
+        plan = yield from measured_plan(run)
     except EarlyEnd:
         yield ended_early(job)
         return
@@ -44,13 +44,13 @@ def check(config: SettledTraining, project: Project, job: Job) -> Iterator[Event
     yield Finished(key="preflight.checked", values=values, figures=figures)
 
 
-def prepared(run: Run) -> Generator[Event, None, Planned]:
+def measured_plan(run: Run) -> Generator[Event, None, Planned]:
     """Measure two steps, say what the training will take, and refuse what the disk has no room for.
 
     Raises StudioError then, and when the memory is too small whatever is changed; EarlyEnd when asked to stop.
     """
     with memory_errors(run.config, run.base.device):
-        measured = yield from rehearse(run)
+        measured = yield from measure_steps(run)
     plan = planned(run, measured)
     yield plan
     if plan.disk_free_mb < plan.disk_mb:
@@ -59,12 +59,12 @@ def prepared(run: Run) -> Generator[Event, None, Planned]:
     return plan
 
 
-def planned(run: Run, measured: Measured) -> Planned:
+def planned(run: Run, measured: Measurements) -> Planned:
     """The measured figures as what is left of this training takes."""
-    config, session = run.config, run.session
-    left = remaining(config, session.step)
-    lora_mb = sum(parameter.numel() for parameter in session.parameters.values()) * FILE_BYTES / MB
-    look_mb = len(run.previews.prompts) * picture_mb(run.base.entry.native_size)
+    config, training_state = run.config, run.training_state
+    left = remaining(config, training_state.step)
+    lora_mb = sum(parameter.numel() for parameter in training_state.parameters.values()) * FILE_BYTES / MB
+    previews_mb = len(run.previews.prompts) * picture_mb(run.base.entry.native_size)
     sizes = Counter(run.data.items[n].crop.size for n in run.trained)
     return Planned(
         drawings=len(run.trained),
@@ -73,21 +73,21 @@ def planned(run: Run, measured: Measured) -> Planned:
         steps=config.max_train_steps,
         epochs=epochs(config, len(run.trained)),
         train_batch_size=config.train_batch_size,
-        split=run.fitting.split,
-        gradient_checkpointing=run.fitting.checkpointing,
+        split=run.back_off.split,
+        gradient_checkpointing=run.back_off.checkpointing,
         seconds=_seconds(run, measured, left, lora_mb),
         memory_mb=round(measured.memory_mb, 1),
         memory_total_mb=round(total_mb(run.base.device), 1),
-        disk_mb=round(needed_mb(left, lora_mb, measured.checkpoint_mb, look_mb), 1),
+        disk_mb=round(needed_mb(left, lora_mb, measured.checkpoint_mb, previews_mb), 1),
         disk_free_mb=round(shutil.disk_usage(run.job.folder).free / MB, 1),
     )
 
 
-def _seconds(run: Run, measured: Measured, left: Remaining, lora_mb: float) -> float:
+def _seconds(run: Run, measured: Measurements, left: Remaining, lora_mb: float) -> float:
     """Predicted for what is left: steps, previews with their scores, validation and saves.
 
     The steps were measured with the largest pictures; smaller ones take as much less as they have fewer pixels. A
-    validation loss looks at one drawing at a time, a denoising step at the prompt and the negative one. For a score the
+    validation loss takes one drawing at a time, a denoising step the prompt and the negative one. For a score the
     encoder sees each preview, and once the drawings, as the decoder gives them back; it has half the decoder's work.
     """
     areas = [run.data.items[n].crop.width * run.data.items[n].crop.height for n in run.trained]
@@ -96,8 +96,10 @@ def _seconds(run: Run, measured: Measured, left: Remaining, lora_mb: float) -> f
     picture = measured.denoising_seconds * inference_steps + measured.decoding_seconds
     validation = len(run.held_out) * len(LEVELS) * measured.denoising_seconds / 2
     encoding = measured.decoding_seconds / 2
-    asked, drawings = (len(run.scoring.asked), min(DRAWINGS, len(run.data.items))) if run.scoring.possible else (0, 0)
+    scored, drawings = (
+        (len(run.scoring.trigger_prompts), min(DRAWINGS, len(run.data.items))) if run.scoring.possible else (0, 0)
+    )
     once = drawings * (measured.decoding_seconds + encoding)
-    look = len(run.previews.prompts) * picture + asked * encoding + validation
+    evaluation = len(run.previews.prompts) * picture + scored * encoding + validation
     save = (lora_mb + measured.checkpoint_mb) / SAVE_MB_PER_SECOND
-    return round(left.steps * step + once + left.looks * look + left.saves * save, 1)
+    return round(left.steps * step + once + left.evaluations * evaluation + left.saves * save, 1)

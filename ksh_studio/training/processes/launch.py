@@ -49,7 +49,7 @@ def launch(job: Job, count: int) -> Iterator[Event]:
             stderr=log,
         )
     try:
-        for line in child.stdout:
+        for line in child.stdout or ():
             event = from_line(line)
             if isinstance(event, Failed):
                 raise StudioError(event.key, **event.values)
@@ -79,15 +79,17 @@ def _require_devices(job: Job, count: int) -> None:
 
 def _end(child: subprocess.Popen) -> None:
     """Let the processes end, which they do when their standard input closes; then kill those that have not."""
-    with suppress(OSError):
-        child.stdin.close()
+    if child.stdin is not None:
+        with suppress(OSError):
+            child.stdin.close()
     try:
         child.wait(END_SECONDS)
     except subprocess.TimeoutExpired:
         with suppress(psutil.NoSuchProcess):
-            family = psutil.Process(child.pid).children(recursive=True)
-            for process in [*family, child]:
+            launcher = psutil.Process(child.pid)
+            for process in [*launcher.children(recursive=True), launcher]:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
         child.wait()
-    child.stdout.close()
+    if child.stdout is not None:
+        child.stdout.close()

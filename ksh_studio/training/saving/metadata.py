@@ -28,7 +28,7 @@ _OPTIMIZERS = {
 
 
 @dataclass(frozen=True)
-class Facts:
+class TrainingRecord:
     """What was trained on, when."""
 
     name: str
@@ -39,13 +39,13 @@ class Facts:
     finished: float
 
 
-def training_metadata(config: SettledTraining, base: "Base", facts: Facts, step: int) -> dict[str, str]:
+def training_metadata(config: SettledTraining, base: "Base", record: TrainingRecord, step: int) -> dict[str, str]:
     """All `ss_` and `modelspec.` keys of a LoRA saved after `step` steps; hashes are added when it is written."""
     unet = base.unet.config
     base_name = safe_stem(PurePath(base.entry.name.replace("\\", "/")).name.removesuffix(".safetensors"))
     found = base_family(unet.cross_attention_dim, tuple(unet.block_out_channels), base_name)
-    found |= modelspec(facts.name, facts.trigger, config.resolution, base.prediction_type)
-    values = _as_set(config) | _run(config, step) | _data(config, facts, step)
+    found |= modelspec(record.name, record.trigger, config.resolution, base.prediction_type)
+    values = _as_set(config) | _run(config, step) | _data(config, record, step)
     values |= {
         "sd_model_name": base_name,
         "sd_model_hash": _short_hash(base.weights),
@@ -98,13 +98,13 @@ def _network_args(config: SettledTraining) -> dict[str, str]:
     return found | ({"dora_wd": "True", "wd_on_output": "True"} if config.adapter == "dora" else {})
 
 
-def _data(config: SettledTraining, facts: Facts, step: int) -> dict[str, object]:
+def _data(config: SettledTraining, record: TrainingRecord, step: int) -> dict[str, object]:
     """What it was trained on."""
-    count = len(facts.items)
+    count = len(record.items)
     seen = per_step(config)
-    sizes = sorted({item.crop.size for item in facts.items})
+    sizes = sorted({item.crop.size for item in record.items})
     buckets = {
-        str(n): {"resolution": list(size), "count": sum(item.crop.size == size for item in facts.items)}
+        str(n): {"resolution": list(size), "count": sum(item.crop.size == size for item in record.items)}
         for n, size in enumerate(sizes)
     }
     return {
@@ -115,19 +115,19 @@ def _data(config: SettledTraining, facts: Facts, step: int) -> dict[str, object]
         "min_bucket_reso": min(min(size) for size in sizes),
         "max_bucket_reso": max(max(size) for size in sizes),
         "cache_latents": True,
-        "training_started_at": facts.started,
-        "training_finished_at": facts.finished,
-        "tag_frequency": json.dumps({facts.name: _tags(facts)}, ensure_ascii=False),
-        "dataset_dirs": json.dumps({facts.name: {"n_repeats": 1, "img_count": count}}),
+        "training_started_at": record.started,
+        "training_finished_at": record.finished,
+        "tag_frequency": json.dumps({record.name: _tags(record)}, ensure_ascii=False),
+        "dataset_dirs": json.dumps({record.name: {"n_repeats": 1, "img_count": count}}),
         "bucket_info": json.dumps({"buckets": buckets, "mean_img_ar_error": 0.0}),
     }
 
 
-def _tags(facts: Facts) -> dict[str, int]:
+def _tags(record: TrainingRecord) -> dict[str, int]:
     """The trigger, then what stands between the commas of the captions, by how many drawings have it."""
-    trigger = Trigger(text=facts.trigger)
-    found = Counter(piece for item in facts.items for piece in dict.fromkeys(_pieces(trigger.strip(item.caption))))
-    own = {facts.trigger: len(facts.items)} if facts.trigger else {}
+    trigger = Trigger(text=record.trigger)
+    found = Counter(piece for item in record.items for piece in dict.fromkeys(_pieces(trigger.strip(item.caption))))
+    own = {record.trigger: len(record.items)} if record.trigger else {}
     return own | dict(found.most_common(MOST_TAGS))
 
 

@@ -12,22 +12,22 @@ from ksh_studio.models.loading import Base
 from ksh_studio.training.checkpoint import save_checkpoint
 from ksh_studio.training.data.items import Item, digest_of
 from ksh_studio.training.measures.previews import Previews
-from ksh_studio.training.saving.metadata import Facts, training_metadata
+from ksh_studio.training.saving.metadata import TrainingRecord, training_metadata
 from ksh_studio.training.step.adapter import lora_weights
-from ksh_studio.training.step.state import Session
+from ksh_studio.training.step.state import TrainingState
 
 
 class Saver:
     """Saves one job's state and result, each step once."""
 
-    def __init__(self, base: Base, job: Job, session: Session, items: list[Item], name: str) -> None:
-        self.base, self.job, self.session, self.name = base, job, session, name
+    def __init__(self, base: Base, job: Job, training_state: TrainingState, items: list[Item], name: str) -> None:
+        self.base, self.job, self.training_state, self.name = base, job, training_state, name
         self.items = items
         """Drawings that the LoRA file says it was trained on."""
         self.digest = digest_of(items)
         self.checkpointed = self.exported = -1
-        self.also: Callable[[], dict[str, Any]] = dict
-        """What else a checkpoint's state keeps."""
+        self.more_counters: Callable[[], dict[str, Any]] = dict
+        """Counters of other parts of the training that a checkpoint keeps too."""
 
     def save(self, previews: Previews, seconds: float) -> Iterator[Event]:
         """A checkpoint, then the LoRA of this moment; nothing that was already saved at this step.
@@ -35,11 +35,11 @@ class Saver:
         The checkpoint comes first: when the disk fills up between the two, nothing is lost. Raises StudioError when
         another process has gone on with the job: what it saves must not be overwritten.
         """
-        step = self.session.step
+        step = self.training_state.step
         if self.checkpointed != step:
-            state = self.session.state() | self.also() | {"data": self.digest, "seconds": seconds}
+            state = self.training_state.state() | self.more_counters() | {"data": self.digest, "seconds": seconds}
             require_ownership(self.job)
-            path = save_checkpoint(self.job.checkpoints, step, self.session.tensors(), state)
+            path = save_checkpoint(self.job.checkpoints, step, self.training_state.tensors(), state)
             self.checkpointed = step
             yield Checkpoint(step=step, path=self.job.project.relative(path))
         if self.exported != step:
@@ -47,12 +47,12 @@ class Saver:
             yield self._export(previews)
 
     def _export(self, previews: Previews) -> LoraSaved:
-        config, step = self.session.config, self.session.step
+        config, step = self.training_state.config, self.training_state.step
         file = self.job.file
-        facts = Facts(self.name, file.trigger.text, self.items, file.created, time.time())
+        record = TrainingRecord(self.name, file.trigger.text, self.items, file.created, time.time())
         path = self.job.loras / f"{self.name}-{step:06d}.safetensors"
-        weights = lora_weights(self.session.result(), config)
-        metadata = training_metadata(config, self.base, facts, step)
+        weights = lora_weights(self.training_state.result(), config)
+        metadata = training_metadata(config, self.base, record, step)
         save_lora(path, self.base, weights, metadata, previews.newest(step))
         self.exported = step
         return LoraSaved(step=step, path=self.job.project.relative(path))

@@ -4,6 +4,7 @@ import math
 
 import torch
 from peft import LoHaConfig, LoKrConfig, LoraConfig, PeftConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from ksh_studio.config import SettledTraining
@@ -84,6 +85,6 @@ def notes_of(config: SettledTraining) -> list[Sentence]:
 def _start_magnitudes(model: nn.Module) -> None:
     """DoRA begins at the lengths of the base's own weights, in fp32 also where the base is in half precision."""
     for layer in model.modules():
-        if NAME in getattr(layer, "lora_magnitude_vector", {}):
+        if isinstance(layer, LoraLayer) and NAME in layer.lora_magnitude_vector:
             weight, magnitude = layer.get_base_layer().weight, layer.lora_magnitude_vector[NAME].weight
             magnitude.data.copy_(weight.detach().float().flatten(1).norm(dim=1).reshape(magnitude.shape))

@@ -13,14 +13,14 @@ from ksh_studio.training.memory.out_of_memory import out_of_memory
 from ksh_studio.training.step.step import Stepper
 
 
-class Fitting:
+class BackOff:
     """Makes the steps of one run; when one does not fit, the same step again with less memory.
 
     What was changed goes into the checkpoints, so that a resumed run goes on the same way.
     """
 
     def __init__(self, make: Callable[[], Stepper]) -> None:
-        """Make: a stepper that stands where the session stands; asked anew after a step that failed half way."""
+        """Take steps with the stepper that `make` gives, which is called again after a step that failed half way."""
         self._make = make
         self.stepper = make()
         self.split = 1
@@ -32,18 +32,18 @@ class Fitting:
         return {"split": self.split, "gradient_checkpointing": self.checkpointing}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on as an earlier life was made to fit."""
+        """Go on as an earlier process was made to fit."""
         self.split = self.stepper.split = state["split"]
         if state["gradient_checkpointing"]:
             self._checkpoint()
 
     def renew(self) -> None:
-        """A stepper that stands exactly where the session stands: nothing of an unfinished step is left."""
-        session = self.stepper.session
-        session.optimizer.zero_grad(set_to_none=True)
-        if session.scaler.is_enabled():  # it may have been left between two of its calls
-            session.scaler.scale(torch.zeros((), device=self.stepper.base.device))
-            session.scaler.update(session.scaler.get_scale())
+        """A stepper that stands exactly where the training_state stands: nothing of an unfinished step is left."""
+        training_state = self.stepper.training_state
+        training_state.optimizer.zero_grad(set_to_none=True)
+        if training_state.scaler.is_enabled():  # it may have been left between two of its calls
+            training_state.scaler.scale(torch.zeros((), device=self.stepper.base.device))
+            training_state.scaler.update(training_state.scaler.get_scale())
         self.stepper = self._make()
         self.stepper.split = self.split
 
@@ -53,17 +53,17 @@ class Fitting:
         `batches`, where given, are used instead of those whose turn it is.
         Raises StudioError with the numbers when nothing is left to change.
         """
-        session = self.stepper.session
+        training_state = self.stepper.training_state
         while True:
-            before = session.step
+            before = training_state.step
             if batches is not None:
                 self.stepper.batches = batches
             try:
                 return self.stepper()
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or session.step != before:
+                if not is_out_of_memory(error) or training_state.step != before:
                     raise
-                sentence = out_of_memory(session.config, self.stepper.base.device, error)
+                sentence = out_of_memory(training_state.config, self.stepper.base.device, error)
             # outside the `except`: its traceback would keep the failed step's tensors alive
             yield self._adjusted(sentence)
             self.renew()

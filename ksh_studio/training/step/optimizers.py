@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,17 @@ _GROUP_STATE = ("k", "d", "d_max", "d_hat", "d_numerator", "d_denom", "weight_su
 """What prodigy and schedule-free keep in their groups beside the settings."""
 
 
+@runtime_checkable
+class Averaging(Protocol):
+    """An optimiser whose weights can be switched to their average and back, as schedule-free's can."""
+
+    def train(self) -> None:
+        """The weights are those that are stepped."""
+
+    def eval(self) -> None:
+        """The weights are the average."""
+
+
 class Optimizer:
     """The optimiser of one run, over parameters by name.
 
@@ -34,10 +45,14 @@ class Optimizer:
         self.parameters = parameters
         self.inner = _make(parameters, config)
         self.fused = bool(self.inner.defaults.get("fused"))
-        self.averages = config.optimizer == "schedule_free"
+        self.averaging = self.inner if isinstance(self.inner, Averaging) else None
+        if self.averaging is not None:
+            self.averaging.train()
+
+    @property
+    def averages(self) -> bool:
         """Whether what it has learnt is an average of its own, beside the weights that are stepped."""
-        if self.averages:
-            self.inner.train()
+        return self.averaging is not None
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -63,7 +78,7 @@ class Optimizer:
             scaler.step(self.inner)
             scaler.update()
         elif self.fused:
-            self.inner.found_inf = 1 - finite  # what GradScaler tells a fused optimiser
+            vars(self.inner)["found_inf"] = 1 - finite  # where GradScaler puts it for a fused optimiser
             self.inner.step()
         elif bool(finite):
             self.inner.step()
@@ -74,11 +89,11 @@ class Optimizer:
 
         Going back by arithmetic, as the library does, would round: a run with previews would differ from one without.
         """
-        if not self.averages:
+        if self.averaging is None:
             yield
             return
         before = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
-        self.inner.eval()
+        self.averaging.eval()
         try:
             yield
         finally:

@@ -16,7 +16,7 @@ BAD_STEPS = 5
 """Steps in a row without a finite gradient that end a run."""
 
 
-class Session:
+class TrainingState:
     """The moving parts of one run.
 
     The random streams need no place here: they follow from the seed and the step.
@@ -34,7 +34,7 @@ class Session:
         self.loss_ema: float | None = None
         self.bad_steps = 0
         self.seconds = 0.0
-        """Spent by earlier lives."""
+        """Spent by earlier processes."""
 
     @torch.no_grad()
     def average(self) -> None:

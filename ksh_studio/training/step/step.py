@@ -13,13 +13,13 @@ from ksh_studio.generation.prompt.encoding import encode_tokens
 from ksh_studio.models.loading import Base
 from ksh_studio.models.noise_schedule import NUM_TRAIN_TIMESTEPS, alphas_cumprod
 from ksh_studio.training.data.batches import batches
-from ksh_studio.training.data.encode import Prepared
+from ksh_studio.training.data.encode import EncodedDrawings
 from ksh_studio.training.processes.group import ALONE, Group
 from ksh_studio.training.random_streams import Stream, generator
 from ksh_studio.training.step.learning_rate import lr_factor
 from ksh_studio.training.step.loss import add_noise, prediction_target, snr_weights, weighted_mse
 from ksh_studio.training.step.optimizers import schedule_of
-from ksh_studio.training.step.state import Session
+from ksh_studio.training.step.state import TrainingState
 
 AHEAD = 256
 """Batches whose indices go to the device together."""
@@ -46,16 +46,18 @@ class Stepper:
     split: int = 1
     """Parts in which a process computes its batch, one after the other: less memory, the same gradient."""
 
-    def __init__(self, base: Base, data: Prepared, session: Session, trained: list[int], group: Group = ALONE) -> None:
-        """Begin where the session stands, on the items `trained`, as one of the processes of `group`."""
-        self.base, self.data, self.session, self.config = base, data, session, session.config
+    def __init__(
+        self, base: Base, data: EncodedDrawings, training_state: TrainingState, trained: list[int], group: Group = ALONE
+    ) -> None:
+        """Begin where the training_state stands, on the items `trained`, as one of the processes of `group`."""
+        self.base, self.data, self.training_state, self.config = base, data, training_state, training_state.config
         self.group = group
         alphas = torch.from_numpy(alphas_cumprod()).float()
         weights = snr_weights(alphas, self.config.snr_gamma, base.prediction_type)
         self.alphas_cumprod, self.loss_weights = alphas.to(base.device), weights.to(base.device)  # [1000] each
-        self.parameters = list(session.parameters.values())
-        self.scaler = session.scaler
-        used = session.step * self.config.gradient_accumulation_steps
+        self.parameters = list(training_state.parameters.values())
+        self.scaler = training_state.scaler
+        used = training_state.step * self.config.gradient_accumulation_steps
         self.batches = device_batches(data, trained, self.config, used)
 
     def __call__(self) -> Tensor:
@@ -63,22 +65,22 @@ class Stepper:
 
         A step whose gradient is not finite moves nothing.
         """
-        config, session = self.config, self.session
-        step = session.step + 1
+        config, training_state = self.config, self.training_state
+        step = training_state.step + 1
         factor = lr_factor(schedule_of(config), step, config.max_train_steps, config.lr_warmup_steps)
-        for group in session.optimizer.param_groups:
+        for group in training_state.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         total_loss = torch.zeros((), device=self.base.device)
         for micro in range(config.gradient_accumulation_steps):
-            index = session.step * config.gradient_accumulation_steps + micro
+            index = training_state.step * config.gradient_accumulation_steps + micro
             batch = self.sample_batch(*next(self.batches), index)
             for part, share in self._parts(batch):
                 loss = self.loss(*part) * (share / config.gradient_accumulation_steps)
                 self.scaler.scale(loss).backward()
                 total_loss += loss.detach()
         finite = self._update_weights(total_loss)
-        session.step = step
-        session.average()
+        training_state.step = step
+        training_state.average()
         return torch.stack([total_loss, finite])
 
     def sample_batch(self, bucket: int, items: Tensor, rows: Tensor, index: int) -> Batch:
@@ -146,7 +148,7 @@ class Stepper:
 
         `loss` becomes the mean over all processes, as the gradients do.
         """
-        optimizer = self.session.optimizer
+        optimizer = self.training_state.optimizer
         self.group.average([*(one.grad for one in self.parameters if one.grad is not None), loss])
         self.scaler.unscale_(optimizer.inner) if self.scaler.is_enabled() else None
         norm = clip(self.parameters, self.config.max_grad_norm)
@@ -165,7 +167,7 @@ def clip(parameters: list[nn.Parameter], max_norm: float) -> Tensor:
 
 
 def device_batches(
-    data: Prepared, trained: list[int], config: SettledTraining, used: int
+    data: EncodedDrawings, trained: list[int], config: SettledTraining, used: int
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Endless (bucket, item indices [B], rows [B]) of the items `trained`, after the `used` batches of earlier steps.
 

@@ -38,7 +38,7 @@ def ready(project, drawings, settings, base, tmp_path, monkeypatch):
         entry = replace(base.entry, bucket_step=16)
         config = resolve(settings(**values), entry, len(drawings))
         items, warnings = load_items(project, project.settings().trigger, config, 16)
-        steps, said = preparing.prepare(base, items, config, Cache(tmp_path / "cache")), list(warnings)
+        steps, said = preparing.encode_drawings(base, items, config, Cache(tmp_path / "cache")), list(warnings)
         while True:
             try:
                 said.append(next(steps))

@@ -2,7 +2,7 @@ import torch
 
 from ksh_studio.config import Trigger
 from ksh_studio.project.catalogue import Catalogue
-from ksh_studio.training.data.tag_orders import variants
+from ksh_studio.training.data.tag_orders import tag_orders
 
 END, FRONT = Trigger(), Trigger(position="front")
 TAGS = "1girl, solo, blue hair, smile, hat, tree"
@@ -14,28 +14,28 @@ def tags(caption, trigger):
 
 def test_a_caption_of_tags_has_eight_orders_and_the_first_is_its_own():
     own = END.apply(TAGS)
-    others = variants(own, END, keep=2)
+    others = tag_orders(own, END, keep=2)
     assert len({own, *others}) == 8 and own not in others
     for caption in others:
         assert sorted(tags(caption, END)) == sorted(tags(own, END)) and tags(caption, END)[:2] == ["1girl", "solo"]
-    assert others == variants(own, END, keep=2)
+    assert others == tag_orders(own, END, keep=2)
 
 
 def test_the_trigger_stays_where_it_is():
     for trigger, stands in ((END, str.endswith), (FRONT, str.startswith)):
-        others = variants(trigger.apply(TAGS), trigger, keep=1)
+        others = tag_orders(trigger.apply(TAGS), trigger, keep=1)
         assert len(others) == 7
         assert all(stands(caption, trigger.text) and caption.count(trigger.text) == 1 for caption in others)
         assert all(tags(caption, trigger)[0] == "1girl" for caption in others)
 
 
 def test_sentences_and_few_tags_have_as_many_orders_as_there_are():
-    assert variants("a girl with blue hair", END, keep=0) == ()
-    assert variants(END.apply("a girl, smiling"), END, keep=1) == ()
-    assert variants("", END, keep=0) == variants(END.apply(""), END, keep=0) == ()
-    assert variants("a, b", Trigger(text=""), keep=0) == ("b, a",)
-    assert set(variants("x, a, b", Trigger(text=""), keep=1)) == {"x, b, a"}
-    assert len(variants("a, b, c", Trigger(text=""), keep=0)) == 5
+    assert tag_orders("a girl with blue hair", END, keep=0) == ()
+    assert tag_orders(END.apply("a girl, smiling"), END, keep=1) == ()
+    assert tag_orders("", END, keep=0) == tag_orders(END.apply(""), END, keep=0) == ()
+    assert tag_orders("a, b", Trigger(text=""), keep=0) == ("b, a",)
+    assert set(tag_orders("x, a, b", Trigger(text=""), keep=1)) == {"x, b, a"}
+    assert len(tag_orders("a, b, c", Trigger(text=""), keep=0)) == 5
 
 
 def test_orders_are_embedded_once_and_chosen_by_row(ready, project, drawings):

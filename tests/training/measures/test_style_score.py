@@ -178,7 +178,7 @@ def test_the_lora_is_off_only_while_the_base_draws(scored):
     except EarlyEnd:
         pytest.fail("nobody asked to stop")
     with torch.no_grad():
-        for parameter in run.session.parameters.values():
+        for parameter in run.training_state.parameters.values():
             parameter.fill_(0.1)
     latents, states = torch.ones(1, 4, 8, 8), run.data.embeddings[:1]
     outputs = []
@@ -188,4 +188,4 @@ def test_the_lora_is_off_only_while_the_base_draws(scored):
             outputs.append(run.base.unet(latents, 500, states).sample)
         outputs.append(run.base.unet(latents, 500, states).sample)
     assert torch.equal(outputs[0], outputs[2]) and not torch.equal(outputs[0], outputs[1])
-    assert all(parameter.requires_grad for parameter in run.session.parameters.values())
+    assert all(parameter.requires_grad for parameter in run.training_state.parameters.values())

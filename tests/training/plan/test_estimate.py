@@ -58,9 +58,9 @@ def test_the_pace_is_an_earlier_jobs_with_the_same_settings(config, project, dra
 
 def test_what_is_left_is_counted_from_where_the_job_stands(config):
     config = config.model_copy(update={"max_train_steps": 10, "validation_steps": 4, "checkpointing_steps": 3})
-    assert remaining(config, 0) == Remaining(steps=10, looks=4, saves=4)  # 0 4 8 10; 3 6 9 10
-    assert remaining(config, 8) == Remaining(steps=2, looks=2, saves=2)
-    assert remaining(config, 10) == Remaining(steps=0, looks=1, saves=1)
+    assert remaining(config, 0) == Remaining(steps=10, evaluations=4, saves=4)  # 0 4 8 10; 3 6 9 10
+    assert remaining(config, 8) == Remaining(steps=2, evaluations=2, saves=2)
+    assert remaining(config, 10) == Remaining(steps=0, evaluations=1, saves=1)
     assert needed_mb(Remaining(1000, 4, 3), 10.0, 100.0, 2.0) == 3 * 12 + 4 * 100 + 4 * 2 + 0.3
 
 

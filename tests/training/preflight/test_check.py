@@ -10,10 +10,10 @@ from ksh_studio.config import SettledTraining
 from ksh_studio.events import Planned
 from ksh_studio.jobs.start import create_job
 from ksh_studio.models.loading import load_base
-from ksh_studio.training.measures.slowdown import Pace
+from ksh_studio.training.measures.slowdown import StepTimes
 from ksh_studio.training.preflight import check as preflight
 from ksh_studio.training.preflight.check import check
-from ksh_studio.training.preflight.rehearsal import Measured, largest_batch, undone
+from ksh_studio.training.preflight.dry_run import Measurements, largest_batch, undone
 from ksh_studio.training.stage import train
 from tests.training.lessons import EVERYTHING, assert_same, outcome
 
@@ -29,19 +29,19 @@ def everything(session):
 def test_steps_that_are_undone_leave_everything_as_it_was(precision, stepper):
     dry, plain = stepper(precision), stepper(precision)
     for fresh in (True, False):  # before the optimiser has a state, and after
-        before = everything(dry.session)
-        with undone(dry.session):
+        before = everything(dry.training_state)
+        with undone(dry.training_state):
             dry()
             dry()
-            moved = everything(dry.session)
-        after = everything(dry.session)
+            moved = everything(dry.training_state)
+        after = everything(dry.training_state)
         assert before[0].keys() == after[0].keys() and (len(moved[0]) > len(before[0])) == fresh
         assert all(torch.equal(before[0][name], after[0][name]) for name in before[0])
         assert any(not torch.equal(before[0][name], moved[0][name]) for name in before[0])
-        assert before[1:] == after[1:] and all(p.grad is None for p in dry.session.parameters.values())
-        dry = type(dry)(dry.base, dry.data, dry.session, list(range(len(dry.data.items))))
+        assert before[1:] == after[1:] and all(p.grad is None for p in dry.training_state.parameters.values())
+        dry = type(dry)(dry.base, dry.data, dry.training_state, list(range(len(dry.data.items))))
         assert torch.equal(dry(), plain())
-    same = zip(everything(dry.session)[0].items(), everything(plain.session)[0].items(), strict=True)
+    same = zip(everything(dry.training_state)[0].items(), everything(plain.training_state)[0].items(), strict=True)
     assert all(one == other and torch.equal(a, b) for (one, a), (other, b) in same)
 
 
@@ -50,7 +50,7 @@ def test_a_run_is_the_same_with_and_without_dry_steps_also_when_it_goes_on(lesso
     made.run(stop_after=2)
     made.run()
     assert [event.steps for event in made.of("planned")] == [4, 4]  # one in each life
-    monkeypatch.setattr("ksh_studio.training.stage.prepared", lambda run: iter(()))
+    monkeypatch.setattr("ksh_studio.training.stage.measured_plan", lambda run: iter(()))
     without = lesson(**EVERYTHING)
     without.run()
     assert without.of("planned") == []
@@ -81,16 +81,16 @@ def test_seconds_are_those_of_all_that_is_left(lesson, monkeypatch):
     monkeypatch.setattr(preflight, "planned", lambda run, measured: seen.append(run) or original(run, measured))
     lesson(validation_share=0.2, max_train_steps=4, validation_steps=2).run()
     run = seen[0]
-    run.session.step = 2
+    run.training_state.step = 2
     area = sum(run.data.items[n].crop.width * run.data.items[n].crop.height for n in run.trained) / 4 / 64**2
-    measured = Measured(10.0, 1.0, 5.0, 1.0, 100.0)
+    measured = Measurements(10.0, 1.0, 5.0, 1.0, 100.0)
     # two steps; looks at 2 and 4, each a picture of two steps and one validation of four levels; one save
     expected = 2 * 10 * area + 2 * (1 * (2 * 1.0 + 5.0) + 4 * 0.5) + (100 + measured_lora(run)) / 100
     assert original(run, measured).seconds == pytest.approx(expected, abs=0.1)
 
 
 def measured_lora(run):
-    return sum(parameter.numel() for parameter in run.session.parameters.values()) * 2 / 1e6
+    return sum(parameter.numel() for parameter in run.training_state.parameters.values()) * 2 / 1e6
 
 
 def test_the_measured_batch_is_of_the_largest_pictures(stepper):
@@ -147,10 +147,10 @@ def test_a_check_ends_when_asked(word, lesson):
 
 
 def test_steps_that_become_three_times_slower_are_told_once():
-    pace = Pace()
+    pace = StepTimes()
     assert [*(w for _ in range(20) for w in pace.add(1.0)), *(w for _ in range(19) for w in pace.add(5.0))] == []
     (warning,) = [w for _ in range(100) for w in pace.add(5.0)]
     assert warning.key == "preflight.slow" and warning.values == {"first": "1", "now": "5"}
     assert pace.seconds == 20 + 119 * 5
-    steady = Pace()
+    steady = StepTimes()
     assert [w for n in range(200) for w in steady.add(2.9 if n >= 20 else 1.0)] == []

@@ -42,8 +42,8 @@ def saved(lesson, monkeypatch):
 
 @torch.no_grad()
 def _go(run, step):
-    run.session.step = step
-    for parameter in run.session.parameters.values():
+    run.training_state.step = step
+    for parameter in run.training_state.parameters.values():
         parameter.fill_(step / 100)
 
 

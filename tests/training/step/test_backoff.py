@@ -7,7 +7,7 @@ from ksh_studio.generation.sampling import denoising
 from ksh_studio.training.checkpoint import load_newest
 from ksh_studio.training.measures import previews
 from ksh_studio.training.memory.out_of_memory import out_of_memory
-from ksh_studio.training.step import backoff as fitting
+from ksh_studio.training.step import backoff as back_off
 from ksh_studio.training.step.step import Stepper
 
 GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8 GiB")
@@ -34,8 +34,8 @@ class Short:
             self.index = index
             return draw(own, bucket, items, rows, index)
 
-        monkeypatch.setattr(Stepper, "compare", compare)
-        monkeypatch.setattr(Stepper, "draw", drawn)
+        monkeypatch.setattr(Stepper, "loss", compare)
+        monkeypatch.setattr(Stepper, "sample_batch", drawn)
 
 
 def warnings(said):
@@ -85,7 +85,7 @@ def test_a_step_that_failed_half_way_moves_nothing_and_is_made_again_with_the_sa
     plain = lesson(**values)
     plain.run()
     device = Short(monkeypatch, most=1, since=10**9)
-    monkeypatch.setattr("ksh_studio.training.stage.prepared", lambda run: iter(()))
+    monkeypatch.setattr("ksh_studio.training.stage.measured_plan", lambda run: iter(()))
     made = lesson(**values)
     device.since = 3
     said = made.run()
@@ -119,11 +119,11 @@ def test_in_half_precision_the_scaler_is_not_left_half_way(stepper, monkeypatch)
         made.append(stepper("fp16") if not made else Stepper(*made[0]))
         if isinstance(made[0], Stepper):
             first = made[0]
-            made[0] = (first.base, first.data, first.session, list(range(5)))
+            made[0] = (first.base, first.data, first.training_state, list(range(5)))
             return first
         return made[-1]
 
-    fit = fitting.Fitting(make)
+    fit = back_off.BackOff(make)
     original, calls = torch.optim.AdamW.step, []
 
     def short(self, *args, **options):
@@ -133,17 +133,20 @@ def test_in_half_precision_the_scaler_is_not_left_half_way(stepper, monkeypatch)
         return original(self, *args, **options)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", short)
-    scale = fit.stepper.session.scaler.state_dict()
+    scale = fit.stepper.training_state.scaler.state_dict()
     work = fit.step()
     warning = next(work)
     with pytest.raises(StopIteration) as end:
         next(work)
     assert warning.key == "preflight.split" and end.value.value[1].item() == 1.0
-    assert fit.stepper.session.step == 1 and fit.stepper.session.scaler.state_dict()["scale"] == scale["scale"]
+    assert (
+        fit.stepper.training_state.step == 1
+        and fit.stepper.training_state.scaler.state_dict()["scale"] == scale["scale"]
+    )
 
 
 def test_other_errors_are_not_taken_for_memory(lesson, monkeypatch):
-    monkeypatch.setattr(Stepper, "compare", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes do not match")))
+    monkeypatch.setattr(Stepper, "loss", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes do not match")))
     with pytest.raises(AssertionError, match="shapes do not match"):
         lesson().run()
 

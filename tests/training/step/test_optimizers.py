@@ -14,7 +14,7 @@ from ksh_studio.training.checkpoint import Saved
 from ksh_studio.training.plan.settle import resolve
 from ksh_studio.training.step.adapter import notes_of
 from ksh_studio.training.step.optimizers import Optimizer, schedule_of
-from ksh_studio.training.step.state import Session
+from ksh_studio.training.step.state import TrainingState
 
 PACKAGES = {"adamw8bit": "bitsandbytes", "prodigy": "prodigyopt", "schedule_free": "schedulefree"}
 KINDS = ["adamw", "adamw8bit", "prodigy", "schedule_free"]
@@ -38,7 +38,7 @@ def session(kind, **values):
     }
     rate = 1.0 if kind == "prodigy" else 0.1
     chosen = {"optimizer": kind, "learning_rate": rate, "text_encoder_lr": 0.1, "max_train_steps": 20} | values
-    return Session(parameters, TrainConfig(**chosen), torch.float32)
+    return TrainingState(parameters, TrainConfig(**chosen), torch.float32)
 
 
 def loss_of(made):

@@ -5,7 +5,7 @@ from ksh_studio.training.step.step import Stepper, clip
 
 
 def weights(stepper):
-    return {name: parameter.detach().clone() for name, parameter in stepper.session.parameters.items()}
+    return {name: parameter.detach().clone() for name, parameter in stepper.training_state.parameters.items()}
 
 
 def test_clipping_clips():
@@ -20,15 +20,15 @@ def test_clipping_clips():
 def test_a_step_that_is_not_finite_moves_nothing(stepper):
     step = stepper()
     assert step().tolist()[1] == 1.0
-    before, average = weights(step), {name: value.clone() for name, value in step.session.ema.items()}
-    adam = {name: value.clone() for name, value in step.session.tensors().items() if name.startswith("adam/")}
+    before, average = weights(step), {name: value.clone() for name, value in step.training_state.ema.items()}
+    adam = {name: value.clone() for name, value in step.training_state.tensors().items() if name.startswith("adam/")}
     good = step.loss_weights
     step.loss_weights = good * float("nan")
     assert step().tolist()[1] == 0.0
     assert all(torch.equal(before[name], value) for name, value in weights(step).items())
-    after = step.session.tensors()
+    after = step.training_state.tensors()
     assert all(torch.equal(after[name], value) for name, value in adam.items())
-    assert all(torch.isfinite(value).all() for value in step.session.ema.values()) and average.keys()
+    assert all(torch.isfinite(value).all() for value in step.training_state.ema.values()) and average.keys()
     step.loss_weights = good
     assert step().tolist()[1] == 1.0
     assert any(not torch.equal(before[name], value) for name, value in weights(step).items())
@@ -46,11 +46,11 @@ def test_accumulated_batches_are_one_large_batch(stepper):
 
     step.loss = loss
     gradients = {}
-    step.session.optimizer.zero_grad = lambda set_to_none: gradients.update(
-        {name: parameter.grad.clone() for name, parameter in step.session.parameters.items()}
+    step.training_state.optimizer.zero_grad = lambda set_to_none: gradients.update(
+        {name: parameter.grad.clone() for name, parameter in step.training_state.parameters.items()}
     )
     step()
-    for parameter in step.session.parameters.values():
+    for parameter in step.training_state.parameters.values():
         parameter.grad = None
     start = stepper(gradient_accumulation_steps=2)  # the weights before that step
     same_size = seen[0][0].shape == seen[1][0].shape
@@ -58,7 +58,7 @@ def test_accumulated_batches_are_one_large_batch(stepper):
     (sum(losses) / 2).backward()
     ups = [name for name in gradients if ".lora_B." in name]
     for name in ups:
-        assert torch.allclose(gradients[name], start.session.parameters[name].grad, atol=1e-6), (name, same_size)
+        assert torch.allclose(gradients[name], start.training_state.parameters[name].grad, atol=1e-6), (name, same_size)
 
 
 @pytest.mark.parametrize("split", [2, 3, 9])
@@ -72,8 +72,8 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_whole(split, stepper):
         seen = []
         step.loss = lambda *batch, step=step, seen=seen: seen.append(len(batch[0])) or Stepper.loss(step, *batch)
         kept = {}
-        step.session.optimizer.zero_grad = lambda set_to_none, step=step, kept=kept: kept.update(
-            {name: parameter.grad.clone() for name, parameter in step.session.parameters.items()}
+        step.training_state.optimizer.zero_grad = lambda set_to_none, step=step, kept=kept: kept.update(
+            {name: parameter.grad.clone() for name, parameter in step.training_state.parameters.items()}
         )
         losses.append(step().tolist())
         gradients.append(kept)
@@ -97,7 +97,7 @@ def test_in_half_precision_the_lora_stays_fp32_and_learns_the_same(precision, dt
     half, full = stepper(precision, learning_rate=1e-3), stepper(learning_rate=1e-3)
     losses = [(half().tolist(), full().tolist()) for _ in range(3)]
     assert half.base.unet.dtype == dtype
-    assert {parameter.dtype for parameter in half.session.parameters.values()} == {torch.float32}
+    assert {parameter.dtype for parameter in half.training_state.parameters.values()} == {torch.float32}
     assert all(finite == 1.0 for pair in losses for _, finite in pair)
     assert all(first[0] == pytest.approx(second[0], rel=0.02) for first, second in losses)
 
@@ -109,7 +109,7 @@ def test_the_text_encoder_learns_too_at_its_own_rate(stepper):
     step()
     names = {name.split(".")[0] for name, value in weights(step).items() if not torch.equal(value, before[name])}
     assert names == {"unet", "text_encoder"}
-    assert [group["base_lr"] for group in step.session.optimizer.param_groups] == [1e-2, 1e-3]
+    assert [group["base_lr"] for group in step.training_state.optimizer.param_groups] == [1e-2, 1e-3]
 
 
 def test_the_seed_decides_where_the_lora_begins(stepper):

@@ -17,11 +17,11 @@ from ksh_studio.config import TrainConfig
 from ksh_studio.models.loading import Base
 from ksh_studio.models.registry import BaseEntry
 from ksh_studio.training.data.buckets import Crop
-from ksh_studio.training.data.encode import Prepared
+from ksh_studio.training.data.encode import EncodedDrawings
 from ksh_studio.training.data.items import Item
 from ksh_studio.training.step import step as stepping
 from ksh_studio.training.step.adapter import add_adapter
-from ksh_studio.training.step.state import Session
+from ksh_studio.training.step.state import TrainingState
 from ksh_studio.training.step.step import Stepper
 from tests.tiny import TEXT_WIDTH, tiny_clip_tokenizer, tiny_text_encoder, tiny_unet, tiny_vae
 
@@ -74,7 +74,7 @@ def stepper(monkeypatch):
             part.to(device)
         base = replace(base, device=device)
         named = ((f"{part}.{name}", one) for part, model in parts.items() for name, one in model.named_parameters())
-        session = Session({name: one for name, one in named if one.requires_grad}, config, base.dtype)
+        session = TrainingState({name: one for name, one in named if one.requires_grad}, config, base.dtype)
         if device == META:
             _as_on_a_gpu(session, monkeypatch)
         step = Stepper(base, _data(tokenizer, text_encoder, device), session, list(range(DRAWINGS)))
@@ -103,7 +103,7 @@ def _data(tokenizer, text_encoder, device):
     captions = torch.arange(DRAWINGS * ORDERS, device=device).view(ORDERS, DRAWINGS).T
     embeddings = torch.randn(rows, 77, TEXT_WIDTH, device=device)
     tokens = torch.randint(len(tokenizer), (rows, 1, 77), device=device) if text_encoder else None
-    return Prepared(items, latents, place, captions, embeddings, tokens)
+    return EncodedDrawings(items, latents, place, captions, embeddings, tokens)
 
 
 @pytest.mark.parametrize("text_encoder", [False, True])
@@ -115,7 +115,7 @@ def test_a_whole_step_asks_nothing_of_the_device_and_leaves_it_never(device, tex
         for _ in range(2):
             told = step()
     assert watched.found == []
-    assert told.device == device and told.shape == (2,) and step.session.step == 3
+    assert told.device == device and told.shape == (2,) and step.training_state.step == 3
 
 
 @pytest.mark.gpu

@@ -16,19 +16,19 @@ from ksh_studio.generation.prompt.encoding import encode_prompts
 from ksh_studio.generation.prompt.parse import parse_prompts
 from ksh_studio.generation.sampling.denoising import decode, denoise
 from ksh_studio.models.memory import free_memory, is_out_of_memory
-from ksh_studio.training.data.encode import Prepared
+from ksh_studio.training.data.encode import EncodedDrawings
 from ksh_studio.training.measures.previews import end_requested
 from ksh_studio.training.memory.measure import MB, forget_peak, held_mb, wait
-from ksh_studio.training.memory.offload import awake
+from ksh_studio.training.memory.offload import on_device
 from ksh_studio.training.run import EarlyEnd, Run
-from ksh_studio.training.step.state import Session
+from ksh_studio.training.step.state import TrainingState
 
 STEPS = 2
 """The first one makes the optimiser's state and chooses kernels; the second one is timed."""
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurements:
     """What one of each costs."""
 
     step_seconds: float
@@ -40,7 +40,7 @@ class Measured:
     """Of the files."""
 
 
-def rehearse(run: Run) -> Generator[Progress | Warned, None, Measured]:
+def measure_steps(run: Run) -> Generator[Progress | Warned, None, Measurements]:
     """Two steps on the largest pictures and a moment of a preview, measured; nothing of them stays.
 
     Says what had to be changed so that the steps fit. Raises StudioError when nothing makes them fit, EarlyEnd when
@@ -48,38 +48,38 @@ def rehearse(run: Run) -> Generator[Progress | Warned, None, Measured]:
     """
     device, total = run.base.device, STEPS + 1
     forget_peak(device)
-    with undone(run.session):
+    with undone(run.training_state):
         for done in range(STEPS):
             _go_on(run)
             yield Progress(phase="measure", done=done, total=total)
             wait(device)
             start = time.monotonic()
-            yield from run.fitting.step(repeat(largest_batch(run.data, run.trained, _batch_size(run))))
+            yield from run.back_off.step(repeat(largest_batch(run.data, run.trained, _batch_size(run))))
             wait(device)
             seconds = time.monotonic() - start
         memory = held_mb(device)
-        checkpoint = sum(value.numel() * value.element_size() for value in run.session.tensors().values()) / MB
-    run.fitting.renew()
+        checkpoint = sum(value.numel() * value.element_size() for value in run.training_state.tensors().values()) / MB
+    run.back_off.renew()
     _go_on(run)
     yield Progress(phase="measure", done=STEPS, total=total)
     denoising, decoding = _preview_seconds(run)
     yield Progress(phase="measure", done=total, total=total)
-    return Measured(seconds, denoising, decoding, memory, checkpoint)
+    return Measurements(seconds, denoising, decoding, memory, checkpoint)
 
 
 @contextmanager
-def undone(session: Session) -> Iterator[None]:
+def undone(training_state: TrainingState) -> Iterator[None]:
     """Weights, average, optimiser, scaler and counters are after the block what they were before it, bit for bit.
 
     Copies are kept in the computer's memory, so that they do not count as the device's.
     """
-    optimizer = session.optimizer.inner
-    weights = [(p, p.detach().to("cpu", copy=True)) for p in session.parameters.values()]
-    average = [(value, value.to("cpu", copy=True)) for value in session.ema.values()]
+    optimizer = training_state.optimizer.inner
+    weights = [(p, p.detach().to("cpu", copy=True)) for p in training_state.parameters.values()]
+    average = [(value, value.to("cpu", copy=True)) for value in training_state.ema.values()]
     groups = [copy.deepcopy({k: v for k, v in group.items() if k != "params"}) for group in optimizer.param_groups]
-    state = {p: {kind: _kept(value) for kind, value in own.items()} for p, own in optimizer.state.items()}
-    scaler = session.scaler.state_dict()
-    counters = {name: getattr(session, name) for name in ("step", "loss_ema", "bad_steps", "seconds")}
+    state = {p: {kind: _kept(value) for kind, value in values.items()} for p, values in optimizer.state.items()}
+    scaler = training_state.scaler.state_dict()
+    counters = {name: getattr(training_state, name) for name in ("step", "loss_ema", "bad_steps", "seconds")}
     try:
         yield
     finally:
@@ -88,16 +88,16 @@ def undone(session: Session) -> Iterator[None]:
                 value.copy_(before)
         optimizer.zero_grad(set_to_none=True)
         optimizer.state.clear()
-        for parameter, own in state.items():
-            optimizer.state[parameter] = {kind: _back(value) for kind, value in own.items()}
-        for group, before in zip(optimizer.param_groups, groups, strict=True):
+        for parameter, values in state.items():
+            optimizer.state[parameter] = {kind: _back(value) for kind, value in values.items()}
+        for group, settings in zip(optimizer.param_groups, groups, strict=True):
             params = group["params"]
             group.clear()
-            group.update(before | {"params": params})
-        if session.scaler.is_enabled():
-            session.scaler.load_state_dict(scaler)
+            group.update(settings | {"params": params})
+        if training_state.scaler.is_enabled():
+            training_state.scaler.load_state_dict(scaler)
         for name, value in counters.items():
-            setattr(session, name, value)
+            setattr(training_state, name, value)
 
 
 def _kept(value: object) -> object:
@@ -109,7 +109,7 @@ def _back(value: object) -> object:
     return value[0].to(value[1]) if isinstance(value, tuple) and isinstance(value[0], Tensor) else value
 
 
-def largest_batch(data: Prepared, trained: list[int], size: int) -> tuple[int, Tensor, Tensor]:
+def largest_batch(data: EncodedDrawings, trained: list[int], size: int) -> tuple[int, Tensor, Tensor]:
     """A full batch of the largest pictures there are: (bucket, item indices [B], rows [B])."""
     bucket = max({data.place[n][0] for n in trained}, key=lambda one: data.latents[one].shape[-2:].numel())
     members = [n for n in trained if data.place[n][0] == bucket]
@@ -139,7 +139,7 @@ def _preview_seconds(run: Run) -> tuple[float, float]:
     prompts = parse_prompts(request.prompt, request.negative_prompt)
     with suppress(StudioError):
         try:
-            with awake(base):
+            with on_device(base):
                 steps = denoise(base, request, encode_prompts(base, prompts, request.clip_skip), [0])
                 next(steps)
                 wait(base.device)
