@@ -1,4 +1,4 @@
-"""A captioner's text becomes a caption: one line, without loops, invented artists and words about the medium."""
+"""Cleans the text of a captioner: one line, without repetitions, invented artists and words about the medium."""
 
 import re
 from typing import Literal
@@ -21,7 +21,7 @@ Cleaning = Literal["all", "commas", "none"]
 
 
 def tidied(text: str, prompt: str, cleaning: Cleaning) -> str:
-    """The caption in `text` on one line: cleaned as by `clean`, only without its commas, or as it was written."""
+    """The text on one line: cleaned by `clean` ("all"), without its commas ("commas"), or unchanged ("none")."""
     if cleaning == "all":
         return clean(text, prompt)
     return tidy(text.replace(",", "") if cleaning == "commas" else text)
@@ -55,5 +55,5 @@ def _without_loops(words: list[str]) -> str:
 
 
 def _without_echoes(text: str) -> str:
-    """Each phrase between commas once, the first time."""
+    """Keep only the first of phrases between commas that are the same."""
     return ", ".join(dict.fromkeys(phrase for phrase in re.split(r",\s*", text) if phrase))

@@ -1,4 +1,4 @@
-"""The Caption stage: a captioner writes what is on each drawing; every caption is committed as it is made."""
+"""The Caption stage: captions the drawings of a project, and commits each caption as soon as it is made."""
 
 import logging
 import time
@@ -21,14 +21,14 @@ from ksh_studio.project.catalogue import By, CaptionConflict, Catalogue, Drawing
 from ksh_studio.project.workspace import Project
 
 Captions = Mapping[str, str | Sentence]
-"""By the id of the drawing: its caption, or the sentence that says why it has none."""
+"""The caption of each drawing, or the sentence that says why it has none, by the drawing's id."""
 
 
 def caption(config: CaptionConfig, project: Project, should_stop: Callable[[], bool]) -> Iterator[Event]:
-    """Caption the drawings that `config.overwrite` names, a batch at a time.
+    """Caption the drawings that `config.overwrite` says, a batch at a time.
 
-    Yields Started, one Captioned for each caption after its commit, warnings, and Finished or Stopped. When it is begun
-    again after it was killed, it does only what is left. A caption that a person changes meanwhile stays theirs.
+    Yields Started, one Captioned for each caption after its commit, warnings, and Finished or Stopped. When it was
+    killed, the next call does only what is left. A caption that a person changes in the meantime is kept.
     Raises StudioError when there are no drawings, the captioner cannot be loaded, or not one caption could be made.
     """
     device = pick_device()
@@ -98,12 +98,12 @@ class _Captioning:
         try:
             saved = self.catalogue.save_caption(drawing.id, caption, self.by, expected=drawing.revision)
         except CaptionConflict:
-            return  # a person changed it meanwhile: theirs stands
+            return  # a person has changed it in the meantime: that caption is kept
         self.made += 1
         yield Captioned(drawing=drawing.id, caption=saved.caption, done=self.done, total=total)
 
     def _captions(self, batch: list[Drawing]) -> Captions | None:
-        """A caption for each drawing, or why there is none; None when the memory does not suffice for the batch."""
+        """The captions of a batch; None when there is not enough memory for it."""
         failures: dict[str, str | Sentence] = {}
         images: dict[str, Image.Image] = {}
         for drawing in batch:
@@ -117,7 +117,7 @@ class _Captioning:
         except (RuntimeError, ValueError, MemoryError) as error:
             if is_out_of_memory(error):
                 return None
-            if len(images) > 1:  # one of them is to blame: each alone
+            if len(images) > 1:  # one of them caused it: try each alone
                 return self._one_by_one(batch)
             logging.getLogger(__name__).exception("captioning failed")
             names = {drawing.id: drawing.original_name for drawing in batch}

@@ -1,1 +1,1 @@
-"""A folder of drawings becomes clean, captioned training data, and goes out again in other programs' formats."""
+"""Imports drawings with their captions into a project, and exports them in formats that other programs read."""

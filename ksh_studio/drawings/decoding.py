@@ -1,4 +1,4 @@
-"""Processes that convert pictures, several at a time; a hostile file can only end its own process."""
+"""Converts pictures in child processes, several at a time: a hostile file can end only the process that reads it."""
 
 import multiprocessing
 import os
@@ -14,7 +14,7 @@ MOST_PROCESSES = 8
 MEMORY_BYTES = 4 << 30
 SECONDS_A_FILE = 60
 HELD_BYTES = 400_000_000
-"""Most bytes of files that wait for their turn."""
+"""The most bytes of files that are in memory while they wait to be converted."""
 
 T = TypeVar("T")
 Converted = ConvertedPicture | Unreadable
@@ -22,7 +22,10 @@ _Waiting = tuple[T, bytes | None, Future[Converted] | None]
 
 
 class Decoders(Generic[T]):
-    """Used as `with Decoders() as decoders: for file, converted in decoders.convert(files)`."""
+    """A pool of child processes that convert pictures, with limits of memory and time.
+
+    Used as `with Decoders() as decoders: for file, converted in decoders.convert(files)`.
+    """
 
     def __init__(self, processes: int | None = None) -> None:
         self.processes = processes or min(MOST_PROCESSES, _cores())
@@ -35,9 +38,9 @@ class Decoders(Generic[T]):
         self._close()
 
     def convert(self, files: Iterable[tuple[T, bytes | None]]) -> Iterator[tuple[T, Converted | None]]:
-        """Each file with its converted picture, or why it has none, in the given order; few are in memory at a time.
+        """Yield each file, in the given order, with its converted picture or the reason why it has none.
 
-        A file without bytes is passed on in its place, with None.
+        Only a few files are in memory at a time. A file given without bytes is yielded in its place with None.
         """
         waiting: deque[_Waiting[T]] = deque()
         for file, data in files:
@@ -53,7 +56,7 @@ class Decoders(Generic[T]):
             return file, None
         try:
             converted = future.result() if future else self._alone(data)
-        except BrokenProcessPool:  # by this file or by one beside it
+        except BrokenProcessPool:  # this file ended it, or another that was converted at the same time
             self._close()
             converted = self._alone(data)
         return file, converted
@@ -65,7 +68,7 @@ class Decoders(Generic[T]):
             return self._pool.submit(_convert, data)
         except BrokenProcessPool:
             self._close()
-            return None  # done alone, when its turn comes
+            return None  # `_next` converts it in a process of its own
 
     def _close(self) -> None:
         if self._pool is not None:
@@ -85,12 +88,12 @@ def _bytes_in(waiting: "deque[_Waiting[T]]") -> int:
 
 
 def _cores() -> int:
-    """How many cores this process may use: a container often has fewer than its machine."""
+    """The number of cores that this process may use, which in a container are often fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:
-    # Not fork: the page has threads. The fork server starts once and has the decoder already imported.
+    # Not fork, since the page has threads. The fork server starts once and imports the decoder once.
     ways = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in ways else "spawn")
     if "forkserver" in ways:
@@ -108,7 +111,7 @@ def _limit_memory() -> None:
 
 
 def _limit_time() -> None:
-    """A file that takes longer ends this process; the limit counts all the seconds it ever worked."""
+    """Let the system end this process when the next file takes longer than SECONDS_A_FILE of processor time."""
     if os.name == "nt":
         return
     import resource

@@ -1,4 +1,4 @@
-"""Drawings come in: a folder, zip or files become upright copies in the project, with the captions beside them."""
+"""Imports a folder, a zip or files: each picture becomes an upright copy in the project, with its caption."""
 
 import hashlib
 import time
@@ -23,13 +23,13 @@ SHOWN_NAMES = 5
 def import_drawings(
     source: Path | list[Path], project: Project, names: Mapping[Path, str] | None = None
 ) -> Iterator[Event]:
-    """Bring drawings into the project; what it already has stays, with its caption.
+    """Import drawings into the project; a drawing that it has already stays there, with its caption.
 
     source: a folder, a zip, or a list of folders, zips, pictures and caption files.
-    names: what uploaded files were called before the upload renamed them.
-    Yields Progress, warnings, one Imported and Finished. Every drawing is committed before its Progress, so that an
-    import that was cut off is simply begun again.
-    Raises StudioError when nothing there is a drawing, the zip is unsafe, or the disk is full.
+    names: the original names of files that an upload has renamed, by their path.
+    Yields Progress, warnings, one Imported and Finished. Every drawing is committed before its Progress, and an import
+    that was interrupted can be started again from the beginning.
+    Raises StudioError when the source holds no picture, no file can be read, a zip is unsafe, or the disk is full.
     """
     paths = source if isinstance(source, list) else [source]
     with (
@@ -61,11 +61,11 @@ class _File:
     path: str
     sha256: str = ""
     unreadable: Sentence | None = None
-    """Why it could not even be read."""
+    """Why the file could not be read; None when it could."""
 
 
 class _Import:
-    """One import, and what it has found so far."""
+    """One import and its counts so far."""
 
     def __init__(self, project: Project, catalogue: Catalogue, sources: list[Source]) -> None:
         self.project = project
@@ -76,9 +76,9 @@ class _Import:
         self.new: set[str] = set()
         self.known: set[str] = set()
         self.first_path: dict[str, str] = {}
-        """Path of the first file of each drawing, by the drawing's id."""
+        """The path of the first file with this drawing, by the drawing's id."""
         self.outcome: dict[str, str | Sentence] = {}
-        """By the file's SHA-256: id of the drawing that the content became, or why it became none."""
+        """By the file's SHA-256: the id of the drawing that was made of it, or why none was made."""
         self.duplicates: list[tuple[str, str]] = []
         self.unreadable: list[tuple[str, Sentence]] = []
         self.imported: dict[Source, list[Seen]] = {source: [] for source in sources}
@@ -103,7 +103,7 @@ class _Import:
         yield self._end(len(files))
 
     def _read(self, files: list[tuple[Source, SourceFile]]) -> Iterator[tuple[_File, bytes | None]]:
-        """Each file, with its bytes where they must still be decoded."""
+        """Yield each file, with its bytes when they must still be converted and None when they need not."""
         submitted: set[str] = set()
         for source, source_file in files:
             try:
@@ -118,7 +118,7 @@ class _Import:
             submitted.add(file.sha256)
 
     def _take(self, file: _File, converted: ConvertedPicture | Unreadable | None) -> None:
-        """Store what the file became, or remember why it became nothing; then take over its caption."""
+        """Store the file's drawing and take over its caption, or note why it cannot be read."""
         outcome = file.unreadable or self._outcome(file, converted)
         if isinstance(outcome, Sentence):
             self.unreadable.append((file.path, outcome))
@@ -132,7 +132,7 @@ class _Import:
         self._caption(file, self.catalogue.drawing(outcome))
 
     def _outcome(self, file: _File, converted: ConvertedPicture | Unreadable | None) -> str | Sentence:
-        """Id of the drawing that a readable file's content is, stored where it is new; or why it is none."""
+        """The id of the drawing in a file that could be read, stored if it is new; otherwise why there is none."""
         if isinstance(converted, Unreadable):
             self.outcome[file.sha256] = converted.sentence
         elif isinstance(converted, ConvertedPicture):
@@ -142,7 +142,7 @@ class _Import:
         return self.outcome[file.sha256]
 
     def _store(self, file: _File, picture: ConvertedPicture) -> str:
-        """Write the copies, then the row that makes them count; returns the drawing's id."""
+        """Write the copies of the picture, then the drawing's row in the catalogue; return the drawing's id."""
         same = self.catalogue.same_pixels(picture.pixel_sha256)
         drawing = same or NewDrawing(
             id=file.sha256[:16],
@@ -162,18 +162,18 @@ class _Import:
         return drawing.id
 
     def _caption(self, file: _File, drawing: Drawing) -> None:
-        """Take over the caption beside the file, unless a person or a captioner has written one here."""
+        """Take over the caption beside the file, unless a person or a captioner has already written one."""
         in_file = self.caption_files[file.source].caption_of(file.path)
         if in_file is None or (drawing.revision and drawing.source != "file"):
             return
         try:
             saved = self.catalogue.save_caption(drawing.id, in_file.text, in_file.by, expected=drawing.revision)
         except CaptionConflict:
-            return  # written on the page at this very moment: the person's stands
+            return  # somebody has just written one on the page, which is kept
         self.captions += saved.revision != drawing.revision
 
     def _compare(self) -> Generator[Event, None, tuple[str, ...]]:
-        """Store what each folder and zip holds; warn of changed files, return those that it no longer holds."""
+        """Store which files each folder or zip holds; warn of changed files, and return the paths that are gone."""
         gone: list[str] = []
         changed: list[str] = []
         for source, files in self.imported.items():
@@ -191,7 +191,7 @@ class _Import:
         return tuple(gone)
 
     def _end(self, files: int) -> Event:
-        """Finished; raises StudioError when not one file could be read."""
+        """The last event. Raises StudioError when no file could be read."""
         if len(self.unreadable) == files:
             name, reason = self.unreadable[0]
             raise StudioError("import.none_readable", count=files, name=name, why=f"@{reason.key}")

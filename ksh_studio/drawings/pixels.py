@@ -1,4 +1,4 @@
-"""One picture file becomes an upright, opaque sRGB picture of eight bits a channel, with everything else stripped."""
+"""Converts a picture file to an upright, opaque sRGB picture of eight bits a channel, without any metadata."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ ORIENTATION = 0x0112
 
 
 class Unreadable(Exception):
-    """A file that cannot become a drawing; `sentence` says why. It survives the way between processes."""
+    """A file that cannot become a drawing; `sentence` says why. It can be pickled, to pass from process to process."""
 
     def __init__(self, key: str) -> None:
         self.sentence = sentence(key)
@@ -41,14 +41,15 @@ class ConvertedPicture:
     width: int
     height: int
     pixel_sha256: str
-    """Of "<width>x<height> " and the RGB bytes."""
+    """SHA-256 of the text "<width>x<height> " followed by the RGB bytes."""
     flags: tuple[str, ...]
 
 
 def convert(data: bytes) -> ConvertedPicture:
     """Convert the bytes of a picture file to what the project stores.
 
-    Raises Unreadable for what is no picture of the formats, is damaged, too large, too small or too narrow.
+    Raises Unreadable when they are no picture in one of FORMATS, or the picture is damaged, too large, too small or too
+    narrow.
     """
     image, flags = read_upright(data)
     if max(image.size) > LONG_SIDE:
@@ -69,14 +70,14 @@ def convert(data: bytes) -> ConvertedPicture:
 
 
 def read_upright(data: bytes) -> tuple[Image.Image, set[str]]:
-    """The picture in its own size, RGB, and what had to be done to it. Raises Unreadable as `convert`."""
+    """The picture in RGB at its full size, and flags that say what was changed. Raises Unreadable as `convert` does."""
     if not data:
         raise Unreadable("import.reason_empty")
     if len(data) > MAX_FILE_BYTES:
         raise Unreadable("import.reason_heavy")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata; bombs are measured below
+            warnings.simplefilter("ignore")  # odd metadata; warnings about huge pictures become errors below
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return _decode(data)
     except Unreadable:
@@ -92,7 +93,7 @@ def read_upright(data: bytes) -> tuple[Image.Image, set[str]]:
 
 
 def looks_like_a_picture(head: bytes) -> bool:
-    """Whether the first 16 bytes of a file are those of a format we read, whatever its name."""
+    """Whether the first 16 bytes of a file are those of a PNG, JPEG, GIF or WebP, whatever its name is."""
     if head[:4] == b"RIFF":
         return head[8:12] == b"WEBP"
     return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8"))
@@ -102,7 +103,7 @@ def _decode(data: bytes) -> tuple[Image.Image, set[str]]:
     with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
         _check_size(opened)
         if opened.format == "PNG":
-            opened.verify()  # checksums, which decoding does not look at; the file must then be opened again
+            opened.verify()  # checks the checksums, which decoding ignores; the file must be opened again after it
     with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
         flags = {"animated"} if getattr(opened, "is_animated", False) else set()
         opened.seek(0)
@@ -127,7 +128,7 @@ def _turned(image: Image.Image, flags: set[str]) -> Image.Image:
         if image.getexif().get(ORIENTATION, 1) in range(2, 9):
             flags.add("turned")
         return ImageOps.exif_transpose(image) or image
-    except Exception:  # noqa: BLE001 - broken EXIF raises anything; the pixels are sound and stay as they are
+    except Exception:  # noqa: BLE001 - broken EXIF raises anything; the picture can be used as it is
         flags.discard("turned")
         return image
 
@@ -149,7 +150,7 @@ def _flatten(image: Image.Image, flags: set[str]) -> Image.Image:
 
 
 def _alpha(image: Image.Image) -> Image.Image | None:
-    """Opacity [H, W] of eight bits, or None where there is none."""
+    """The opacity [H, W] in eight bits; None when the picture has no transparency."""
     if not image.has_transparency_data:
         return None
     if image.mode.startswith("I"):  # 16-bit grey with one transparent grey
@@ -159,7 +160,7 @@ def _alpha(image: Image.Image) -> Image.Image | None:
 
 
 def _eight_bit(image: Image.Image, flags: set[str]) -> Image.Image:
-    """The colours as L, RGB or CMYK, opacity left aside; Pillow itself would cut 16-bit grey off at white."""
+    """The colours as L, RGB or CMYK, without opacity. 16-bit grey is scaled; Pillow would clip it at 255."""
     if image.mode.startswith("I"):
         flags.add("deep")
         grey = np.asarray(image).astype(np.float64) / 257
@@ -172,7 +173,7 @@ def _eight_bit(image: Image.Image, flags: set[str]) -> Image.Image:
 
 
 def _srgb(colour: Image.Image, profile: bytes | None, flags: set[str]) -> Image.Image:
-    """The colours in sRGB; a broken or unfitting profile is left aside."""
+    """The colours in sRGB; a profile that is broken or does not fit is ignored."""
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -193,7 +194,7 @@ def _webp(image: Image.Image, **options: object) -> bytes:
 
 
 def _foreign(data: bytes) -> str:
-    """Why a file that Pillow does not know as one of the formats is none."""
+    """The key of the sentence that says why Pillow does not recognise a file."""
     head = data[:2000].lstrip().lower()
     if b"<svg" in head:
         return "import.reason_vector"

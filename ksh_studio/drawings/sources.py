@@ -95,7 +95,7 @@ def _is_zip(path: Path, label: str) -> bool:
 
 
 def displayable_path(name: str) -> str:
-    """A file's path as it is shown: NFC, `/` between its parts, no control or direction characters, 1000 at most."""
+    """A file's path as it is shown: NFC, `/` between its parts, no control or direction characters, cut to 1000."""
     text = unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
     parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     hidden = {"Cc", "Cf", "Cs", "Zl", "Zp"}

@@ -1,4 +1,4 @@
-"""What stays in memory between two requests: one base model and the LoRA files applied to it."""
+"""Keeps one base model, with the LoRA files applied to it, in memory from one request to the next."""
 
 from pathlib import Path
 
@@ -13,18 +13,18 @@ from ksh_studio.models.registry import base_entry
 
 
 class LoadedModels:
-    """At most one base model; loading another one replaces it."""
+    """At most one base model is loaded; loading another one replaces it."""
 
     def __init__(self) -> None:
         self.device = pick_device()
         self._base: Base | None = None
         self._applied: tuple[tuple[Path, int], ...] = ()
-        """Path and time of change, in nanoseconds, of each LoRA file on the base model."""
+        """The path and the time of change (ns) of each LoRA file that is applied to the base model."""
 
     def base(self, name: str, attention: Attention = "sdpa") -> Base:
         """The base model of this name, loaded unless it is in memory. Raises StudioError as `load_base` does.
 
-        attention: takes effect when a process loads its first model: diffusers decides about xformers once.
+        attention: has an effect only for the first model that a process loads, when diffusers decides about xformers.
         """
         entry = base_entry(name)
         if self._base is None or self._base.entry.name != name:
@@ -34,9 +34,10 @@ class LoadedModels:
         return self._base
 
     def apply_loras(self, base: Base, loras: list[AppliedLora]) -> None:
-        """Have exactly these LoRA files on the base model, at their strengths; those already on it are not read again.
+        """Apply exactly these LoRA files to the base model, at their strengths.
 
-        base: as `self.base` returned it. Raises StudioError for a file that does not fit; then no LoRA is applied.
+        When the same files are applied already, they are not read again. base: what `self.base` has returned.
+        Raises StudioError when a file does not fit; then no LoRA is applied.
         """
         files = tuple((lora.path, lora.path.stat().st_mtime_ns) for lora in loras)
         adapters = [f"{ADAPTER}-{number}" for number in range(len(loras))]
@@ -54,6 +55,6 @@ class LoadedModels:
             set_strength(base, lora.unet, lora.te, adapter)
 
     def unload(self) -> None:
-        """Free the memory."""
+        """Drop the base model and free its memory."""
         self._base, self._applied = None, ()
         free_memory(self.device)

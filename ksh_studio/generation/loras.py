@@ -23,21 +23,21 @@ class AppliedLora:
     unet: float
     """Strength in the UNet."""
     by_setting: float = 0.0
-    """How much of the strength comes from the setting, which no tag of the prompt says."""
+    """The part of the strength that comes from the setting and not from tags in the prompt."""
 
     @property
     def name(self) -> str:
-        """As a prompt's tag names it."""
+        """The name that a tag in a prompt uses: the file's name without its ending."""
         return self.path.stem
 
     @property
     def hash(self) -> str:
-        """AutoV3, 12 hex digits: of the tensors, so that it survives edits of the metadata."""
+        """The AutoV3 hash, 12 hex digits. It covers the tensors only, so that it stays when the metadata are edited."""
         return read_header(self.path).hash or _tensor_hash(self.path)
 
     @property
     def missing_tag(self) -> str:
-        """The tag that the prompt lacks for readers who know only prompts; empty when it lacks none."""
+        """The tag that other programs need in the prompt for the setting's part; empty when there is none."""
         return LoraTag(self.name, self.by_setting, self.by_setting).text() if self.by_setting else ""
 
 
@@ -46,8 +46,8 @@ def loras_to_apply(
 ) -> tuple[list[AppliedLora], list[Sentence]]:
     """The LoRA files that a request applies, each once, and a warning for every tag that names none.
 
-    A tag names a file of the project or of the workspace without its ending; the newest, where two have that name. The
-    strengths of several tags of one file add up, as in A1111.
+    A tag has the name of a file of the project or the workspace, without its ending; when two files have that name, the
+    newer one is applied. The strengths of several tags of one file are added, as in A1111.
     Raises StudioError when the file of the setting is missing, outside the workspace, or no LoRA.
     """
     loras: dict[Path, AppliedLora] = {}
@@ -70,7 +70,7 @@ def _newest_by_name(project: Project) -> dict[str, Path]:
 
 
 def _add(loras: dict[Path, AppliedLora], lora: AppliedLora) -> None:
-    """Add a LoRA; where its file is applied already, add up their strengths."""
+    """Add a LoRA; when its file is in `loras` already, add the strengths."""
     same = loras.get(lora.path)
     if same is not None:
         lora = AppliedLora(lora.path, same.te + lora.te, same.unet + lora.unet, same.by_setting + lora.by_setting)

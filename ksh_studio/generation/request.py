@@ -1,4 +1,4 @@
-"""A request for pictures with every setting filled in, so that a recipe records all of them. No torch."""
+"""Fills in every setting of a request for pictures, so that a recipe records all of them. No torch."""
 
 import secrets
 
@@ -9,9 +9,9 @@ from ksh_studio.models.registry import BaseEntry
 
 
 def settle(config: GenerateConfig, entry: BaseEntry) -> SettledGeneration:
-    """The settings, with the base model's own values where one was left open, and a random seed.
+    """The settings of a request, completed with the defaults of the base model and a random seed.
 
-    Raises StudioError for a size the base model cannot draw, or a sampler without that schedule.
+    Raises StudioError when the base model cannot draw this size or the sampler cannot have this schedule.
     """
     check_pair(config.sampler, config.schedule)
     defaults = {
@@ -35,5 +35,5 @@ def settle(config: GenerateConfig, entry: BaseEntry) -> SettledGeneration:
 
 
 def seeds_of(request: SettledGeneration) -> list[int]:
-    """Seed of each picture: seed, seed + 1 and so on, beginning again at 0 after the largest."""
+    """The seed of each picture: seed, seed + 1 and so on, starting again from 0 after 2^32 - 1."""
     return [(request.seed + index) % 2**32 for index in range(request.batch_size)]

@@ -1,4 +1,4 @@
-"""Which samplers and schedules go together, for the page and for checking. No torch."""
+"""The schedules that each sampler can have, for the page and to check settings. No torch."""
 
 from typing import get_args
 
@@ -6,7 +6,7 @@ from ksh_studio.config import Sampler, Schedule
 from ksh_studio.errors import StudioError
 
 ALL: tuple[Schedule, ...] = get_args(Schedule)
-# DDIM has timesteps of its own; UniPC's own spacing is what SGM Uniform is to the others.
+# DDIM has its own timesteps; UniPC already spaces its steps as SGM Uniform does for the others.
 _SCHEDULES: dict[Sampler, tuple[Schedule, ...]] = {
     "Euler a": ALL,
     "Euler": ALL,
@@ -29,12 +29,12 @@ def schedules_of(sampler: Sampler) -> tuple[Schedule, ...]:
 
 
 def automatic_of(sampler: Sampler) -> Schedule:
-    """What "Automatic" is for this sampler, as in A1111."""
+    """The schedule that "Automatic" means for this sampler, as in A1111."""
     return _AUTOMATIC[sampler]
 
 
 def check_pair(sampler: Sampler, schedule: Schedule) -> None:
-    """Raises StudioError, naming the schedules there are, when the sampler cannot have this one."""
+    """Raise StudioError, with the schedules that the sampler can have, when this is none of them."""
     if schedule not in _SCHEDULES[sampler]:
         allowed = ", ".join(_SCHEDULES[sampler])
         raise StudioError("generate.no_such_pair", sampler=sampler, schedule=schedule, allowed=allowed)

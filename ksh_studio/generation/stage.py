@@ -1,4 +1,4 @@
-"""The Generate stage: a request becomes pictures on disk, each with its recipe before an event names it."""
+"""The Generate stage: makes the pictures of a request and saves each with its recipe before it yields its event."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -28,9 +28,9 @@ def generate(
 ) -> Iterator[Event]:
     """Make `batch_size` pictures and save them in the project.
 
-    models: what is in memory from an earlier request, used again and left for the next.
-    should_stop: asked after each denoising step.
-    The last event is Finished, Stopped or Failed; pictures that were saved stay.
+    models: keeps the base model in memory from one request to the next; None loads it for this request alone.
+    should_stop: called after each denoising step; True ends the request.
+    The last event is Finished, Stopped or Failed. Pictures that were saved before it are kept.
     """
     try:
         yield from _generate(config, project, should_stop, models or LoadedModels())
@@ -64,7 +64,7 @@ def _generate(
 
 @dataclass(frozen=True)
 class _Generation:
-    """One request with everything that its pictures are made from."""
+    """A request and everything that its pictures are made from."""
 
     base: Base
     request: SettledGeneration
@@ -72,7 +72,7 @@ class _Generation:
     loras: list[AppliedLora]
     project: Project
     began: float
-    """Monotonic seconds at which the request came."""
+    """`time.monotonic()` when the request began."""
 
     def events(self, should_stop: Callable[[], bool]) -> Iterator[Event]:
         """Encode, denoise, decode, save."""
@@ -100,7 +100,7 @@ class _Generation:
         yield Finished(key="generate.finished", values=values, figures=figures)
 
     def _details(self, padded: bool) -> RecipeDetails:
-        """What the recipe says besides the settings."""
+        """The values of the recipe that are not settings."""
         tags = "".join(f" {lora.missing_tag}" for lora in self.loras if lora.missing_tag)
         hashes = {lora.name: lora.hash for lora in self.loras}
         return RecipeDetails(model_name(self.base.entry), self.base.sha256, hashes, tags, padded)

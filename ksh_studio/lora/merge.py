@@ -42,9 +42,9 @@ def merge(
 ) -> Merged:
     """Write the weighted sum of LoRA files, given as (path, weight), to `target`, and the files beside it.
 
-    rank: of the result; None: as large as needed to lose nothing. preview: a picture to copy to `<stem>.png`. Only the
-    type lora can be added up like this: the changes of the others have no small factors, or depend on the base's
-    weights. The result is read back and compared before it takes its name.
+    rank: that of the result; with None it is as large as needed to lose nothing. preview: a picture to copy to
+    `<stem>.png`. Only the type lora can be added up like this: the changes of the others have no small factors, or
+    depend on the base's weights. The result is read back and compared before it takes its name.
     Raises StudioError when the files do not go together, or when `target` or a file beside it exists.
     """
     headers = [read_header(path) for path, _ in files]

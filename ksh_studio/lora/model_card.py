@@ -21,7 +21,7 @@ def model_card(header: LoraHeader, repo_id: str, licence: str, base: str, prompt
     """The text of the model card: front matter as the Hub reads it, then a few lines for people.
 
     licence: the Hub's name of it, or empty. base: the hub id of the base model, or empty when it is not on the Hub.
-    prompts: of the pictures `images/1.png`, `images/2.png`, ... in the repository.
+    prompts: those of the pictures `images/1.png`, `images/2.png`, ... in the repository.
     """
     from huggingface_hub import ModelCardData
 

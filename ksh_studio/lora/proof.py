@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 def file_matches(path: Path, base: "Base", weights: LoraWeights, dtype: torch.dtype) -> bool:
     """Whether the file, read back, holds the trained weights of every module at the right scale.
 
-    dtype: of the tensors in the file. A lora is loaded by diffusers onto a copy of the base's layers without values:
-    since the base is frozen, equal matrices and an equal scale make equal pictures, and no UNet of 860 M parameters
-    need be copied at every save. For dora the magnitudes are compared too. For loha and lokr the delta that we compute
-    from the file is compared with the one that peft computes from the trained factors.
+    dtype: the data type of the tensors in the file. A lora is loaded by diffusers onto a copy of the base's layers
+    without values: since the base is frozen, equal matrices and an equal scale make equal pictures, and no UNet of
+    860 M parameters need be copied at every save. For dora the magnitudes are compared too. For loha and lokr the delta
+    that we compute from the file is compared with the one that peft computes from the trained factors.
     """
     tensors = safetensors.torch.load_file(path)
     if weights.adapter_type in ("loha", "lokr"):

@@ -171,7 +171,7 @@ def _hub_id(name: str) -> str:
 def _hub_errors(name: str) -> Iterator[None]:
     """Turn the errors of huggingface_hub into sentences; their own text may hold an address and is not shown.
 
-    name: of the repository.
+    name: the name of the repository.
     """
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 

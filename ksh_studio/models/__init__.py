@@ -1,1 +1,1 @@
-"""Base models and captioners: which there are, how they are loaded, and on what device."""
+"""The base models and captioners: their registry, how they are loaded, and the device that they run on."""

@@ -5,7 +5,7 @@ from ksh_studio.project.workspace import Project
 
 
 def base_model_of(project: Project, device_type: str, setting: str = "") -> str:
-    """Name of the base model: the request's own setting, else the project's, else the default of this device.
+    """The name of the base model: from the request's setting, else from the project's, else the device's default.
 
     device_type: "cuda", "mps" or "cpu". Raises StudioError when the project's settings cannot be read.
     """
@@ -13,5 +13,5 @@ def base_model_of(project: Project, device_type: str, setting: str = "") -> str:
 
 
 def captioner_of(project: Project, device_type: str, setting: str = "") -> str:
-    """Name of the captioner, decided as `base_model_of` decides."""
+    """The name of the captioner, decided in the same order as by `base_model_of`."""
     return setting or project.settings().captioner or default_captioner(device_type)

@@ -1,7 +1,7 @@
-"""Which device there is, in which precision it works, and which attention it uses.
+"""Finds the device of this machine, and chooses the precision and the attention backend for it.
 
-No torch at import: the page asks `probe`, which looks in a child process; the other functions run in processes that
-have torch already.
+Importing this module does not import torch. The page calls `probe`, which looks for a GPU in a child process; the other
+functions are for processes that use torch anyway.
 """
 
 import json
@@ -25,14 +25,14 @@ XFORMERS_PROBE = (
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """What a child process found."""
+    """The device that this machine computes on."""
 
     type: DeviceType
     name: str
     memory_gb: float
-    """Of the GPU; 0 for the CPU."""
+    """Gigabytes (10^9 bytes) of GPU memory; 0 for the CPU and for an Apple GPU."""
     bf16: bool
-    """Whether it computes in bfloat16 natively."""
+    """Whether it has instructions for bfloat16."""
     torch: str
     """Version of PyTorch; empty when it cannot be imported."""
     cuda_build: bool
@@ -42,7 +42,8 @@ class DeviceInfo:
 def probe() -> DeviceInfo:
     """Look for a GPU in a child process, so that this one needs no torch and holds no GPU memory.
 
-    A child that fails or hangs means that torch is unusable: the CPU is reported, with no torch version.
+    When the child fails or takes longer than PROBE_SECONDS, torch cannot be used: the result is then the CPU, without a
+    version of torch.
     """
     command = [sys.executable, "-m", "ksh_studio.models.device"]
     try:
@@ -53,7 +54,7 @@ def probe() -> DeviceInfo:
 
 
 def inspect_device() -> DeviceInfo:
-    """What this process sees; imports torch."""
+    """The device that this process can use; imports torch."""
     import torch
 
     device = pick_device()
@@ -72,7 +73,7 @@ def _device_type(device: "torch.device") -> DeviceType:
 
 
 def pick_device() -> "torch.device":
-    """The best device of this machine."""
+    """The device to compute on: CUDA, else MPS, else the CPU."""
     import torch
 
     if torch.cuda.is_available():
@@ -94,10 +95,7 @@ def has_bf16(device: "torch.device") -> bool:
 
 
 def pick_dtype(device: "torch.device", precision: Literal["auto", "no", "bf16", "fp16"] = "auto") -> "torch.dtype":
-    """The precision to compute in.
-
-    `precision` names it; with "auto" it is bf16 where the device has it, fp16 on other NVIDIA GPUs, else fp32.
-    """
+    """The data type for a precision. With "auto" it is bf16 where the device has it, else fp16 on CUDA, else fp32."""
     import torch
 
     named = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -1,4 +1,4 @@
-"""Where a model's files are on this machine, fetched from the hub first where needed. No weights are read here."""
+"""Finds a model's files on this machine, downloading them from the hub when needed. Does not load any weights."""
 
 import errno
 import json
@@ -21,9 +21,10 @@ HEADER_LIMIT = 100_000_000
 
 
 def base_folder(entry: BaseEntry) -> Path:
-    """The folder of a base model from the hub or from a folder, whole.
+    """The folder of a base model that comes from the hub or from a folder, after checking that it is complete.
 
-    Raises StudioError when it is not there, the hub cannot be reached or lacks it, or weights exist as pickles only.
+    Raises StudioError when it does not exist or is incomplete, when the hub cannot be reached or does not have it, or
+    when its weights exist only as pickles.
     """
     folder = _folder(entry, BASE_PATTERNS)
     if not (folder / "unet" / "config.json").is_file():
@@ -34,7 +35,7 @@ def base_folder(entry: BaseEntry) -> Path:
 
 
 def captioner_folder(entry: CaptionerEntry) -> Path:
-    """The folder of a captioner, whole. Raises StudioError as `base_folder` does."""
+    """The folder of a captioner, after checking that it is complete. Raises StudioError as `base_folder` does."""
     folder = _folder(entry, CAPTIONER_PATTERNS)
     try:
         model_type = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
@@ -47,9 +48,9 @@ def captioner_folder(entry: CaptionerEntry) -> Path:
 
 
 def needs_download(entry: BaseEntry | CaptionerEntry) -> bool:
-    """Whether the model is the hub's and nothing of it is on this machine: loading it takes minutes, then never again.
+    """Whether the model comes from the hub and is not on this machine yet, so that loading it takes minutes.
 
-    Asks no network.
+    Does not use the network.
     """
     if entry.source_type != "hub":
         return False
@@ -60,14 +61,14 @@ def needs_download(entry: BaseEntry | CaptionerEntry) -> bool:
 
 
 def weight_bytes(folder: Path) -> int:
-    """Size of the weights in `folder` and below."""
+    """The size in bytes of all .safetensors files in `folder` and below it."""
     return sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
 
 
 def check_safetensors(path: Path) -> dict:
     """The header of a .safetensors file: tensor names, shapes and `__metadata__`.
 
-    Raises StudioError for a file that is none, whatever its name says: nothing of it is interpreted.
+    Raises StudioError when it cannot be read or is no .safetensors file, whatever its name.
     """
     try:
         with path.open("rb") as file:
@@ -92,11 +93,11 @@ def _folder(entry: BaseEntry | CaptionerEntry, patterns: list[str]) -> Path:
 
 
 def _fetch(entry: BaseEntry | CaptionerEntry, patterns: list[str]) -> Path:
-    """The hub's repository in the hub's own cache: only what is used of it, and never a pickle."""
+    """Download what is used of a repository, never a pickle, into the hub's cache; return its folder there."""
     from huggingface_hub import HfApi, errors, snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-    http_error = getattr(errors, "HTTPError", OSError)  # of whichever library the hub's client uses
+    http_error = getattr(errors, "HTTPError", OSError)  # of its HTTP client, whichever its version uses
     try:
         folder = Path(
             snapshot_download(
@@ -111,7 +112,7 @@ def _fetch(entry: BaseEntry | CaptionerEntry, patterns: list[str]) -> Path:
         raise StudioError("models.gated", name=entry.source) from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise StudioError("models.hub_unknown", name=entry.source) from error
-    except (http_error, OSError) as error:  # offline, no answer, an answer that is none, or an incomplete cache
+    except (http_error, OSError) as error:  # offline, no answer, an answer that makes no sense, or an incomplete cache
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise StudioError("disk.full", path=entry.source) from error
         raise StudioError("models.hub_unreachable", name=entry.source) from error

@@ -1,14 +1,15 @@
-"""How close pictures are to the artist's drawings, seen through the base model's own autoencoder: no other network.
+"""Measures how close pictures are to the artist's drawings, with the base model's autoencoder and no other network.
 
-A picture's style features say how the VAE encoder's activations are spread, channel by channel, on every level:
-strokes, contrast, texture and shading, not where things stand (statistics of activations as style: Gatys et al. 2016;
-means and deviations alone: Huang and Belongie 2017, arXiv:1703.06868; whole distributions: Heitz et al. 2021,
-arXiv:2006.07229).
-The mean of a channel is left out: it follows the colours of hair and background, that is the caption.
+A picture's style features are statistics of the VAE encoder's activations, for each channel of each level. They depend
+on strokes, contrast, texture and shading, not on where things are in the picture (statistics of activations as style:
+Gatys et al. 2016; means and deviations alone: Huang and Belongie 2017, arXiv:1703.06868; whole distributions: Heitz et
+al. 2021, arXiv:2006.07229).
+The mean of a channel is left out, because it depends on the colours of hair and background, which the caption gives.
 
 Pictures are compared as a set: how far the middle of their features lies from the middle of the drawings', in
 units of the drawings' own spread (a Mahalanobis distance, regularised since there are fewer drawings than dimensions).
-What varies among the drawings, the content, therefore counts little; what they have in common counts much.
+Differences in what varies among the drawings, the content, therefore count little; differences in what they have in
+common, the style, count much.
 """
 
 import random
@@ -28,21 +29,23 @@ VERSION = 1
 """Version of the features: part of the key under which they are cached."""
 QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
 POSITIONS = 128
-"""At most this many rows and columns of a level are used, evenly spaced."""
+"""The most rows and columns of a level that are used; they are evenly spaced."""
 LEAST_DRAWINGS = 8
-"""From fewer drawings it cannot be known what they have in common."""
+"""Fewer drawings do not show what they have in common."""
 RIDGE = 0.1
 """Added to every variance, as a share of the mean one; anything from 0.03 to 3 tells artists apart about as well."""
 SPLITS = 16
-"""Times that a few drawings are set aside to see how close drawings are to each other."""
+"""How often a few drawings are set aside to measure how close drawings are to each other."""
 LEAST_GAP = 1.1
-"""The base's pictures must be this many times as far away as drawings are from each other, or chance decides."""
+"""The base's pictures must be this many times as far away as drawings are from each other; otherwise the score would be
+chance."""
 
 
 def picture_tensor(picture: Image.Image, side: int, multiple: int) -> Tensor:
     """The picture as [3, H, W] in -1..1, H and W multiples of `multiple`; shrunk to about side² pixels where larger.
 
-    So strokes have the same width in pixels whatever size a picture was drawn at. Nothing is enlarged: that would blur.
+    The strokes of a large picture then have a width in pixels that can be compared. A smaller picture is not enlarged,
+    because that would blur it.
     """
     scale = min(1.0, side / (picture.width * picture.height) ** 0.5)
     width, height = (max(multiple, round(old * scale / multiple) * multiple) for old in picture.size)
@@ -82,12 +85,12 @@ def _encoder_outputs(vae: "AutoencoderKL") -> Iterator[list[Tensor]]:
 
 
 class Likeness:
-    """Measures sets of pictures against one artist's drawings and what the base model draws by itself."""
+    """Scores sets of pictures between what the base model draws without a LoRA and one artist's drawings."""
 
     def __init__(self, drawings: Tensor, base: Tensor) -> None:
-        """Compare the features of drawings [N, F], at least LEAST_DRAWINGS, and of the base's own pictures [K, F].
+        """Take the features of drawings [N, F] and of pictures that the base made without a LoRA [K, F].
 
-        Raises ValueError for fewer drawings or no picture.
+        Raises ValueError when there are fewer drawings than LEAST_DRAWINGS or K + 2, or no picture.
         """
         self.pictures = len(base)
         if len(drawings) < max(LEAST_DRAWINGS, self.pictures + 2) or not self.pictures:
@@ -103,11 +106,11 @@ class Likeness:
         return self.base > LEAST_GAP * self.between_drawings
 
     def score(self, pictures: Tensor) -> float:
-        """The share of the way from the base's pictures to the drawings that K pictures of features [K, F] have gone.
+        """How far K pictures with features [K, F] have come from the base's pictures towards the drawings.
 
-        0: as far as the base's own; 1: as close as drawings set aside are to the others. Below 0 they have moved away;
-        above 1 they are closer than new drawings would be, as copies are. Raises ValueError for another number than
-        the base's: a mean of fewer pictures lies further off by chance.
+        At 0 they are as far away as the base's pictures, at 1 as close as drawings are to each other. Below 0 they are
+        further away than the base's; above 1 they are closer than new drawings would be, as copies are. Raises
+        ValueError when K differs from the number of the base's pictures: the mean of fewer lies further off by chance.
         """
         if len(pictures) != self.pictures:
             raise ValueError(f"{len(pictures)} pictures cannot be compared with {self.pictures} of the base")
@@ -115,7 +118,7 @@ class Likeness:
 
 
 class _Distance:
-    """Mahalanobis distance to the middle of drawings [N, F], by the N·N matrix of their products: F is far larger."""
+    """The Mahalanobis distance to the mean of drawings [N, F], by the N · N matrix of their products."""
 
     def __init__(self, drawings: Tensor) -> None:
         count = len(drawings)
@@ -124,11 +127,12 @@ class _Distance:
         self.scale = deviation + 0.1 * deviation.mean()  # a channel that never varies must not decide alone
         self.drawings = (drawings - self.middle) / self.scale  # [N, F]
         products = self.drawings @ self.drawings.T
-        self.ridge = max(RIDGE * float(products.trace()) / count**2, 1e-12)  # 0 where all drawings are the same
+        # the trace is 0 when all drawings are the same
+        self.ridge = max(RIDGE * float(products.trace()) / count**2, 1e-12)
         self.inverse = torch.linalg.inv(products + count * self.ridge * torch.eye(count, dtype=products.dtype))
 
     def __call__(self, pictures: Tensor) -> float:
-        """Distance of the middle of pictures [K, F]."""
+        """The distance of the mean of pictures [K, F]."""
         away = (pictures.mean(0) - self.middle) / self.scale
         along = self.drawings @ away
         # Woodbury: (XᵀX / n + r)⁻¹ = (1 - Xᵀ (XXᵀ + n r)⁻¹ X) / r
@@ -137,7 +141,7 @@ class _Distance:
 
 
 def _distance_between(drawings: Tensor, count: int) -> float:
-    """How far `count` of the drawings lie from the others, in the mean over splits that are always the same."""
+    """The mean distance of `count` drawings from all others, over SPLITS splits that are the same every time."""
     shuffle = random.Random(0)
     distances = []
     for _ in range(SPLITS):

@@ -1,4 +1,4 @@
-"""Load base models: folders, the hub's repositories and single files become modules on a device."""
+"""Loads a base model onto a device, from a folder, a repository of the hub or a single file."""
 
 import logging
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 Precision = Literal["auto", "no", "bf16", "fp16"]
 SMALL_BYTES = 400_000_000
-"""A model below this is computed in fp32: half precision would gain nothing."""
+"""A model with fewer bytes of weights is computed in fp32: half precision would save nothing worth having."""
 
 
 @dataclass(frozen=True)
@@ -40,28 +40,29 @@ class Base:
     tokenizer: "CLIPTokenizer"
     text_encoder: "CLIPTextModel"
     vae: "AutoencoderKL"
-    """In fp32 where the rest is fp16: anime autoencoders overflow in half precision."""
+    """In fp32 when the rest is in fp16, since autoencoders of anime models overflow in fp16."""
     unet: "UNet2DConditionModel"
     prediction_type: Literal["epsilon", "v_prediction"]
     device: torch.device
     dtype: torch.dtype
     weights: Path
-    """The file whose hash a recipe calls the model hash: the single file, or the UNet's weights."""
+    """The file whose hash is the "Model hash" of a recipe: the single file, or the UNet's weights."""
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of `weights` as 64 hex digits; computed at the first use."""
+        """The SHA-256 of `weights` as 64 hex digits, computed when it is first needed."""
         return cached_sha256(self.weights)
 
 
 def load_base(
     entry: BaseEntry, device: torch.device, dtype: torch.dtype | Precision = "auto", attention: Attention = "sdpa"
 ) -> Base:
-    """The base model on `device`.
+    """Load the base model onto `device`.
 
-    dtype: a precision, or "auto" for what the device does best with this model.
-    attention: "sdpa" (PyTorch's own) or "xformers", used only where it works.
-    Raises StudioError when it is not there, damaged, no Stable Diffusion 1.x or 2.x, or a pickle.
+    dtype: a data type, a precision, or "auto" for the best one on this device.
+    attention: "sdpa" (PyTorch's own) or "xformers", which is used only where it works.
+    Raises StudioError when the model is missing or damaged, is no Stable Diffusion 1.x or 2.x, or exists only as a
+    pickle, and when the memory does not suffice.
     """
     if isinstance(dtype, str):
         dtype = torch.float32 if dtype == "auto" and _is_small(entry, device) else pick_dtype(device, dtype)
@@ -134,7 +135,7 @@ def quiet_libraries() -> Iterator[None]:
 
 @contextmanager
 def readable_errors(name: str) -> Iterator[None]:
-    """Raise a StudioError for what the libraries raise for a damaged or foreign model."""
+    """Turn the errors that the libraries raise for a damaged or unsuitable model into a StudioError."""
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 

@@ -1,4 +1,4 @@
-"""Memory that runs short: how to recognise that error, and how to free memory before the next try."""
+"""Recognises the error of running out of memory, and frees memory before the next attempt."""
 
 import gc
 
@@ -17,7 +17,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free_memory(device: torch.device) -> None:
-    """Return memory that nothing refers to any more to the device, before more is asked of it."""
+    """Collect garbage, and give the memory that torch keeps but does not use back to the device."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()

@@ -1,6 +1,6 @@
-"""Which base models and captioners there are, where they come from, and the constants in which they differ.
+"""The base models and captioners that the studio knows, where they come from, and the constants in which they differ.
 
-No torch here: the page reads this. Nothing asks "is this the pocket model?"; it is one more entry.
+No torch, since the page imports this. The pocket model is an entry like any other: no code asks for it by name.
 """
 
 import json
@@ -34,13 +34,13 @@ class BaseEntry:
     """A base model: a Stable Diffusion 1.x or 2.x, of whatever size."""
 
     name: str
-    """As the artist names it: a name of the registry, a hub id, a folder or a .safetensors file."""
+    """The name in the settings: one of the registry, a hub id, a folder or a .safetensors file."""
     label: str
     source: str
     """Hub id, or absolute path."""
     source_type: SourceType
     revision: str | None = None
-    """Commit of the hub's repository; None: the newest."""
+    """Commit of the hub's repository; None for the newest."""
     native_size: int = 512
     """Side of a square picture in pixels."""
     bucket_step: int = 64
@@ -48,13 +48,13 @@ class BaseEntry:
     min_size: int = 64
     max_size: int = 2048
     clip_skip: int = 1
-    """Which layer of the text encoder is read, from the end; 1: the last."""
+    """The layer of the text encoder that is read, counted from the end: 1 is the last."""
     latent_rgb: Rows = SD_LATENT_RGB
-    """One row of R, G, B a latent channel; an optional last row is added."""
+    """A row of (R, G, B) for each latent channel; one more row, if there is one, is an offset."""
     num_inference_steps: int = 28
     guidance_scale: float = 7.0
     training: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of TrainConfig that this model wants otherwise."""
+    """The settings of TrainConfig that have another default for this model."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ class CaptionerEntry:
     source: str
     source_type: SourceType
     prompt: str = ""
-    """What it continues or answers when the artist asks nothing else."""
+    """The text that it continues, or the question that it answers, when the settings have no prompt."""
     revision: str | None = None
     generation: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of CaptionConfig that this captioner wants otherwise."""
+    """The settings of CaptionConfig that have another default for this captioner."""
 
 
 ANYTHING = BaseEntry(
@@ -99,36 +99,36 @@ BLIP2_T5 = CaptionerEntry(
 
 
 def base_models() -> list[BaseEntry]:
-    """The base models with a name of their own, for a menu."""
+    """The base models of the registry, for a menu."""
     return [ANYTHING, _pocket_base()]
 
 
 def captioners() -> list[CaptionerEntry]:
-    """The captioners with a name of their own, for a menu."""
+    """The captioners of the registry, for a menu."""
     return [BLIP2_OPT, BLIP2_T5, _pocket_captioner()]
 
 
 def has_name(entry: BaseEntry | CaptionerEntry) -> bool:
-    """Whether a name of the registry or of the hub stands for it, rather than a path of this machine."""
+    """Whether it is known by a name of the registry or the hub, and not by a path on this machine."""
     entries: list[BaseEntry | CaptionerEntry] = [*base_models(), *captioners()]
     return entry.source_type == "hub" or entry.name in {one.name for one in entries}
 
 
 def default_base(device_type: str) -> str:
-    """Name of the base model to begin with on a device of this kind ("cuda", "mps", "cpu")."""
+    """The name of the default base model for a device type: "cuda", "mps" or "cpu"."""
     return ANYTHING.name if device_type in ("cuda", "mps") else "pocket"
 
 
 def default_captioner(device_type: str) -> str:
-    """Name of the captioner to begin with on a device of this kind."""
+    """The name of the default captioner for a device type: "cuda", "mps" or "cpu"."""
     return BLIP2_OPT.name if device_type == "cuda" else "pocket"
 
 
 def base_entry(name: str) -> BaseEntry:
-    """The base model of this name.
+    """The base model of this name, which may be a name of the registry, a hub id, a folder or a .safetensors file.
 
-    Raises StudioError for a folder or file that is not there, a pickle, or a name that is none of a registry name,
-    hub id, folder or .safetensors file. Whether the hub has it is found out when it is loaded.
+    Raises StudioError when the folder or file does not exist, the file is a pickle, or the name is none of these.
+    Whether the hub has a model of this id is not checked here, but when it is loaded.
     """
     named = {entry.name: entry for entry in base_models()}
     if name in named:
@@ -155,7 +155,11 @@ def _locate(name: str, files_allowed: bool) -> tuple[SourceType, str]:
     try:
         path = Path(name).expanduser()
         is_folder, is_file = path.is_dir(), path.is_file()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL in it, or the home of nobody
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # too long, with a NUL, or of an unknown user
         raise StudioError("models.not_there", name=name[:300]) from error
     if is_folder and name:
         return "folder", str(path.resolve())
@@ -171,18 +175,18 @@ def _locate(name: str, files_allowed: bool) -> tuple[SourceType, str]:
 
 
 def _native_size(source_type: SourceType, source: str) -> int:
-    """Side in pixels that the model was trained for, from its own files where they are at hand."""
+    """The side in pixels that the model was trained for, from its configuration when it is a folder; else 512."""
     if source_type != "folder":
         return BaseEntry.native_size
     try:
         config = json.loads((Path(source) / "unet" / "config.json").read_text(encoding="utf-8"))
         return int(config["sample_size"]) * 8
     except (OSError, ValueError, KeyError, TypeError):
-        return BaseEntry.native_size  # what is wrong with the folder is said when it is loaded
+        return BaseEntry.native_size  # a damaged folder is reported when it is loaded
 
 
 def _pocket_constants(part: str) -> dict[str, Any]:
-    """Constants of the model in `assets/pocket/<part>`; empty where the assets are not there (loading says so)."""
+    """The constants of the model in `assets/pocket/<part>`; empty when that is missing, which loading reports."""
     try:
         return json.loads((POCKET / "registry.json").read_text(encoding="utf-8"))[part]
     except FileNotFoundError:

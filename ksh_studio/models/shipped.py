@@ -1,4 +1,4 @@
-"""Whether the models that ship with the studio are whole, before they are loaded.
+"""Checks, before they are loaded, that the models that come with the studio are complete and unchanged.
 
 `assets/pocket/manifest.json` is `{"files": {"base/unet/config.json": {"sha256": "...", "bytes": 1234}, ...}}`.
 """
@@ -13,9 +13,9 @@ from ksh_studio.models.registry import POCKET
 
 
 def check_shipped(source: Path) -> None:
-    """Compare every file of the shipped model in `source` with the manifest; other folders are not looked at.
+    """Compare the files of the model in `source` with the manifest; a folder outside `assets/pocket` is not checked.
 
-    Raises StudioError naming the first file that is missing, cut short or changed.
+    Raises StudioError, with the name of the file, when one is missing or differs from the manifest.
     """
     if not source.is_relative_to(POCKET):
         return
@@ -33,9 +33,9 @@ def check_shipped(source: Path) -> None:
 
 
 def cached_sha256(path: Path) -> str:
-    """SHA-256 of a file as 64 hex digits; read once as long as its size and time of change stay.
+    """The SHA-256 of a file as 64 hex digits; the file is read again only when its size or time of change differ.
 
-    A file in the hub's cache is named by its SHA-256 already.
+    A file in the hub's cache has its SHA-256 as its name, and is not read.
     """
     real = path.resolve()
     if len(real.name) == 64 and real.parent.name == "blobs":

@@ -1,6 +1,6 @@
-"""A whole Stable Diffusion 1.x in one .safetensors file, as A1111 and Civitai have them; no network is asked.
+"""Loads a Stable Diffusion 1.x from one .safetensors file, the format of A1111 and Civitai, without the network.
 
-The configurations of SD 1.5 lie in `sd15/` beside this file; the vocabulary is CLIP's, which the pocket model has.
+The configurations of SD 1.5 are in `sd15/` beside this file. The tokenizer is that of the pocket model: CLIP's.
 """
 
 from pathlib import Path
@@ -21,9 +21,9 @@ LATENTS_IN = "model.diffusion_model.input_blocks.0.0.weight"
 
 
 def load_single_file(path: Path, dtype: "torch.dtype", vae_dtype: "torch.dtype") -> dict[str, Any]:
-    """The parts of a base model: tokenizer, text_encoder, vae, unet, prediction_type, weights.
+    """Load the fields of `Base` that a file decides: tokenizer, text_encoder, vae, unet, prediction_type, weights.
 
-    Raises StudioError when the file is no .safetensors or no Stable Diffusion 1.x.
+    Raises StudioError when the file is no .safetensors file or no Stable Diffusion 1.x.
     """
     header = check_safetensors(path)
     _check_architecture(header, path)
@@ -48,7 +48,7 @@ def load_single_file(path: Path, dtype: "torch.dtype", vae_dtype: "torch.dtype")
 
 
 def prediction_type_of(values: dict) -> Literal["epsilon", "v_prediction"]:
-    """What the UNet predicts, by a scheduler's config or by a file's `modelspec.prediction_type`."""
+    """What the UNet predicts, according to a scheduler's configuration or the metadata of a single file."""
     prediction_type = str(values.get("prediction_type") or values.get("modelspec.prediction_type") or "epsilon")
     return "v_prediction" if prediction_type.startswith("v") else "epsilon"
 
@@ -61,7 +61,7 @@ def _check_architecture(header: dict, path: Path) -> None:
 
 
 def _text_encoder(tensors: "dict[str, torch.Tensor]", path: Path) -> "CLIPTextModel":
-    """The text encoder, whichever of the two layouts (with or without `text_model.`) file and library have."""
+    """The text encoder. Both the file and the version of transformers may have the level `text_model.` or not."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
     encoder = CLIPTextModel(CLIPTextConfig.from_pretrained(CONFIGS / "text_encoder"))
@@ -70,6 +70,6 @@ def _text_encoder(tensors: "dict[str, torch.Tensor]", path: Path) -> "CLIPTextMo
         raise StudioError("models.not_sd1_file", name=path.name)
     level = "text_model." if hasattr(encoder, "text_model") else ""
     weights = {level + name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    weights.pop(f"{level}embeddings.position_ids", None)  # a constant that old files carry
+    weights.pop(f"{level}embeddings.position_ids", None)  # a constant in old files
     encoder.load_state_dict(weights)
     return encoder

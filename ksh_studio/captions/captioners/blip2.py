@@ -1,4 +1,4 @@
-"""BLIP-2 (arXiv:2301.12597): loaded from a folder or the hub, it writes captions for a batch of drawings."""
+"""Loads BLIP-2 (arXiv:2301.12597) from a folder or the hub, and captions batches of drawings with it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from transformers import Blip2ForConditionalGeneration, Blip2Processor
 
 ROOMY_GPU_BYTES = 10_000_000_000
-"""A GPU with less holds BLIP-2 in 8 bit, or parts of it."""
+"""On a GPU with less memory BLIP-2 is loaded in 8 bit, or partly into the CPU's memory."""
 SQUASHED = (512, 512)
-"""Size in pixels to which the original's last version pressed every drawing."""
+"""The size in pixels to which the last version of the original program resized every drawing."""
 
 
 @dataclass(frozen=True)
 class Blip2:
-    """A loaded BLIP-2; its tokenizer pads on the left, its config knows the image token."""
+    """A loaded BLIP-2, whose tokenizer pads on the left and whose config has the image token."""
 
     model: "Blip2ForConditionalGeneration"
     processor: "Blip2Processor"
@@ -34,9 +34,9 @@ class Blip2:
 
 
 def load_blip2(entry: CaptionerEntry, device: torch.device) -> Blip2:
-    """BLIP-2 on `device`; on a GPU with less than 10 GB in 8 bit, or with parts of it in the CPU's memory.
+    """Load BLIP-2 onto `device`; on a GPU with less than 10 GB in 8 bit, or with parts of it in the CPU's memory.
 
-    Raises StudioError when it is not there, damaged, no BLIP-2, or has pickles only.
+    Raises StudioError when the model is missing or damaged, is no BLIP-2, or has its weights only as pickles.
     """
     from transformers import AutoTokenizer, Blip2ForConditionalGeneration, Blip2Processor
     from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
@@ -57,7 +57,7 @@ def load_blip2(entry: CaptionerEntry, device: torch.device) -> Blip2:
 def write_captions(captioner: Blip2, images: list[Image.Image], config: SettledCaptioning) -> list[str]:
     """One caption for each image, tidied as `config.cleaning` asks; all images in one batch.
 
-    images: RGB of any shape; BLIP-2's own processor then resizes the squares made here, to 224 × 224.
+    images: in RGB, of any shape. They are made square here; BLIP-2's processor then resizes them, usually to 224 × 224.
     The same images with the same seed give the same captions on the same machine.
     Raises torch.OutOfMemoryError or RuntimeError when the memory does not suffice.
     """
@@ -85,14 +85,14 @@ def write_captions(captioner: Blip2, images: list[Image.Image], config: SettledC
 
 
 def _square(image: Image.Image, shape: Literal["pad", "squash"]) -> Image.Image:
-    """The whole image as a square: with white borders, or pressed into the original's size."""
+    """The whole image as a square: with white borders ("pad"), or resized to SQUASHED ("squash")."""
     if shape == "squash":
         return image.resize(SQUASHED)
     return ImageOps.pad(image, (max(image.size),) * 2, color="white")
 
 
 def _placement(folder: Path, device: torch.device) -> dict[str, Any]:
-    """Arguments of from_pretrained: in what precision and where."""
+    """The arguments of `from_pretrained` for the precision and the device."""
     if weight_bytes(folder) < SMALL_BYTES:
         return {"dtype": torch.float32, "device_map": str(device)}
     if device.type == "cuda" and torch.cuda.get_device_properties(device).total_memory < ROOMY_GPU_BYTES:
@@ -106,7 +106,10 @@ def _placement(folder: Path, device: torch.device) -> dict[str, Any]:
 
 
 def _teach_image_token(model: "Blip2ForConditionalGeneration", processor: "Blip2Processor") -> None:
-    """Repositories older than the image token (the pinned one is) lack it in their config; its row is there."""
+    """Set the image token, which the config of older repositories (such as the pinned one) lacks.
+
+    Their embeddings may have a row for it already; otherwise one is added.
+    """
     token = processor.tokenizer.convert_tokens_to_ids("<image>")
     model.config.image_token_index = token
     if token >= model.get_input_embeddings().num_embeddings:

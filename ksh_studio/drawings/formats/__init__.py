@@ -1,1 +1,1 @@
-"""What other programs keep beside drawings: caption files, tables."""
+"""The formats in which other programs keep captions: text files and tables."""

@@ -26,12 +26,13 @@ class CaptionInFile:
 class CaptionFiles:
     """The captions of one source, by the path of the picture.
 
-    A picture's own text file counts first, then metadata.jsonl, metadata.csv and info.csv of its folder or above.
+    When several files have a caption for a picture, its own text file is used, else metadata.jsonl, else metadata.csv,
+    else info.csv. A table may lie in the picture's folder or in one above it.
     """
 
     def __init__(self, source: Source) -> None:
         self.warnings: list[Event] = []
-        """What is wrong with the caption files: the import goes on."""
+        """What is wrong with the caption files; the import goes on all the same."""
         self._captions: dict[str, CaptionInFile] = {}
         pictures = _Names([file.path for file in source.pictures])
         tables = [file for file in source.files if file.name.lower() in TABLES]
@@ -45,7 +46,7 @@ class CaptionFiles:
                     self._take_sidecar(sidecar, path)
 
     def caption_of(self, path: str) -> CaptionInFile | None:
-        """The caption of the picture at `path`, trigger and all; None where there is none."""
+        """The caption of the picture at `path` as written, the trigger included; None when it has none."""
         return self._captions.get(path)
 
     def _take_table(self, file: SourceFile, pictures: "_Names") -> None:
@@ -91,7 +92,7 @@ class CaptionFiles:
 
 
 class _Names:
-    """The pictures of a source, found by what a caption file calls them."""
+    """Finds the pictures of a source by the names that caption files use."""
 
     def __init__(self, paths: list[str]) -> None:
         self.paths = paths
@@ -103,7 +104,10 @@ class _Names:
             self._last.setdefault(PurePosixPath(path).name.casefold(), []).append(path)
 
     def find(self, folder: PurePosixPath, name: str) -> str | None:
-        """The path of `name` as written in a table in `folder`; by its last part where only one has it."""
+        """The path of the picture that a table in `folder` calls `name`; None when there is none.
+
+        A name that is no path from there counts as the file's name alone, when only one picture has that name.
+        """
         path = str(folder / name)
         if path in self._exact:
             return path
@@ -113,7 +117,7 @@ class _Names:
         return last[0] if len(last) == 1 else None
 
     def below(self, folder: PurePosixPath) -> set[str]:
-        """Every name that a table in `folder` may use: paths from there, and last parts."""
+        """Every name that a table in `folder` may use: paths from that folder, and names of files."""
         prefix = "" if str(folder) == "." else f"{folder}/"
         inner = {path.removeprefix(prefix) for path in self.paths if path.startswith(prefix)}
         return inner | {PurePosixPath(path).name for path in self.paths}

@@ -1,4 +1,4 @@
-"""Tables of captions: the original's unquoted info.csv, proper CSV, and the Hub's metadata.jsonl."""
+"""Reads and writes tables of captions: the original program's unquoted info.csv, proper CSV, and metadata.jsonl."""
 
 import codecs
 import csv
@@ -28,29 +28,29 @@ class Row:
 
 @dataclass
 class Table:
-    """What a table holds, and in what state it was."""
+    """The rows of a table, and whether it had faults."""
 
     rows: list[Row] = field(default_factory=list)
     repaired: bool = False
-    """It was no valid CSV and was read by the names of the drawings."""
+    """Whether it was no valid CSV, so that the names of the pictures were used to find the rows."""
     skipped: int = 0
-    """Lines that say nothing."""
+    """How many lines have no name or no caption."""
 
 
 def read_table(name: str, data: bytes, known: set[str]) -> Table:
     """The rows of info.csv, metadata.csv or metadata.jsonl.
 
-    known: names of pictures that rows may begin with.
-    Raises ValueError for text in no encoding we know, and for a table without the columns.
+    known: the names that a table may use for pictures, which tell where a row begins when the CSV is not valid.
+    Raises ValueError when the encoding is none that `text_of` knows, or when no row of a CSV is about a picture.
     """
     text = text_of(data)
     return _read_json_lines(text) if name.endswith(".jsonl") else _read_comma_separated(text, known)
 
 
 def text_of(data: bytes) -> str:
-    """The text of UTF-8 (with or without mark), UTF-16 with a mark, or cp949, Korean Windows' own.
+    """Decode UTF-8 (with or without a byte order mark), UTF-16 with one, or cp949, which Korean Windows uses.
 
-    Raises UnicodeDecodeError for anything else.
+    Raises UnicodeDecodeError for any other encoding.
     """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16")
@@ -61,21 +61,21 @@ def text_of(data: bytes) -> str:
 
 
 def by_text(by: By) -> str:
-    """Who wrote a caption, as the `source` column of our metadata.jsonl says it."""
+    """Who wrote a caption, as the `source` column of metadata.jsonl has it."""
     return f"{by.source}: {by.author}" if by.author else by.source
 
 
 def comma_separated(rows: Iterable[tuple[str, str]]) -> bytes:
-    """info.csv of these names and captions: the original's columns, proper quotes, and the mark that Excel needs."""
+    """The content of info.csv with these names and captions: quoted, with the byte order mark that Excel needs."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text)  # its line ends are CRLF
+    writer = csv.writer(text)  # writes CRLF at the end of a line
     writer.writerow(("image", "text"))
     writer.writerows(rows)
     return text.getvalue().encode("utf-8-sig")
 
 
 def json_lines(rows: Iterable[dict[str, str]]) -> bytes:
-    """metadata.jsonl of these rows: unlike CSV it keeps "None" and "123" as text for the Hub's loader."""
+    """The content of metadata.jsonl with these rows. In CSV the Hub's loader would not take "None" or "123" as text."""
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
@@ -109,7 +109,7 @@ def _first(cells: object, columns: tuple[str, ...]) -> object:
 
 
 def _read_comma_separated(text: str, known: set[str]) -> Table:
-    """Proper CSV where every row fits; else the original's way, which quoted nothing, is taken apart by known names."""
+    """The rows of valid CSV; otherwise those of a table without quotes, as the original wrote it, by known names."""
     rows = _proper(text)
     if rows is not None:
         name_at, caption_at, body = _columns(rows, known)
@@ -122,7 +122,7 @@ def _read_comma_separated(text: str, known: set[str]) -> Table:
 
 
 def _proper(text: str) -> list[list[str]] | None:
-    """The rows when all have as many cells, two at least; None when this is no valid CSV."""
+    """The rows when this is valid CSV and all have the same number of cells, at least two; otherwise None."""
     try:
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     except csv.Error:
@@ -145,7 +145,7 @@ def _begins_a_row(name: str, known: set[str]) -> bool:
 
 
 def _by_known_names(text: str, known: set[str]) -> Iterator[Row]:
-    """A row begins at a line that begins with a picture's name and a comma; every other line goes on the caption."""
+    """Begin a row at each line that starts with a picture's name and a comma; other lines continue the caption."""
     name, parts = "", []
     for line in text.splitlines():
         begins = _name_before_comma(line, known)
@@ -160,7 +160,7 @@ def _by_known_names(text: str, known: set[str]) -> Iterator[Row]:
 
 
 def _name_before_comma(line: str, known: set[str]) -> str | None:
-    """The longest known name that the line begins with, else a first cell that ends like a picture's name."""
+    """The longest known name at the start of the line, else its first cell when that ends like a picture's name."""
     cuts = [at for at, letter in enumerate(line[:1000]) if letter == ","]
     for at in reversed(cuts):
         if displayable_path(line[:at]) in known:

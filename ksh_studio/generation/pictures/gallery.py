@@ -1,4 +1,4 @@
-"""The pictures of a project, from its folder: `pictures/<date>/<n>-<seed>.png`. No torch; survives any reload."""
+"""Lists and adds the generated pictures of a project, in `pictures/<date>/<n>-<seed>.png`. No torch."""
 
 import re
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ class PictureFile:
     path: Path
     date: str
     number: int
-    """Counts up within a date."""
+    """The number of the picture within its date, from 1."""
     seed: int
 
 
 def pictures_of(project: Project, limit: int | None = None) -> list[PictureFile]:
-    """The project's pictures, newest first, at most `limit`."""
+    """The project's pictures, the newest first; with `limit`, at most that many."""
     pictures: list[PictureFile] = []
     for folder in sorted(_date_folders(project), key=lambda folder: folder.name, reverse=True):
         pictures += sorted(_in_folder(folder), key=lambda picture: picture.number, reverse=True)
@@ -39,9 +39,9 @@ def pictures_of(project: Project, limit: int | None = None) -> list[PictureFile]
 
 
 def add_picture(project: Project, png: bytes, seed: int) -> Path:
-    """Put a picture into today's folder under the next number; two processes never take the same one.
+    """Save a picture in today's folder under the next number, which no other process can take at the same time.
 
-    Raises StudioError when the disk is full or may not be written.
+    Raises StudioError when the disk is full, writing is not allowed, or other processes hold the lock too long.
     """
     folder = project.pictures / f"{datetime.now():%Y-%m-%d}"
     with disk_errors(folder):

@@ -1,6 +1,6 @@
-"""A picture's recipe: A1111's `parameters` text for everybody, and our own JSON for exact recall. No torch.
+"""The recipe in a picture file: A1111's `parameters` text for all programs, and JSON that the studio reads exactly.
 
-Both are PNG text chunks. The fields of A1111's text stand in the order in which A1111 itself writes them.
+Both are text chunks of the PNG. The fields of A1111's text are in the order in which A1111 writes them. No torch.
 """
 
 import io
@@ -22,10 +22,10 @@ OWN_CHUNK = "ksh_studio"
 A1111_CHUNK = "parameters"
 NEGATIVE = "Negative prompt:"
 PIECE = re.compile(r"(?:[^,\"]++|\"(?:\\.|[^\\\"])*+\"|\")++")
-"""What stands between two commas; commas inside a JSON string do not count."""
+"""The text between two commas that are not inside a JSON string."""
 NAME = re.compile(r"[\w\-/][\w \-/]++")
 LONGEST_LINE = 10_000
-"""A line of fields is a few hundred characters; a longer one is no such line."""
+"""A line of fields has a few hundred characters; a line longer than this is not read as one."""
 QUOTED = re.compile(r"[,:\n]")
 FEWEST_PAIRS = 3
 MOST_PIXELS = 64_000_000
@@ -34,16 +34,16 @@ SIDES = re.compile(r"(\d{1,6})x(\d{1,6})")
 
 @dataclass(frozen=True)
 class RecipeDetails:
-    """What a recipe holds besides the settings of the request."""
+    """The values in a recipe that are not settings of the request."""
 
     model: str
-    """Name of the base model without owner, folder and ending."""
+    """The name of the base model without owner, folder and ending."""
     model_hash: str
-    """SHA-256 of its weights, 64 hex digits."""
+    """The SHA-256 of its weights, 64 hex digits."""
     loras: dict[str, str]
-    """AutoV3 hash (12 digits) of each LoRA by name."""
+    """The AutoV3 hash (12 hex digits) of each LoRA, by the LoRA's name."""
     lora_tags: str = ""
-    """Tags to add to the prompt for readers that know only prompts."""
+    """LoRA tags to add to the prompt, for programs that take LoRAs only from the prompt."""
     padded: bool = False
     """Whether the shorter of the two prompts was lengthened with the encoded empty prompt."""
 
@@ -53,19 +53,19 @@ class Recipe:
     """The recipe that a picture file holds."""
 
     parameters: str
-    """A1111's text, as it stands in the file; empty where there is none."""
+    """A1111's text as it is in the file; empty when there is none."""
     config: GenerateConfig
     exact: bool
-    """Whether `config` is the studio's own record; else it was read from A1111's text, as far as that goes."""
+    """Whether `config` comes from the studio's JSON; otherwise it holds what A1111's text says."""
 
 
 def model_name(entry: BaseEntry) -> str:
-    """The base model's name as a recipe says it: without owner, folder and ending."""
+    """The name of the base model for a recipe, without owner, folder and ending."""
     return entry.name.rpartition("/")[2] if has_name(entry) else entry.label
 
 
 def shareable(request: SettledGeneration, entry: BaseEntry) -> SettledGeneration:
-    """The request without the path of a model on this machine, since pictures are shown to others."""
+    """The request without the base model when that is a path on this machine: pictures are shared with others."""
     return request if has_name(entry) else request.model_copy(update={"base_model": ""})
 
 
@@ -105,9 +105,9 @@ def to_png(picture: Image.Image, request: SettledGeneration, seed: int, details:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """The recipe in a PNG file: the studio's own exactly, another tool's as far as it goes.
+    """Read the recipe in a PNG file: all settings of a picture of the studio, and what it knows of another program's.
 
-    The settings are those of this one picture: batch_size 1 and its seed.
+    The settings are those for this one picture, with a batch_size of 1 and its seed.
     Raises StudioError when the file is no PNG or holds no recipe.
     """
     try:
@@ -128,7 +128,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def config_of(parameters: str) -> GenerateConfig:
-    """Settings from A1111's text; what the studio does not know, or out of its bounds, is left at its default."""
+    """The settings in A1111's text; one that is missing, unknown or out of bounds keeps its default."""
     prompt, negative, fields = split_parameters(parameters)
     values: dict[str, Any] = {"prompt": prompt, "negative_prompt": negative} | _settings(fields)
     while True:
@@ -140,7 +140,7 @@ def config_of(parameters: str) -> GenerateConfig:
 
 
 def split_parameters(parameters: str) -> tuple[str, str, dict[str, str]]:
-    """Prompt, negative prompt and fields of A1111's text."""
+    """Split A1111's text into prompt, negative prompt and fields."""
     lines = parameters.strip().split("\n")
     fields = _fields(lines[-1])
     if len(fields) < FEWEST_PAIRS:
@@ -163,7 +163,7 @@ def _fields(line: str) -> dict[str, str]:
 
 
 def _settings(fields: dict[str, str]) -> dict[str, Any]:
-    """Fields of A1111's text as settings of ours, unchecked."""
+    """The fields of A1111's text under the names of the studio's settings, not yet validated."""
     sampler, schedule = _sampler(fields.get("Sampler", ""), fields.get("Schedule type", "Automatic"))
     size = SIDES.fullmatch(fields.get("Size", ""))
     values = {
@@ -180,7 +180,7 @@ def _settings(fields: dict[str, str]) -> dict[str, Any]:
 
 
 def _sampler(name: str, schedule: str) -> tuple[str | None, str | None]:
-    """Sampler and schedule; versions before 1.9 joined them: "DPM++ 2M Karras"."""
+    """The sampler and the schedule, which versions before 1.9 wrote as one: "DPM++ 2M Karras"."""
     for known in get_args(Schedule):
         if name.endswith(f" {known}"):
             name, schedule = name.removesuffix(f" {known}"), known
@@ -190,7 +190,7 @@ def _sampler(name: str, schedule: str) -> tuple[str | None, str | None]:
 
 
 def _recorded(chunk: str) -> GenerateConfig | None:
-    """The settings in the studio's own chunk; None where it is missing, damaged or of other settings."""
+    """The settings in the studio's JSON; None when it is missing or damaged, or has settings that are not valid."""
     try:
         record = json.loads(chunk)
         return GenerateConfig.model_validate(record["config"] | {"seed": record["seed"], "batch_size": 1})
@@ -199,7 +199,7 @@ def _recorded(chunk: str) -> GenerateConfig | None:
 
 
 def _one_paragraph(prompt: str) -> str:
-    """A line that begins with "Negative prompt:" would end the prompt for every reader: it joins the one before."""
+    """Join a line that begins with "Negative prompt:" to the one before: it would end the prompt for every reader."""
     return re.sub(rf"\n\s*(?={NEGATIVE})", " ", prompt)
 
 

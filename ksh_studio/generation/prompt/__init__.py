@@ -1,1 +1,1 @@
-"""A prompt as artists write it: parsed, weighted, encoded."""
+"""Parses prompts in the syntax of A1111 and encodes them with their weights."""

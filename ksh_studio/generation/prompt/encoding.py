@@ -1,7 +1,7 @@
-"""Prompts become the text encoder's output: chunks of 75 tokens, weights as A1111 applies them, clip skip.
+"""Encodes prompts with the text encoder, in chunks of 75 tokens, with the weights of A1111 and with clip skip.
 
-Our own, because diffusers cuts prompts at 75 tokens, knows no weights, and its clip skip fails with transformers 5.6
-and later (huggingface/diffusers#14124).
+The studio has its own code for this because diffusers cuts prompts at 75 tokens, does not support weights, and its clip
+skip fails with transformers 5.6 and later (huggingface/diffusers#14124).
 """
 
 from dataclasses import dataclass, field
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from ksh_studio.models.loading import Base
 
 CHUNK = 75
-"""Tokens of the prompt in one pass of the text encoder; with the begin and end marks 77."""
+"""Tokens of the prompt in one pass of the text encoder; the begin and end tokens make it 77."""
 COMMA_REACH = 20
-"""A chunk that fills up ends after its last comma when fewer tokens than this follow it."""
+"""A full chunk ends after its last comma when fewer tokens than this follow the comma."""
 
 
 @dataclass
 class Chunk:
-    """Up to 75 tokens and their weights, without marks and padding."""
+    """Up to 75 tokens and their weights, without begin and end tokens and padding."""
 
     tokens: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
@@ -44,15 +44,15 @@ class Encoded:
     padded: bool
     """Whether the shorter one was lengthened with the encoded empty prompt."""
     tokens: int
-    """Tokens of the positive prompt out of 75 · chunks; the padding of every chunk but the last counts."""
+    """The number of tokens of the positive prompt, as `count` counts them."""
 
 
 @torch.no_grad()
 def encode_prompts(base: "Base", prompts: ParsedPrompts, clip_skip: int) -> Encoded:
     """Encode both prompts of a request; the shorter is lengthened with the encoded empty prompt.
 
-    clip_skip: 1 reads the last layer of the text encoder, 2 the one before.
-    Raises StudioError when the text encoder has fewer layers.
+    clip_skip: 1 takes the output of the text encoder's last layer, 2 that of the layer before.
+    Raises StudioError when the text encoder does not have that many layers.
     """
     chunks = [split(base.tokenizer, parsed) for parsed in (prompts.positive, prompts.negative)]
     longest = max(map(len, chunks))
@@ -63,8 +63,8 @@ def encode_prompts(base: "Base", prompts: ParsedPrompts, clip_skip: int) -> Enco
 def encode_captions(base: "Base", captions: list[str], clip_skip: int) -> Tensor:
     """Encode captions as plain text, without weight syntax, [captions, 77 · chunks, width].
 
-    Shorter ones are lengthened with the encoded empty prompt, as `encode_prompts` does. Keeps gradients where the text
-    encoder has any.
+    Shorter ones are lengthened with the encoded empty prompt, as by `encode_prompts`. Gradients are kept, to train the
+    text encoder.
     """
     return encode_tokens(base, caption_tokens(base.tokenizer, captions), clip_skip)
 
@@ -83,10 +83,10 @@ def encode_tokens(base: "Base", tokens: Tensor, clip_skip: int) -> Tensor:
 
 
 def split(tokenizer: "CLIPTokenizer", parsed: Parsed) -> list[Chunk]:
-    """The prompt's tokens in chunks; at least one, which may be empty.
+    """The prompt's tokens in chunks; there is at least one, which may be empty.
 
-    A BREAK closes a chunk. When a chunk is full and fewer than 20 tokens stand after its last comma, these move to the
-    next one, so that a phrase is not torn; not when the token that waits is itself a comma.
+    BREAK ends a chunk. When a chunk is full and fewer than 20 tokens follow its last comma, these move to the next
+    chunk, so that no phrase is divided, unless the next token is itself a comma.
     """
     comma = tokenizer.convert_tokens_to_ids(",</w>")
     done: list[Chunk] = []
@@ -111,7 +111,7 @@ def split(tokenizer: "CLIPTokenizer", parsed: Parsed) -> list[Chunk]:
 
 
 def count(chunks: list[Chunk]) -> int:
-    """Tokens used of 75 · chunks, the padding of earlier chunks included."""
+    """How many of the 75 · chunks places are used; every chunk but the last counts as full."""
     return CHUNK * (len(chunks) - 1) + len(chunks[-1].tokens)
 
 
@@ -124,7 +124,7 @@ def _tokens(tokenizer: "CLIPTokenizer", text: str) -> list[int]:
 
 
 def _after_comma(chunk: Chunk, last_comma: int) -> Chunk:
-    """Take what follows the last comma out of a full chunk when it is short enough."""
+    """Remove the tokens after the last comma from a full chunk and return them, when they are few enough."""
     start = last_comma + 1
     if last_comma < 0 or len(chunk.tokens) - start >= COMMA_REACH:
         return Chunk()
@@ -134,21 +134,21 @@ def _after_comma(chunk: Chunk, last_comma: int) -> Chunk:
 
 
 def _ids(tokenizer: "CLIPTokenizer", chunks: list[Chunk]) -> Tensor:
-    """Token ids with marks and padding, [chunks, 77]. SD 1.x pads with the end mark, SD 2.x with its own."""
+    """Token ids with begin, end and padding, [chunks, 77]. SD 1.x pads with the end token, SD 2.x with another."""
     begin, end, padding = tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id
     rows = [[begin, *chunk.tokens, end] + [padding] * (CHUNK - len(chunk.tokens)) for chunk in chunks]
     return torch.tensor(rows)
 
 
 def _encode(base: "Base", chunks: list[Chunk], clip_skip: int) -> Tensor:
-    """Encoded and weighted chunks, joined: [1, 77 · chunks, width]."""
+    """The chunks encoded, weighted and joined: [1, 77 · chunks, width]."""
     hidden = _hidden(base.text_encoder, _ids(base.tokenizer, chunks).to(base.device), clip_skip)
     rows = [_emphasised(one, chunk) for one, chunk in zip(hidden, chunks, strict=True)]
     return torch.cat(rows).unsqueeze(0)
 
 
 def _hidden(encoder: "CLIPTextModel", tokens: Tensor, clip_skip: int) -> Tensor:
-    """The text encoder's output at a layer, final layer norm applied: [rows, 77] to [rows, 77, width]."""
+    """The output of the layer that clip_skip says, after the final layer norm: [rows, 77] to [rows, 77, width]."""
     if clip_skip == 1:
         return encoder(tokens).last_hidden_state
     layers = encoder(tokens, output_hidden_states=True).hidden_states  # the embeddings, then each layer's output
@@ -159,7 +159,7 @@ def _hidden(encoder: "CLIPTextModel", tokens: Tensor, clip_skip: int) -> Tensor:
 
 
 def _emphasised(hidden: Tensor, chunk: Chunk) -> Tensor:
-    """A1111's "Original" emphasis on one chunk [77, width]: times the weights, then the mean as it was."""
+    """Apply A1111's "Original" emphasis to a chunk [77, width]: multiply by the weights, then restore the mean."""
     if all(weight == 1.0 for weight in chunk.weights):
         return hidden
     weights = torch.ones(len(hidden), dtype=torch.float32, device=hidden.device)

@@ -16,13 +16,13 @@ ORDER = ("te", "unet", "dyn")
 
 @dataclass(frozen=True)
 class LoraTag:
-    """A LoRA called in the prompt; strengths for the text encoder and the UNet."""
+    """A LoRA tag in a prompt, with the strengths for the text encoder and the UNet."""
 
     name: str
     te: float = 1.0
     unet: float = 1.0
     dyn: float | None = None
-    """Kept as written; rank on the fly is not supported."""
+    """The rank that the tag asks for; it is kept in the text but has no effect."""
 
     def text(self) -> str:
         """The tag as written in a prompt."""
@@ -34,7 +34,10 @@ class LoraTag:
 
 
 def take_tags(source: SourceText, notes: Notes, negative: bool) -> tuple[SourceText, list[LoraTag]]:
-    """The text without its tags, and the tags. Tags of a negative prompt, unclosed and unreadable ones stay text."""
+    """Take the tags out of a prompt; return the text without them, and the tags.
+
+    Tags in a negative prompt, unclosed tags and those that cannot be read stay in the text, with a note.
+    """
     spans, tags = [], []
     closed = 0
     for match in TAG.finditer(source.text):
@@ -70,5 +73,5 @@ def _tag(content: str) -> LoraTag | None:
 
 
 def _plain(number: float) -> str:
-    """Without exponent, which the syntax does not know."""
+    """The number without an exponent, since tags have none."""
     return format(Decimal(repr(number)), "f")

@@ -1,7 +1,7 @@
-"""A prompt as artists write it, in the syntax of A1111 from 1.6 on: weights, escapes, BREAK, LoRA tags, comments.
+"""Parses prompts in the syntax of A1111 1.6 and later: weights, escapes, BREAK, LoRA tags, comments.
 
-Parsing takes time linear in the length, never raises and drops no text silently: what is not understood stays text
-and gets a warning with its position. No torch, no tokenizer.
+Parsing takes time linear in the length of the prompt and never raises. What is not understood stays in the text, with
+a note that says where it is. No torch, no tokenizer.
 """
 
 import re
@@ -24,7 +24,7 @@ SWITCH = re.compile(r":\s*+(?:\d++(?:\.\d*+)?+|\.\d++)\s*+$")
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a prompt means. Two are equal when they give the same picture: notes do not count."""
+    """A parsed prompt. Two are equal when they give the same picture; their notes may differ."""
 
     fragments: tuple[Fragment, ...]
     loras: tuple[LoraTag, ...] = ()
@@ -59,8 +59,8 @@ def parse_prompts(prompt: str, negative_prompt: str) -> ParsedPrompts:
 def parse(text: str, negative: bool = False, comments: bool = True) -> Parsed:
     """The prompt's fragments, LoRA tags and notes.
 
-    negative: LoRA tags are plain text there, with a note.
-    comments: `#` to the end of the line is left out.
+    negative: whether it is a negative prompt, in which LoRA tags are plain text and get a note.
+    comments: whether to remove comments, from `#` to the end of the line.
     """
     source, notes = SourceText(text), Notes()
     if comments:
@@ -72,13 +72,13 @@ def parse(text: str, negative: bool = False, comments: bool = True) -> Parsed:
 
 
 def render(parsed: Parsed) -> str:
-    """A prompt that parses to the same fragments and tags."""
+    """A prompt that `parse` turns into the same fragments and tags."""
     parts = [" BREAK " if part.is_break else _rendered(part) for part in parsed.fragments]
     return "".join(parts) + "".join(tag.text() for tag in parsed.loras)
 
 
 def is_korean(text: str) -> bool:
-    """Whether there is Hangul in the prompt: Stable Diffusion 1.5 reads English."""
+    """Whether the text has Hangul in it: Stable Diffusion 1.5 understands English only."""
     return HANGUL.search(text) is not None
 
 
@@ -91,9 +91,9 @@ def _rendered(fragment: Fragment) -> str:
 
 
 def _merged(runs: list[Fragment]) -> list[Fragment]:
-    """Neighbours of equal weight become one; blanks round a BREAK go; blank text has weight 1."""
+    """Join neighbours of equal weight, and remove blanks around BREAK; blank text has weight 1."""
     fragments: list[Fragment] = []
-    texts: list[str] = []  # of the last fragment, joined when it is complete
+    texts: list[str] = []  # the parts of the last fragment, which `close` joins
 
     def close() -> None:
         if texts:
@@ -124,7 +124,7 @@ def _merged(runs: list[Fragment]) -> list[Fragment]:
 
 
 def _hints(source: SourceText, notes: Notes) -> None:
-    """What others would read differently, or what is not supported: it stays text, and that is said."""
+    """Add notes for text that other programs read differently or that is not supported; it stays text."""
     text = source.text
     bare = BARE_WEIGHT.search(text[-40:].rstrip())
     if bare and ")" not in text[-40:]:

@@ -1,18 +1,18 @@
-"""Text of which parts were taken out, that still knows where its characters stood."""
+"""A text with parts removed or replaced, which keeps the original positions of its characters."""
 
 import re
 
 
 class SourceText:
-    """Text of which parts were taken out, that still knows where its characters stood."""
+    """A text with parts removed or replaced, which keeps the original positions of its characters."""
 
     def __init__(self, text: str, cuts: tuple[tuple[int, int], ...] = ()) -> None:
         self.text = text
         self._cuts = cuts
-        """(position here, characters left out before it), rising."""
+        """(position in `text`, number of characters removed before it), in rising order."""
 
     def position(self, index: int) -> int:
-        """Where the character `index` stood in what was typed."""
+        """The position that the character at `index` had in the original text."""
         low, high = 0, len(self._cuts)
         while low < high:  # the last cut at or before index
             middle = (low + high) // 2
@@ -24,7 +24,7 @@ class SourceText:
         return self.cut([match.span() for match in pattern.finditer(self.text)], instead)
 
     def cut(self, spans: list[tuple[int, int]], instead: str = "") -> "SourceText":
-        """The text with these spans, rising and apart, replaced by `instead`."""
+        """The text with these spans, which must be in order and not overlap, replaced by `instead`."""
         parts, cuts, at, length = [], [], 0, 0
         for start, end in spans:
             parts += [self.text[at:start], instead]
@@ -35,7 +35,7 @@ class SourceText:
         return SourceText("".join(parts) + self.text[at:], tuple(merged))
 
     def _moved(self, spans: list[tuple[int, int]], cuts: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Earlier cuts at their place in the shorter text; those inside a span are covered by its own cut."""
+        """The earlier cuts at their positions in the new text, without those inside a span, which has its own cut."""
         moved, number = [], 0
         for place, left_out in self._cuts:
             while number < len(spans) and spans[number][1] <= place:

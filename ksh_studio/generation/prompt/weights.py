@@ -1,8 +1,8 @@
-"""Weights by brackets: `(x)` 1.1, `[x]` 1 / 1.1, `(x:1.5)` 1.5, nested ones multiply; and BREAK.
+"""Finds the weights that brackets give: `(x)` 1.1, `[x]` 1 / 1.1, `(x:1.5)` 1.5, nested ones multiplied; and BREAK.
 
-Round and square brackets are two independent stacks, each nested in itself; so a run's weight is the product of the
-factors of the brackets round it in each stack. Factors are known when a bracket closes, so runs are weighed in a second
-sweep: the time is linear, whatever the depth.
+Round and square brackets are matched independently of each other. The weight of a run of text is the product of the
+factors of all brackets around it. A factor is known only when its bracket closes, so the weights are computed in a
+second pass; the time is linear in the length of the text, however deep the nesting.
 """
 
 import math
@@ -15,7 +15,7 @@ from ksh_studio.generation.prompt.positions import SourceText
 
 STRONGER = 1.1
 HEAVIEST = 1000.0
-"""Products beyond this are cut to it, with a note: half precision ends soon after."""
+"""Larger weights are limited to this, with a note, because half precision overflows not far above."""
 ESCAPABLE = "()[]\\"
 WEIGHT = re.compile(r":\s*+([+-]?(?:\d++(?:\.\d*+)?+|\.\d++))\s*+\)")
 WORD_BREAK = re.compile(r"(?<!\w)BREAK(?!\w)")
@@ -40,23 +40,23 @@ class _Bracket:
     position: int
     factor: float
     letters_before: int
-    """Letters other than blanks read before it opened: tells whether it is empty."""
+    """How many characters other than blanks came before it, which shows at its end whether it is empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """Where a bracket opens or closes between texts."""
+    """The place between two texts where a bracket opens or closes."""
 
     bracket: _Bracket
     opens: bool
 
 
 _Piece = str | _Mark | None
-"""Text, a bracket's end, or a BREAK."""
+"""Text, a place where a bracket opens or closes, or None for BREAK."""
 
 
 def weighted_runs(source: SourceText, notes: Notes) -> list[Fragment]:
-    """The runs of `source` in order, escapes resolved. Never raises; weights are finite."""
+    """The runs of text in order, with escapes resolved and finite weights. Never raises."""
     pieces = _Scanner(source, notes).scan()
     weights: dict[Stack, list[float]] = {"(": [1.0], "[": [1.0]}
     runs, cut = [], False
@@ -98,7 +98,7 @@ class _Scanner:
         return self.pieces
 
     def _next(self, at: int) -> int:
-        """Read what begins at `at`; returns where to go on."""
+        """Read the piece that begins at `at`; return the position after it."""
         letter = self.text[at]
         if letter == "\\":
             return self._escape(at)
@@ -123,7 +123,7 @@ class _Scanner:
         return at + len(text)
 
     def _escape(self, at: int) -> int:
-        """A backslash before a bracket or backslash makes it a letter; any other is dropped."""
+        """Keep a bracket or backslash after a backslash as text; drop any other backslash."""
         following = self.text[at + 1 : at + 2]
         if following and following in ESCAPABLE:
             self._keep(following, at)
@@ -148,7 +148,7 @@ class _Scanner:
         self._mark(bracket, opens=False)
 
     def _weigh(self, match: re.Match[str]) -> bool:
-        """Close the innermost round bracket with a number; False where that is no weight but text."""
+        """Close the innermost round bracket with a weight; return False when the match is text and no weight."""
         if not self.open["("]:
             return False
         bracket, number = self.open["("][-1], float(match.group(1))
@@ -172,7 +172,7 @@ class _Scanner:
             self.buffer = []
 
     def _note_failed_weight(self, bracket: _Bracket, at: int) -> None:
-        """A bracket that ends like a weight but has none gets a note, and what is probably meant."""
+        """Add a note when a bracket ends in something like a weight that cannot be read, with a suggestion."""
         inside = self.text[max(bracket.position + 1, at - 40) : at]
         tried = TRIED.search(inside)
         head = inside[: tried.start()].rstrip() if tried else ""

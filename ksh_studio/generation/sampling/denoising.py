@@ -1,4 +1,4 @@
-"""The denoising loop: a settled request becomes pictures. Used by Generate and by the previews of training."""
+"""The denoising loop, which makes pictures from a settled request, for Generate and for the previews of training."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DenoisingStep:
-    """What one step of the sampler leaves."""
+    """The state after one step of the sampler."""
 
     done: int
     total: int
     latents: Tensor
-    """[B, C, H/8, W/8] in fp32; those of the last step are the picture's."""
+    """[B, C, H/8, W/8] in fp32; the latents of the last step are decoded to pictures."""
     pred_original_sample: Tensor
     """The latents without noise as predicted at this step, of the same shape; for `latent_preview`."""
 
 
 class Interrupted(Exception):
-    """`on_step` asked to end; nothing was decoded."""
+    """`on_step` returned False, so that no picture was made."""
 
 
 OnStep = Callable[[DenoisingStep], bool]
@@ -42,9 +42,9 @@ OnStep = Callable[[DenoisingStep], bool]
 def make_pictures(
     base: "Base", request: SettledGeneration, seeds: list[int], on_step: OnStep | None = None
 ) -> list[Image.Image]:
-    """One picture a seed, all in one batch. A picture does not depend on the others of its batch.
+    """Make a picture for each seed, all in one batch. A picture does not depend on the others in its batch.
 
-    request: its LoRA is not loaded here; the LoRA files that are attached to `base` act.
+    request: its LoRA is not loaded here; the LoRA files that are attached to `base` are used.
     Raises StudioError when the result is not finite, and Interrupted when `on_step` returned False.
     """
     encoded = encode_prompts(base, parse_prompts(request.prompt, request.negative_prompt), request.clip_skip)
@@ -56,9 +56,9 @@ def make_pictures(
 
 @torch.no_grad()
 def denoise(base: "Base", request: SettledGeneration, encoded: Encoded, seeds: list[int]) -> Iterator[DenoisingStep]:
-    """The sampler's steps, one call of the UNet each; one picture a seed.
+    """Yield the sampler's steps, each with one call of the UNet, for a batch with one picture for each seed.
 
-    Noise is made on the CPU, with one generator a picture, so that the same seed gives the same picture everywhere.
+    Noise is made on the CPU, with a generator for each picture, so that a seed gives the same picture everywhere.
     """
     scheduler = make_scheduler(request.sampler, request.schedule, base.prediction_type)
     scheduler.set_timesteps(request.num_inference_steps)
@@ -80,7 +80,7 @@ def denoise(base: "Base", request: SettledGeneration, encoded: Encoded, seeds: l
 
 @torch.no_grad()
 def decode(base: "Base", latents: Tensor) -> Image.Image:
-    """The picture of latents [1, C, H/8, W/8]: one at a time, so that memory does not grow with the batch.
+    """Decode the latents [1, C, H/8, W/8] of one picture: one at a time, so that memory does not grow with the batch.
 
     Raises StudioError when the latents or the picture are not finite, so that no black picture is saved.
     """
@@ -92,7 +92,10 @@ def decode(base: "Base", latents: Tensor) -> Image.Image:
 
 
 def latent_preview(base: "Base", latents: Tensor) -> list[Image.Image]:
-    """Small pictures, one pixel a latent, of latents [B, C, h, w] without noise; [] for a base without a matrix."""
+    """Small pictures, one pixel for each latent, of latents [B, C, h, w] without noise.
+
+    The list is empty for a base model without a latent matrix.
+    """
     matrix = base.entry.latent_rgb
     if not matrix:
         return []
@@ -105,7 +108,7 @@ def latent_preview(base: "Base", latents: Tensor) -> list[Image.Image]:
 
 
 class _GuidedUNet:
-    """The UNet with classifier-free guidance (arXiv:2207.12598): both prompts in one batch, or one at scale 1."""
+    """The UNet with classifier-free guidance (arXiv:2207.12598); at a scale of 1 only the positive prompt is used."""
 
     def __init__(self, base: "Base", guidance_scale: float, encoded: Encoded, batch: int) -> None:
         self.base, self.guidance_scale, self.batch = base, guidance_scale, batch
@@ -132,6 +135,6 @@ def _check_finite(values: Tensor, base: "Base") -> None:
 
 
 def _image(rgb: Tensor) -> Image.Image:
-    """The picture of values [H, W, 3] in -1..1; values outside are cut, as every decoder's are."""
+    """The picture of values [H, W, 3] in -1..1; values outside are clipped."""
     values = ((rgb / 2 + 0.5).clamp(0, 1) * 255).round().numpy().astype(np.uint8)
     return Image.fromarray(values)

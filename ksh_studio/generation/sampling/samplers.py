@@ -1,8 +1,7 @@
-"""Samplers of the menu as diffusers schedulers that give the pictures A1111 and k-diffusion give.
+"""The samplers, as schedulers of diffusers that give the same pictures as A1111 and k-diffusion.
 
-diffusers rounds timesteps and builds its own noise levels, which costs up to a tenth of the picture; here each
-scheduler gets k-diffusion's levels and the matching unrounded timesteps instead ("exact mode"). Everything else is
-diffusers' own code.
+diffusers rounds timesteps and computes other noise levels, which changes a picture by up to a tenth. Each scheduler
+here gets the noise levels of k-diffusion and their timesteps, unrounded. Everything else is the code of diffusers.
 """
 
 from typing import Any, get_args
@@ -32,10 +31,10 @@ COMMON: dict[str, Any] = {
 
 
 def make_scheduler(sampler: Sampler, schedule: Schedule, prediction_type: str = "epsilon") -> SchedulerMixin:
-    """A fresh scheduler; nothing is inherited from the checkpoint's own scheduler config.
+    """A new scheduler; the scheduler configuration of the base model is not used.
 
     Call `set_timesteps(n)`, start from noise times `init_noise_sigma`, and step in fp32.
-    Raises StudioError for a sampler that cannot have this schedule.
+    Raises StudioError when the sampler cannot have this schedule.
     """
     check_pair(sampler, schedule)
     scheduler = _CLASSES[sampler](**COMMON, **_ARGUMENTS.get(sampler, {}), prediction_type=prediction_type)
@@ -44,14 +43,14 @@ def make_scheduler(sampler: Sampler, schedule: Schedule, prediction_type: str = 
 
 
 class _ExactLevels(SchedulerMixin):
-    """A scheduler with k-diffusion's noise levels in place of those that diffusers has set."""
+    """A scheduler with the noise levels of k-diffusion in place of those of diffusers."""
 
     exact_schedule: str
     final_level = True
-    """Whether a level of 0 follows the last of the schedule; else the schedule's last level is the end."""
+    """Whether sampling ends at a noise level of 0, added after the schedule, or at the schedule's last level."""
 
     def set_timesteps(self, num_inference_steps: int, device: torch.device | None = None, **_: Any) -> None:
-        """Prepare `num_inference_steps` model calls."""
+        """Set the noise levels and timesteps for this number of steps."""
         super().set_timesteps(num_inference_steps)
         spacing = SPACINGS[self.exact_schedule]
         levels = np.append(spacing(num_inference_steps), 0.0) if self.final_level else spacing(num_inference_steps + 1)
@@ -69,7 +68,7 @@ class _ExactEulerAncestral(_ExactLevels, EulerAncestralDiscreteScheduler):
 
 
 class _ExactDpmPlusPlus2M(_ExactLevels, DPMSolverMultistepScheduler):
-    """Starts at noise · s / sqrt(1 + s²), s the first level: k-diffusion's noise · s in this class's scale."""
+    """Starts at noise · s / sqrt(1 + s²), where s is the first level: k-diffusion's noise · s in this class's scale."""
 
     def set_timesteps(self, num_inference_steps: int, device: torch.device | None = None, **_: Any) -> None:
         super().set_timesteps(num_inference_steps, device)
@@ -78,7 +77,7 @@ class _ExactDpmPlusPlus2M(_ExactLevels, DPMSolverMultistepScheduler):
 
 
 class _ExactUniPC(_ExactLevels, UniPCMultistepScheduler):
-    """Ends at the smallest training level, as A1111's: with 0 the last step of "bh1" divides zero by zero."""
+    """Ends at the smallest training level, as in A1111: at a level of 0 the last step of "bh1" divides 0 by 0."""
 
     final_level = False
 

@@ -1,4 +1,4 @@
-"""Noise levels of a sampling run, spaced as A1111 and k-diffusion space them, in double precision. No torch.
+"""The noise levels of sampling, spaced as in A1111 and k-diffusion, in double precision. No torch.
 
 A level sigma belongs to the timestep t at which the training noise had that ratio to the picture; between whole
 timesteps both are interpolated in log sigma (k-diffusion, `external.py`, DiscreteSchedule).
@@ -20,34 +20,34 @@ def training_sigmas() -> Array:
 
 
 def sigma_of(timesteps: Array) -> Array:
-    """Noise level at timesteps in 0..999, whole or not."""
+    """The noise levels at timesteps in 0..999, which need not be whole."""
     return np.exp(np.interp(timesteps, np.arange(NUM_TRAIN_TIMESTEPS), np.log(training_sigmas())))
 
 
 def timestep_of(sigmas: Array) -> Array:
-    """Timestep in 0..999, not rounded, of noise levels."""
+    """The timesteps in 0..999, not rounded, of noise levels."""
     return np.interp(np.log(sigmas), np.log(training_sigmas()), np.arange(NUM_TRAIN_TIMESTEPS))
 
 
 def uniform(count: int) -> Array:
-    """Timesteps 999 … 0, `count` of them, both ends included."""
+    """Noise levels at `count` evenly spaced timesteps from 999 to 0, both included."""
     return sigma_of(np.linspace(NUM_TRAIN_TIMESTEPS - 1, 0, count))
 
 
 def karras(count: int) -> Array:
-    """Karras et al. 2022, arXiv:2206.00364, equation 5, rho 7."""
+    """Noise levels by Karras et al. 2022, arXiv:2206.00364, equation 5, with rho 7."""
     low, high = training_sigmas()[[0, -1]] ** (1 / KARRAS_RHO)
     return (high + np.linspace(0, 1, count) * (low - high)) ** KARRAS_RHO
 
 
 def exponential(count: int) -> Array:
-    """Even steps in log sigma."""
+    """Noise levels evenly spaced in log sigma."""
     low, high = np.log(training_sigmas()[[0, -1]])
     return np.exp(np.linspace(high, low, count))
 
 
 def sgm_uniform(count: int) -> Array:
-    """Timesteps 999 … just above 0: `count` + 1 even ones without the last."""
+    """Noise levels at `count` + 1 evenly spaced timesteps from 999 to 0, without the last."""
     return uniform(count + 1)[:-1]
 
 

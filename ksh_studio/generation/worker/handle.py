@@ -1,7 +1,8 @@
-"""The page's side of the worker process, which makes pictures: started at the first one, it keeps the model loaded.
+"""Starts the worker process, which makes pictures for the page, and sends requests to it.
 
-Requests go to the process as lines of JSON, events come back; the last event of a request is Finished, Stopped or
-Failed. So the page never imports torch, and a crash in a kernel ends the process, not the page.
+The process starts at the first request and keeps the model loaded. Requests go to it as lines of JSON, and events come
+back; the last event of a request is Finished, Stopped or Failed. The page need not import torch, and a crash in native
+code ends the worker process only.
 """
 
 import json
@@ -33,7 +34,7 @@ class _Process:
 
 
 class Worker:
-    """At most one worker process for a workspace; requests are served one after the other."""
+    """The worker process of a workspace, of which there is at most one; it serves one request at a time."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
@@ -43,7 +44,7 @@ class Worker:
 
     @property
     def running(self) -> bool:
-        """Whether there is a process, which then has the model in memory and uses the device."""
+        """Whether the process is running; it may then have the model in memory and use the device."""
         return self._process is not None and self._process.popen.poll() is None
 
     @property
@@ -52,7 +53,7 @@ class Worker:
         return self._busy.locked()
 
     def generate(self, config: GenerateConfig, project: Project) -> Iterator[Event]:
-        """Make pictures; yields the events of the process, and Failed when the process ends without a last event.
+        """Make pictures; yield the events of the process, and Failed when it ends before the request does.
 
         Raises StudioError when another request is being served.
         """
@@ -78,12 +79,12 @@ class Worker:
             yield Failed.saying("device.worker_died", log=self.log)
             ended = True
         finally:
-            if not ended:  # the visitor left: nobody wants the pictures any more, and the next request starts clean
+            if not ended:  # the caller reads no further: without this the next request would get these events
                 self.end()
             self._busy.release()
 
     def interrupt(self) -> None:
-        """Ask the request that is being served to end after its current step."""
+        """Let the request that is being served stop after its current step."""
         if self.running and self._process is not None:
             self._send(self._process, {"interrupt": True})
 
@@ -92,19 +93,19 @@ class Worker:
         process, self._process = self._process, None
         if process is None:
             return
-        with suppress(OSError):  # its pipe may be gone already: it ended by itself
+        with suppress(OSError):  # the pipe is closed when the process has ended by itself
             process.stdin.close()
         try:
             process.popen.wait(timeout=END_SECONDS)
         except subprocess.TimeoutExpired:
             process.popen.kill()
             process.popen.wait()
-        if not self.busy:  # else `generate` reads to its end, and reports that
+        if not self.busy:  # otherwise `generate` reads it to the end and yields Failed
             process.stdout.close()
 
     @property
     def log(self) -> Path:
-        """File with everything that the process prints besides events."""
+        """The file with everything that the process prints besides events."""
         return self.workspace.root / "worker.log"
 
     def _start(self) -> _Process:
@@ -121,7 +122,7 @@ class Worker:
 
     @staticmethod
     def _send(process: _Process, message: dict[str, Any]) -> None:
-        with suppress(BrokenPipeError, ValueError):  # it has ended: `generate` reports that
+        with suppress(BrokenPipeError, ValueError):  # when the process has ended, `generate` yields Failed
             process.stdin.write(json.dumps(message).encode() + b"\n")
             process.stdin.flush()
 

@@ -25,7 +25,7 @@ from ksh_studio.project.workspace import Workspace
 
 @dataclass(frozen=True)
 class _Request:
-    """A request as it came in, and whether its sender no longer wants it."""
+    """A request as it was received, and whether it has been cancelled."""
 
     message: dict[str, Any]
     cancelled: threading.Event
@@ -44,7 +44,7 @@ def serve(lines_in: BinaryIO, lines_out: BinaryIO, workspace: Workspace) -> None
 
 
 def _read(lines_in: BinaryIO, requests: "queue.Queue[_Request | None]") -> None:
-    """Queue requests; an interrupt acts at once, on the requests that came before it and on none after."""
+    """Queue the requests; an interrupt cancels at once those that came before it, and none that come later."""
     open_requests: list[_Request] = []
     for line in lines_in:
         try:
@@ -59,7 +59,7 @@ def _read(lines_in: BinaryIO, requests: "queue.Queue[_Request | None]") -> None:
             request = _Request(message, threading.Event())
             open_requests = [*(one for one in open_requests if not one.cancelled.is_set()), request]
             requests.put(request)
-    _cancel(open_requests)  # nobody listens any more
+    _cancel(open_requests)  # the page has closed the pipe
     requests.put(None)
 
 
@@ -70,7 +70,8 @@ def _cancel(requests: list[_Request]) -> None:
 
 def _serve_request(request: _Request, workspace: Workspace, models: LoadedModels) -> Iterator[Event]:
     try:
-        home = Workspace(Path(request.message.get("workspace") or workspace.root))  # on a Space, a visitor's own
+        # a request on a Space names the visitor's workspace
+        home = Workspace(Path(request.message.get("workspace") or workspace.root))
         project = home.project(str(request.message.get("project", "")))
         config = validated(GenerateConfig, request.message.get("config") or {})
         with own_device(workspace):

@@ -28,8 +28,8 @@ def safe_stem(name: str) -> str:
 def base_family(cross_attention_dim: int, widths: tuple[int, ...], name: str) -> dict[str, str]:
     """The keys that say which base models the file fits.
 
-    cross_attention_dim, widths: of the base's UNet. Only a base that has the shape of SD 1.x or 2.x is called that; any
-    other goes by its own name, so that A1111 does not offer the file for a model that it cannot fit.
+    cross_attention_dim and widths are those of the base's UNet. Only a base with the shape of SD 1.x or 2.x is called
+    that; any other goes by its own name, so that A1111 does not offer the file for a model that it cannot fit.
     """
     is_sd_shape = tuple(widths) == (320, 640, 1280, 1280)
     if is_sd_shape and cross_attention_dim == 768:

@@ -1,4 +1,4 @@
-"""Writes tensors to a file; a full disk is an OSError with its number, as with any other file."""
+"""Writes tensors to a file, with the same errors as for any other file when the disk is full."""
 
 import os
 import re
