@@ -22,7 +22,7 @@ from ksh_studio.project.workspace import Project, Workspace
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Playwright waits five seconds: a busy machine needs more until the page has what it shows.
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=120_000)
 DEMO = ASSETS / "demo" / "drawings"
 
 
@@ -56,15 +56,15 @@ def open_studio(workspace: Workspace, *arguments: str) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
 
 
 def _wait(process: subprocess.Popen, address: str) -> None:
-    for _ in range(300):
+    for _ in range(1200):
         if process.poll() is not None:
             pytest.fail(process.stdout.read().decode())
         try:
-            httpx.get(address, timeout=5)
+            httpx.get(address, timeout=30)
             return
         except httpx.HTTPError:
             time.sleep(0.1)
@@ -88,7 +88,7 @@ def chromium() -> Iterator[Browser]:
 def visit(browser: Browser, address: str, **context: object) -> Page:
     """A fresh visitor's page, its first tab shown."""
     page = browser.new_context(locale="en-US", **context).new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(120_000)
     page.goto(address)
     page.wait_for_selector("#stages")
     return page

@@ -10,8 +10,8 @@ from ksh_studio.generation.pictures.recipe import read_recipe
 from ksh_studio.project.catalogue import Catalogue
 from tests.journeys.browser import chromium, demo_of, open_studio, visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(240)]
-WORK = 120_000
+pytestmark = [pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(1800)]
+WORK = 900_000
 
 
 def test_caption_and_edit_and_a_reload_keeps_it(workspace):
