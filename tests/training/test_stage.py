@@ -57,7 +57,7 @@ def test_the_lora_says_what_it_is(lesson):
     made.run()
     (info,) = list_loras(made.project.workspace, made.project)
     assert info.trigger == "drawn by KSH drawing style" and info.step == 2 and info.rank == 4 and info.alpha == 2.0
-    assert info.base == info.only_base == "base" and info.label == "ksh-000002"
+    assert info.base == info.only_base == "tiny" and info.label == "ksh-000002"
     meta = info.metadata
     slashed = {key for key, value in meta.items() if "/" in value}
     assert slashed <= {
@@ -104,7 +104,7 @@ def test_a_stop_comes_after_the_step_that_is_being_computed_and_leaves_a_whole_s
     monkeypatch.setattr("ksh_studio.training.measures.step_log.EVERY_SECONDS", 1e9)  # no loss is read on the way
     monkeypatch.setattr("ksh_studio.training.stage.measured_plan", lambda run: iter(()))  # no dry steps
     made, computed = lesson(max_train_steps=100), []
-    original = Stepper.draw
+    original = Stepper.sample_batch
 
     def draw(self, bucket, items, rows, index):
         computed.append(index)
@@ -112,7 +112,7 @@ def test_a_stop_comes_after_the_step_that_is_being_computed_and_leaves_a_whole_s
             stop_job(made.job)
         return original(self, bucket, items, rows, index)
 
-    monkeypatch.setattr(Stepper, "draw", draw)
+    monkeypatch.setattr(Stepper, "sample_batch", draw)
     events = made.run()
     assert last(events) == ("stopped", "train.stopped") and events[-1].values["step"] == "3"
     assert len(computed) == 3 and [event.step for event in made.of("step")] == [1, 2, 3]
