@@ -23,6 +23,8 @@ AMOUNTS = ("max_train_steps", "num_train_epochs", "effort")
 PRESET_SETTINGS = {*AMOUNTS, *(name for preset in TRAIN_PRESETS.values() for name in preset)}
 TOUCHED = tuple(name for name in FORM if name in PRESET_SETTINGS)
 """What choosing a preset sets, or sets back; what no preset names stays as the artist left it."""
+PRESET_PROMPTS = {"\n".join(preset.get("validation_prompts", ())) for preset in TRAIN_PRESETS.values()}
+"""The preview prompts as one preset or another puts them into the form."""
 ROW = 3
 
 
@@ -63,7 +65,13 @@ def preset_for(visit: Visit, slug: str, name: str) -> FittedPreset:
     return fitted_preset(name, base_entry(base_of(visit, visit.project(slug))))
 
 
-def fill(visit: Visit, slug: str, preset: str) -> dict[str, Any]:
-    """The settings that presets are about, as this one has them on the project's base model."""
-    values = preset_for(visit, slug, preset).settings if slug else TRAIN_PRESETS.get(preset, {})
-    return form_values(TrainConfig(**values), TOUCHED)
+def preset_values(visit: Visit, slug: str, preset: str, prompts: str) -> dict[str, Any]:
+    """The settings that presets are about, as this one has them on the project's base model.
+
+    prompts: the preview prompts in the form; those that a person typed stay.
+    """
+    settings = preset_for(visit, slug, preset).settings if slug else TRAIN_PRESETS.get(preset, {})
+    values = form_values(TrainConfig(**settings), TOUCHED)
+    if prompts.strip() not in PRESET_PROMPTS:
+        del values["validation_prompts"]
+    return values

@@ -16,7 +16,7 @@ from ksh_studio.ui.train.files import FileTools, build_file_tools, wire_file_too
 from ksh_studio.ui.train.layout import JobButtons, JobParts, StartButtons, job_parts, start_buttons
 from ksh_studio.ui.train.plan import PlanView, check, show_plan
 from ksh_studio.ui.train.queue import dequeue, queue
-from ksh_studio.ui.train.settings import OPEN, TOUCHED, fill, preset_radio, settings_form
+from ksh_studio.ui.train.settings import OPEN, TOUCHED, preset_radio, preset_values, settings_form
 from ksh_studio.ui.train.watch import TrainDisplay, poll
 
 
@@ -122,8 +122,8 @@ def _wire_new(studio: Studio, new: _NewTraining, slug: gr.Textbox, job_id: gr.Te
     buttons.check.click(guarded(studio, "train", check), slug, None, inputs_kwargs=settings, **QUIET)
     # the newest is shown again, whichever was looked at before
     new.started.change(None, None, job_id, js="() => ''", **QUIET)
-    presets = filling(studio, "look", fill, {name: new.form[name] for name in TOUCHED})
-    new.preset.input(inputs=[slug, new.preset], **presets, **QUIET)
+    presets = filling(studio, "look", preset_values, {name: new.form[name] for name in TOUCHED})
+    new.preset.input(inputs=[slug, new.preset, new.form["validation_prompts"]], **presets, **QUIET)
     changes = [*(component.change for component in new.form.values()), new.checked.change]
     plan = filling(studio, "look", show_plan, new.plan)
     gr.on(changes, inputs=[slug, new.preset], inputs_kwargs=settings, trigger_mode="always_last", **plan, **QUIET)

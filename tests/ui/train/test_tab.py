@@ -12,7 +12,7 @@ from ksh_studio.events import Finished, LoraSaved, Paused, Planned, Stopped, Val
 from ksh_studio.jobs.queue import queued_jobs
 from ksh_studio.jobs.start import create_job
 from ksh_studio.lora.file.header import read_header
-from ksh_studio.presets import TRAIN_PRESETS
+from ksh_studio.presets import ORIGINAL_PROMPT, TRAIN_PRESETS
 from ksh_studio.project.catalogue import Catalogue, NewDrawing
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.parts.outputs import UNCHANGED, News
@@ -22,7 +22,7 @@ from ksh_studio.ui.train.files import train_on
 from ksh_studio.ui.train.merge import merge
 from ksh_studio.ui.train.plan import measured, settings_to_use, show_plan, show_presets
 from ksh_studio.ui.train.queue import dequeue, queue
-from ksh_studio.ui.train.settings import FORM, OPEN, TOUCHED, fill
+from ksh_studio.ui.train.settings import FORM, OPEN, TOUCHED, preset_values
 from ksh_studio.ui.train.watch import poll
 from tests.jobs.written_jobs import append, job_with, step
 from tests.tiny import tiny_lora_file
@@ -77,12 +77,20 @@ def test_every_setting_has_one_place_and_one_group():
 
 
 def test_a_preset_sets_back_what_another_has_set_and_leaves_the_rest_alone(owner):
-    original = fill(owner, "", "original")
-    quick = fill(owner, "", "quick")
+    original = preset_values(owner, "", "original", "")
+    quick = preset_values(owner, "", "quick", "")
     assert (original["num_train_epochs"], quick["num_train_epochs"]) == ("20", "")
     assert (quick["effort"], original["effort"], quick["max_train_steps"]) == ("quick", "balanced", "")
     assert not {"name", "init_lora", "num_processes", "report_to"} & set(TOUCHED)
     assert all(set(preset) <= set(TOUCHED) for preset in TRAIN_PRESETS.values())
+
+
+def test_preview_prompts_that_a_person_typed_stay_when_a_preset_is_chosen(owner):
+    chosen = preset_values(owner, "", "original", "")
+    assert chosen["validation_prompts"] == ORIGINAL_PROMPT
+    assert preset_values(owner, "", "balanced", ORIGINAL_PROMPT)["validation_prompts"] == ""
+    assert "validation_prompts" not in preset_values(owner, "", "original", "파란 머리, my own words")
+    assert "validation_prompts" not in preset_values(owner, "", "quick", "파란 머리, my own words")
 
 
 def test_the_plan_is_a_card_and_its_numbers_stand_in_the_empty_fields(owner, drawn):
@@ -105,9 +113,9 @@ def test_presets_show_their_steps_for_these_drawings(owner, drawn):
 
 
 def test_the_original_on_a_base_model_of_another_size_says_what_it_changed(owner, drawn):
-    values = fill(owner, drawn.slug, "original")
+    values = preset_values(owner, drawn.slug, "original", "")
     assert (values["resolution"], values["seed"], values["checkpointing_steps"]) == ("", 5508, "4000")
-    assert fill(owner, "", "original")["resolution"] == "512"
+    assert preset_values(owner, "", "original", "")["resolution"] == "512"
     sentence = "Trained at 128 px, the size of Pocket, instead of the preset&#39;s 512 px."
     assert sentence in show_plan(owner, drawn.slug, "original", **values).table
     assert sentence not in show_plan(owner, drawn.slug, "original", **values | {"resolution": "64"}).table
