@@ -58,14 +58,14 @@ def captions(project):
 
 
 def test_every_caption_is_committed_before_it_is_told(drawn, folders, speaking):
-    told = []
+    reported = []
     for event in caption(settings(folders, batch_size=4), drawn, never):
         if isinstance(event, Captioned):
             with Catalogue(drawn) as catalogue:
                 assert catalogue.drawing(event.drawing).caption == event.caption != ""
-            told.append((event.done, event.total))
+            reported.append((event.done, event.total))
         last = event
-    assert told == [(n, 7) for n in range(1, 8)]
+    assert reported == [(n, 7) for n in range(1, 8)]
     assert speaking == [4, 3]
     assert (last.kind, last.figures["captions"]) == ("finished", 7)
     with Catalogue(drawn) as catalogue:
@@ -102,11 +102,11 @@ def test_a_caption_that_a_person_writes_meanwhile_stands(drawn, folders, speakin
 
 
 def test_stop_ends_after_the_batch_and_the_next_run_does_the_rest(drawn, folders, speaking):
-    asked = iter([False, True])
-    said = list(caption(settings(folders, batch_size=3), drawn, lambda: next(asked)))
-    assert (said[-1].kind, said[-1].values) == ("stopped", {"made": "3", "left": "4"})
-    said = list(caption(settings(folders, batch_size=3), drawn, never))
-    assert (said[-1].kind, said[-1].figures["captions"]) == ("finished", 4)
+    answers = iter([False, True])
+    yielded = list(caption(settings(folders, batch_size=3), drawn, lambda: next(answers)))
+    assert (yielded[-1].kind, yielded[-1].values) == ("stopped", {"made": "3", "left": "4"})
+    yielded = list(caption(settings(folders, batch_size=3), drawn, never))
+    assert (yielded[-1].kind, yielded[-1].figures["captions"]) == ("finished", 4)
 
 
 def test_too_little_memory_halves_the_batch_and_goes_on(drawn, folders, monkeypatch):
@@ -119,10 +119,10 @@ def test_too_little_memory_halves_the_batch_and_goes_on(drawn, folders, monkeypa
         return ["a girl"] * len(images)
 
     monkeypatch.setattr(captioning, "write_captions", greedy)
-    said = list(caption(settings(folders, batch_size=8), drawn, never))
+    yielded = list(caption(settings(folders, batch_size=8), drawn, never))
     assert sizes == [7, 4, 2, 2, 2, 1]
-    assert [e.values["size"] for e in said if isinstance(e, Warned)] == ["4", "2"]
-    assert said[-1].figures["captions"] == 7
+    assert [e.values["size"] for e in yielded if isinstance(e, Warned)] == ["4", "2"]
+    assert yielded[-1].figures["captions"] == 7
 
 
 def test_too_little_memory_for_one_drawing_is_a_sentence(drawn, folders, monkeypatch):
@@ -148,15 +148,15 @@ def test_bad_drawings_are_named_and_do_not_stop_the_run(drawn, folders, monkeypa
         return ["" if image.tobytes() == images[-1].tobytes() and len(images) == 3 else "a girl" for image in images]
 
     monkeypatch.setattr(captioning, "write_captions", fragile)
-    said = list(caption(settings(folders, batch_size=4), drawn, never))
-    warned = [(event.key, event.values["name"]) for event in said if isinstance(event, Warned)]
+    yielded = list(caption(settings(folders, batch_size=4), drawn, never))
+    warned = [(event.key, event.values["name"]) for event in yielded if isinstance(event, Warned)]
     assert warned == [
         ("captions.unreadable", "그림 0.png"),
         ("captions.unreadable", "그림 1.png"),
         ("captions.failed", "그림 2.png"),
         ("captions.empty", "그림 6.png"),
     ]
-    assert said[-1].figures["captions"] == 3
+    assert yielded[-1].figures["captions"] == 3
 
 
 def test_no_drawings_and_no_captions_are_sentences(project, drawn, folders, workspace, monkeypatch):
@@ -191,17 +191,17 @@ def test_kill_9_loses_no_caption_and_the_next_run_does_the_rest(drawn, folders, 
         os._exit(1)
     os.close(there)
     with os.fdopen(here, encoding="utf-8") as told_by_child:
-        told = [told_by_child.readline() for _ in range(3)]
+        reported = [told_by_child.readline() for _ in range(3)]
         time.sleep(0.03)
         os.kill(child, signal.SIGKILL)
-        told += told_by_child.readlines()
+        reported += told_by_child.readlines()
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     with Catalogue(drawn) as catalogue:
-        for line in told:
+        for line in reported:
             name, text = line.strip().split(" ", 1)
             assert catalogue.drawing(name).caption == text
         kept = catalogue.counts()["captioned"]
-    assert 3 <= len(told) <= kept <= len(told) + 1 < 7
-    said = list(caption(config, drawn, never))
-    assert sum(isinstance(event, Captioned) for event in said) == 7 - kept
+    assert 3 <= len(reported) <= kept <= len(reported) + 1 < 7
+    yielded = list(caption(config, drawn, never))
+    assert sum(isinstance(event, Captioned) for event in yielded) == 7 - kept
     assert all(captions(drawn).values())

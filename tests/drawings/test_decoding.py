@@ -58,8 +58,8 @@ def test_few_bytes_wait_at_a_time(monkeypatch):
 def test_a_file_that_kills_or_stalls_its_decoder_takes_nothing_else_along(monkeypatch):
     monkeypatch.setattr(decoding, "_convert", deadly)
     good = data_of(picture(1))
-    found = answers([(0, good), (1, b"kill"), (2, good), (3, b"spin"), (4, good), (5, good)])
-    assert found == [
+    results = answers([(0, good), (1, b"kill"), (2, good), (3, b"spin"), (4, good), (5, good)])
+    assert results == [
         (0, ConvertedPicture), (1, "import.reason_crashed"), (2, ConvertedPicture), (3, "import.reason_crashed"),
         (4, ConvertedPicture), (5, ConvertedPicture),
     ]  # fmt: skip

@@ -45,14 +45,14 @@ def captions_by_pixels(project):
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-@pytest.mark.parametrize("kind", EXPORT_FORMATS)
-def test_every_format_comes_in_again_with_the_same_captions(captioned, workspace, tmp_path, kind, zipped):
+@pytest.mark.parametrize("export_format", EXPORT_FORMATS)
+def test_every_format_comes_in_again_with_the_same_captions(captioned, workspace, tmp_path, export_format, zipped):
     target = tmp_path / ("내보냄.zip" if zipped else "내보냄")
-    said = list(export(captioned, target, kind))
-    assert (said[-1].kind, said[-1].values["count"]) == ("finished", "8")
+    exported = list(export(captioned, target, export_format))
+    assert (exported[-1].kind, exported[-1].values["count"]) == ("finished", "8")
     again = workspace.create_project(ProjectSettings(name="again"))
-    found, _ = run_import(target, again)
-    assert (found.added, found.captions, found.unreadable) == (8, 7, ())
+    imported, _ = run_import(target, again)
+    assert (imported.added, imported.captions, imported.unreadable) == (8, 7, ())
     assert captions_by_pixels(again) == captions_by_pixels(captioned)
 
 
@@ -61,8 +61,8 @@ def test_the_image_folder_loads_with_every_image_and_caption(captioned, tmp_path
     list(export(captioned, tmp_path / "train test", "imagefolder"))
     loaded = datasets.load_dataset("imagefolder", data_dir=str(tmp_path / "train test"), cache_dir=str(tmp_path / "c"))
     assert {split: len(rows) for split, rows in loaded.items()} == {"train": 8}
-    found = {row["original_name"]: (row["text"], row["image"].size) for row in loaded["train"]}
-    assert found == {name: (f"{tidy(text)} {TRIGGER}".strip(), (48, 40)) for name, text in CAPTIONS.items()}
+    imported = {row["original_name"]: (row["text"], row["image"].size) for row in loaded["train"]}
+    assert imported == {name: (f"{tidy(text)} {TRIGGER}".strip(), (48, 40)) for name, text in CAPTIONS.items()}
 
 
 def test_the_table_is_the_originals_with_quotes(captioned, tmp_path):
@@ -119,8 +119,8 @@ def test_excluded_drawings_stay_at_home(captioned, tmp_path):
 def test_a_lost_picture_is_named_and_the_rest_goes_out(captioned, tmp_path):
     with Catalogue(captioned) as catalogue:
         catalogue.drawings()[0].path(captioned).unlink()
-    said = list(export(captioned, tmp_path / "out", "imagefolder"))
-    assert (said[0].key, said[0].values["count"], said[-1].values["count"]) == ("export.lost", "1", "7")
+    exported = list(export(captioned, tmp_path / "out", "imagefolder"))
+    assert (exported[0].key, exported[0].values["count"], exported[-1].values["count"]) == ("export.lost", "1", "7")
 
 
 def test_what_is_in_the_way_is_never_overwritten(captioned, tmp_path):
@@ -136,9 +136,9 @@ def test_what_is_in_the_way_is_never_overwritten(captioned, tmp_path):
 
 
 def test_nothing_to_export_and_unknown_formats_are_sentences(project, tmp_path):
-    for kind, key in (("txt", "export.nothing"), ("parquet", "export.unknown_format")):
+    for export_format, key in (("txt", "export.nothing"), ("parquet", "export.unknown_format")):
         with pytest.raises(StudioError) as error:
-            list(export(project, tmp_path / "out", kind))
+            list(export(project, tmp_path / "out", export_format))
         assert error.value.sentence.key == key
 
 

@@ -19,19 +19,18 @@ def hashes(folder):
 def test_a_folder_of_any_depth_comes_in_and_is_left_as_it_was(project, folder):
     save_pictures(folder, "그림 1.png", "하나/둘/그림 2.png", "하나/세 번째.bmp")
     before = hashes(folder)
-    said, warned = run_import(folder, project)
-    assert (said.added, said.known, said.captions, said.duplicates, said.unreadable, said.gone, warned) == (
-        (3, 0, 0, (), (), (), [])
-    )
+    imported, warned = run_import(folder, project)
+    assert (imported.added, imported.known, imported.captions) == (3, 0, 0)
+    assert (imported.duplicates, imported.unreadable, imported.gone, warned) == ((), (), (), [])
     assert hashes(folder) == before
     with Catalogue(project) as catalogue:
         rows = catalogue.drawings()
     assert [row.source_path for row in rows] == ["그림 1.png", "하나/둘/그림 2.png", "하나/세 번째.bmp"]
     for row in rows:
         assert row.id == row.file_sha256[:16] == before[folder / row.source_path][:16]
-        with Image.open(row.path(project)) as stored, Image.open(folder / row.source_path) as own:
+        with Image.open(row.path(project)) as stored, Image.open(folder / row.source_path) as original:
             assert stored.format == "WEBP"
-            assert stored.convert("RGB").tobytes() == own.tobytes()
+            assert stored.convert("RGB").tobytes() == original.tobytes()
         with Image.open(row.thumb(project)) as thumb:
             assert thumb.size == (48, 40)
 
@@ -52,34 +51,34 @@ def test_a_grown_folder_adds_only_what_is_new_keeps_captions_and_lists_what_is_g
     (folder / "다.png").rename(folder / "옮김.png")
     picture(77).save(folder / "라.png")
     save_pictures(folder, "새 그림.png", first=50)
-    said, warned = run_import(folder, project)
-    assert (said.added, said.known, said.gone) == (2, 2, ("나.png",))
+    imported, warned = run_import(folder, project)
+    assert (imported.added, imported.known, imported.gone) == (2, 2, ("나.png",))
     assert [(event.key, event.values["names"]) for event in warned] == [("import.changed", "라.png")]
     with Catalogue(project) as catalogue:
         captions = {row.original_name: row.caption for row in catalogue.drawings() if row.caption}
         assert catalogue.counts()["all"] == 6
     assert captions == {name: f"그림 {name}" for name in ("가.png", "나.png", "다.png", "라.png")}
-    said, warned = run_import(folder, project)
-    assert (said.added, said.known, said.gone, warned) == (0, 4, ("나.png",), [])
+    imported, warned = run_import(folder, project)
+    assert (imported.added, imported.known, imported.gone, warned) == (0, 4, ("나.png",), [])
 
 
 def test_exact_duplicates_are_named_by_file_and_by_pixels(project, folder):
     save_pictures(folder, "가.png", "나.png")
     (folder / "복사.png").write_bytes((folder / "가.png").read_bytes())
     picture(0).save(folder / "하.bmp")
-    said, _ = run_import(folder, project)
-    assert said.added == 2
-    assert said.duplicates == (("복사.png", "가.png"), ("하.bmp", "가.png"))
-    said, _ = run_import(folder, project)
-    assert (said.added, said.known) == (0, 2)
-    assert said.duplicates == (("복사.png", "가.png"), ("하.bmp", "가.png"))
+    imported, _ = run_import(folder, project)
+    assert imported.added == 2
+    assert imported.duplicates == (("복사.png", "가.png"), ("하.bmp", "가.png"))
+    imported, _ = run_import(folder, project)
+    assert (imported.added, imported.known) == (0, 2)
+    assert imported.duplicates == (("복사.png", "가.png"), ("하.bmp", "가.png"))
 
 
 def test_uploaded_files_keep_the_names_they_had(project, folder):
     save_pictures(folder, "tmp1.png", "tmp2.png")
     names = {folder / "tmp1.png": "눈 오는 날.png", folder / "tmp2.png": "../../etc/passwd.png"}
-    said, _ = run_import([folder / "tmp1.png", folder / "tmp2.png"], project, names=names)
-    assert said.added == 2
+    imported, _ = run_import([folder / "tmp1.png", folder / "tmp2.png"], project, names=names)
+    assert imported.added == 2
     with Catalogue(project) as catalogue:
         assert [row.original_name for row in catalogue.drawings()] == ["passwd.png", "눈 오는 날.png"]
 
@@ -125,9 +124,9 @@ def test_unreadable_files_are_listed_and_the_rest_comes_in(project, folder):
     (folder / "벡터.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     (folder / "스케치.psd").write_bytes(b"8BPS" + bytes(100))
     Image.new("RGB", (1, 20_000)).save(folder / "좁음.png")
-    said, _ = run_import(folder, project)
-    assert said.added == 2
-    assert dict(said.unreadable) == {
+    imported, _ = run_import(folder, project)
+    assert imported.added == 2
+    assert dict(imported.unreadable) == {
         "끊김.png": "import.reason_damaged",
         "빈.png": "import.reason_empty",
         "벡터.svg": "import.reason_vector",
@@ -156,8 +155,8 @@ def test_a_full_disk_keeps_what_was_made_and_the_import_goes_on_later(project, f
         assert len(catalogue.drawings()) == 3
     assert list(project.root.rglob("*.tmp")) == []
     monkeypatch.setattr(disk, "sync", real)
-    said, _ = run_import(folder, project)
-    assert (said.added, said.known) == (3, 3)
+    imported, _ = run_import(folder, project)
+    assert (imported.added, imported.known) == (3, 3)
 
 
 def test_a_lost_copy_is_made_again(project, folder):
@@ -166,8 +165,8 @@ def test_a_lost_copy_is_made_again(project, folder):
     with Catalogue(project) as catalogue:
         row = catalogue.drawings()[0]
     row.path(project).unlink()
-    said, _ = run_import(folder, project)
-    assert (said.added, said.known, row.path(project).exists()) == (0, 1, True)
+    imported, _ = run_import(folder, project)
+    assert (imported.added, imported.known, row.path(project).exists()) == (0, 1, True)
 
 
 def test_an_excluded_drawing_does_not_come_back(project, folder):
@@ -188,5 +187,5 @@ def test_a_stopped_import_keeps_what_it_committed(project, folder):
     events.close()
     with Catalogue(project) as catalogue:
         assert catalogue.counts()["all"] == 3
-    said = [e for e in import_drawings(folder, project) if isinstance(e, Imported)][0]
-    assert (said.added, said.known) == (5, 3)
+    imported = [e for e in import_drawings(folder, project) if isinstance(e, Imported)][0]
+    assert (imported.added, imported.known) == (5, 3)

@@ -114,9 +114,9 @@ def test_every_mode_becomes_rgb(mode):
 
 def test_colour_profiles_become_srgb_and_broken_ones_are_left_aside():
     wide = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()  # does not fit RGB
-    own = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     image = Image.new("RGB", (40, 40), (200, 30, 90))
-    for profile, flag in ((own, "colour_profile"), (wide, "broken_profile"), (b"nonsense", "broken_profile")):
+    for profile, flag in ((srgb, "colour_profile"), (wide, "broken_profile"), (b"nonsense", "broken_profile")):
         opened, flags = read_upright(data_of(image, icc_profile=profile))
         assert np.abs(np.array(opened.getpixel((3, 3))) - (200, 30, 90)).max() <= 1
         assert flags == {flag}

@@ -38,8 +38,8 @@ def test_a_zip_comes_in_like_its_folder(project, tmp_path):
     assert run_import(path, project)[0].added == 2
     assert names_in(project) == ["하나/가.png", "나.png"]
     zip_of(path, [("하나/가.png", data_of(picture(1))), ("다.png", data_of(picture(3)))])
-    said, _ = run_import(path, project)
-    assert (said.added, said.known, said.gone) == (1, 1, ("나.png",))
+    imported, _ = run_import(path, project)
+    assert (imported.added, imported.known, imported.gone) == (1, 1, ("나.png",))
     assert path.read_bytes() != before
 
 
@@ -136,8 +136,8 @@ def test_one_damaged_entry_is_named_and_the_rest_comes_in(project, tmp_path):
     with zipfile.ZipFile(path) as archive:
         data[archive.infolist()[0].header_offset + 60] ^= 0xFF
     path.write_bytes(bytes(data))
-    said, _ = run_import(path, project)
-    assert (said.added, said.unreadable) == (1, (("가.png", "import.reason_damaged"),))
+    imported, _ = run_import(path, project)
+    assert (imported.added, imported.unreadable) == (1, (("가.png", "import.reason_damaged"),))
 
 
 def test_two_entries_of_one_name_and_nested_zips(project, tmp_path):

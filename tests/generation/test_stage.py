@@ -194,8 +194,8 @@ def test_a_lora_for_another_model_or_no_lora_is_one_sentence_and_the_next_reques
 
 
 def test_stop_ends_after_the_current_step_and_saves_nothing(tiny_project, models):
-    asked = []
-    events = run(tiny_project, models, lambda: asked.append(1) or len(asked) == 2, num_inference_steps=5)
+    stop_checks = []
+    events = run(tiny_project, models, lambda: stop_checks.append(1) or len(stop_checks) == 2, num_inference_steps=5)
     assert isinstance(events[-1], Stopped)
     assert [e.done for e in events if isinstance(e, Progress) and e.phase == "denoise"] == [1, 2]
     assert pictures_of(tiny_project) == []

@@ -36,11 +36,11 @@ VAE_PARTS = [
 
 def original_tensors(unet, vae, text_encoder):
     """All tensors of a Stable Diffusion 1.x under their original names."""
-    found = {f"model.diffusion_model.{unet_name(name)}": tensor for name, tensor in unet.state_dict().items()}
-    found |= {f"first_stage_model.{vae_name(name)}": vae_shape(name, t) for name, t in vae.state_dict().items()}
+    tensors = {f"model.diffusion_model.{unet_name(name)}": tensor for name, tensor in unet.state_dict().items()}
+    tensors |= {f"first_stage_model.{vae_name(name)}": vae_shape(name, t) for name, t in vae.state_dict().items()}
     prefix = "cond_stage_model.transformer.text_model."
-    found |= {prefix + name.removeprefix("text_model."): t for name, t in text_encoder.state_dict().items()}
-    return {name: tensor.contiguous() for name, tensor in found.items()}
+    tensors |= {prefix + name.removeprefix("text_model."): t for name, t in text_encoder.state_dict().items()}
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
 def unet_name(name):

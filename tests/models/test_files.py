@@ -65,9 +65,9 @@ def base_repository(tmp_path):
 def test_models_are_fetched_by_hub_id_without_pickles_and_are_there_offline(base_repository, tmp_path):
     home = tmp_path / "home"
     repositories = {"artist/anything": base_repository, "artist/blip2": tiny_captioner_folder(tmp_path / "blip2")}
-    with hub(repositories) as (address, asked):
+    with hub(repositories) as (address, requested_paths):
         assert child(LOAD, home, endpoint=address) == ("64 64 left", "")
-    fetched = {path.split("/resolve/")[1].partition("/")[2] for path in asked if "/resolve/" in path}
+    fetched = {path.split("/resolve/")[1].partition("/")[2] for path in requested_paths if "/resolve/" in path}
     assert {"unet/diffusion_pytorch_model.safetensors", "model.safetensors"} <= fetched
     assert not any(name.endswith((".bin", ".ckpt", ".md")) or "fp16" in name for name in fetched)
     assert child(FIND, home, "artist/anything")[0].split() == ["here", "c" * 40]
@@ -76,9 +76,9 @@ def test_models_are_fetched_by_hub_id_without_pickles_and_are_there_offline(base
 def test_what_the_hub_does_not_give_is_one_sentence_each(base_repository, tmp_path):
     for path in base_repository.rglob("*.safetensors"):
         path.unlink()
-    with hub({"artist/pickles": base_repository}) as (address, asked):
-        said, _ = child(FIND, tmp_path / "home", "artist/pickles", "artist/nothing", endpoint=address)
-    assert said.split() == ["download", "models.only_pickles", "download", "models.hub_unknown"]
-    assert not any(path.endswith((".bin", ".ckpt")) for path in asked if "/resolve/" in path)
-    said, _ = child(FIND, tmp_path / "home", "artist/other", endpoint="http://127.0.0.1:9")
-    assert said.split() == ["download", "models.hub_unreachable"]
+    with hub({"artist/pickles": base_repository}) as (address, requested_paths):
+        output, _ = child(FIND, tmp_path / "home", "artist/pickles", "artist/nothing", endpoint=address)
+    assert output.split() == ["download", "models.only_pickles", "download", "models.hub_unknown"]
+    assert not any(path.endswith((".bin", ".ckpt")) for path in requested_paths if "/resolve/" in path)
+    output, _ = child(FIND, tmp_path / "home", "artist/other", endpoint="http://127.0.0.1:9")
+    assert output.split() == ["download", "models.hub_unreachable"]

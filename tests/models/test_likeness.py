@@ -30,12 +30,12 @@ def through_vae(base, picture):
 
 @pytest.fixture(scope="module")
 def pictures(base):
-    found = []
+    features = []
     with torch.no_grad():
         for path in sorted((ASSETS / "demo" / "drawings").iterdir())[:DRAWINGS]:
             upright = ImageOps.exif_transpose(Image.open(path)).convert("RGBA")
-            found.append(through_vae(base, Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)))
-    return found
+            features.append(through_vae(base, Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)))
+    return features
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +68,12 @@ def mean_score(likeness, descriptions):
 def test_drawings_never_compared_are_as_close_as_drawings_are(likeness, described, pictures, of_base):
     assert likeness.is_meaningful
     others = pictures[:OTHERS]
-    own = mean_score(likeness, described(others))
+    score_of_others = mean_score(likeness, described(others))
     blurred = mean_score(likeness, described([one.filter(ImageFilter.GaussianBlur(2)) for one in others]))
     negative = mean_score(likeness, described([ImageOps.invert(one) for one in others]))
-    assert 0.4 < own < 2
+    assert 0.4 < score_of_others < 2
     assert likeness.score(described(of_base)) == pytest.approx(0, abs=1e-9)
-    assert max(blurred, negative) < own - 0.2
+    assert max(blurred, negative) < score_of_others - 0.2
 
 
 @pytest.mark.models

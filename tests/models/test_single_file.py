@@ -57,9 +57,9 @@ def test_every_tensor_of_the_file_arrives_in_its_place(small, tmp_path, monkeypa
     save_file(tensors, path)
     base = load_base(base_entry(str(path)), CPU, torch.float32)
     for loaded, original in zip((base.unet, base.vae, base.text_encoder), models, strict=True):
-        wanted = original.state_dict()
-        assert loaded.state_dict().keys() == wanted.keys()
-        assert all(torch.equal(tensor, wanted[name]) for name, tensor in loaded.state_dict().items())
+        expected = original.state_dict()
+        assert loaded.state_dict().keys() == expected.keys()
+        assert all(torch.equal(tensor, expected[name]) for name, tensor in loaded.state_dict().items())
     assert base.prediction_type == "epsilon"
     assert (
         base.tokenizer("drawn by KSH drawing style").input_ids[1:-1]

@@ -33,16 +33,16 @@ def written(captioner):
 @pytest.mark.parametrize("language", ["opt", "t5"])
 def test_a_repository_older_than_the_image_token_writes_the_same(tmp_path, language):
     folder = tiny_captioner_folder(tmp_path, language)
-    wanted = written(load_blip2(captioner_entry(str(folder)), CPU))
+    expected_captions = written(load_blip2(captioner_entry(str(folder)), CPU))
     config = json.loads((folder / "config.json").read_text())
     assert config.pop("image_token_index") is not None
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "processor_config.json").unlink()
     pictures = {"image_processor_type": "BlipImageProcessor", "size": {"height": 32, "width": 32}}
     (folder / "preprocessor_config.json").write_text(json.dumps(pictures))
-    found = load_blip2(captioner_entry(str(folder)), CPU)
-    assert found.model.config.image_token_index == found.processor.tokenizer.convert_tokens_to_ids("<image>")
-    assert torch.equal(written(found), wanted)
+    loaded = load_blip2(captioner_entry(str(folder)), CPU)
+    assert loaded.model.config.image_token_index == loaded.processor.tokenizer.convert_tokens_to_ids("<image>")
+    assert torch.equal(written(loaded), expected_captions)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,13 @@ def test_a_large_captioner_on_a_cpu_is_held_in_half_precision_where_the_cpu_has_
 def test_a_real_blip2_captions_without_echoing_its_prompt(folders, kind):
     captioner = load_blip2(captioner_entry(str(folders[kind])), CPU)
     config = CaptionConfig(prompt="abc xyz", max_new_tokens=12, min_new_tokens=12, num_beams=2, no_repeat_ngram_size=0)
-    said = write_captions(captioner, [picture(1), picture(2, (90, 30))], config)
+    written_captions = write_captions(captioner, [picture(1), picture(2, (90, 30))], config)
     raw = write_captions(captioner, [picture(1)], config.model_copy(update={"prompt": ""}))
-    assert len(said) == 2
-    assert all(text and "abc xyz" not in text for text in said)
-    assert 4 <= len(said[0].replace(" ", "")) <= 40  # at most twelve tokens of a letter each, none of them cut away
+    assert len(written_captions) == 2
+    assert all(text and "abc xyz" not in text for text in written_captions)
+    assert (
+        4 <= len(written_captions[0].replace(" ", "")) <= 40
+    )  # at most twelve tokens of a letter each, none of them cut away
     assert raw[0]
 
 
@@ -108,17 +110,17 @@ def test_the_seed_decides_varied_wording_and_nothing_else_does(folders):
 
 def test_a_wide_drawing_is_padded_not_squashed(folders, monkeypatch):
     captioner = load_blip2(captioner_entry(str(folders["opt"])), CPU)
-    shown = []
+    squares = []
     real = captioner.processor.image_processor.__class__.__call__
 
     def look(self, images, *rest, **options):
-        shown.extend(images)
+        squares.extend(images)
         return real(self, images, *rest, **options)
 
     monkeypatch.setattr(captioner.processor.image_processor.__class__, "__call__", look)
     write_captions(captioner, [Image.new("RGB", (90, 30), "black")], CaptionConfig(prompt="a", max_new_tokens=6))
-    assert shown[0].size == (90, 90)
-    assert (shown[0].getpixel((45, 2)), shown[0].getpixel((45, 45))) == ((255, 255, 255), (0, 0, 0))
+    assert squares[0].size == (90, 90)
+    assert (squares[0].getpixel((45, 2)), squares[0].getpixel((45, 45))) == ((255, 255, 255), (0, 0, 0))
 
 
 def test_the_original_presses_a_drawing_into_its_square_and_keeps_what_is_written(folders, monkeypatch):

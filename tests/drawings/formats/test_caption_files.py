@@ -26,8 +26,8 @@ def test_the_originals_cp949_table_comes_in_without_its_trigger(project, drawing
     )
     (drawings / "info.csv").write_bytes(text.encode("cp949"))
     before = (drawings / "info.csv").read_bytes()
-    said, warned = run_import(drawings, project)
-    assert (said.added, said.captions) == (3, 3)
+    imported, warned = run_import(drawings, project)
+    assert (imported.added, imported.captions) == (3, 3)
     assert captions(project) == {
         "가.png": ("a girl, smiling", "file", "info.csv"),
         "쉼표, 나.png": ('she says "hi" and leaves', "file", "info.csv"),
@@ -50,8 +50,8 @@ def test_every_kind_of_caption_file_is_read(project, drawings, name):
         (drawings / name).write_text('file_name,text\n하위/다.png,"one, ""two"""\n', encoding="utf-8-sig")
     else:
         (drawings / f"하위/다{name}").write_text(text + "\n", encoding="utf-8")
-    said, warned = run_import(drawings, project)
-    assert (said.captions, warned) == (1, [])
+    imported, warned = run_import(drawings, project)
+    assert (imported.captions, warned) == (1, [])
     assert captions(project)["다.png"][:2] == (text, "file")
 
 
@@ -72,9 +72,9 @@ def test_importing_again_never_overwrites_a_person_or_a_captioner(project, drawi
         catalogue.save_caption(names["가.png"], "mine")
         catalogue.save_caption(names["쉼표, 나.png"], "auto", By("captioner", "x"))
     (drawings / "info.csv").write_text(table.format("new"), encoding="utf-8")
-    said, _ = run_import(drawings, project)
-    assert said.captions == 1
-    assert {name: found[0] for name, found in captions(project).items()} == {
+    imported, _ = run_import(drawings, project)
+    assert imported.captions == 1
+    assert {name: caption_and_author[0] for name, caption_and_author in captions(project).items()} == {
         "가.png": "mine", "쉼표, 나.png": "auto", "다.png": "new c",
     }  # fmt: skip
     with Catalogue(project) as catalogue:
@@ -86,16 +86,16 @@ def test_importing_again_never_overwrites_a_person_or_a_captioner(project, drawi
 def test_captions_are_found_after_the_drawings_were_imported(project, drawings):
     run_import(drawings, project)
     (drawings / "info.csv").write_text("image,text\n가.png,later\n", encoding="utf-8")
-    said, _ = run_import(drawings, project)
-    assert (said.added, said.captions) == (0, 1)
+    imported, _ = run_import(drawings, project)
+    assert (imported.added, imported.captions) == (0, 1)
 
 
 def test_what_cannot_be_read_is_named_and_the_drawings_come_in(project, drawings):
     (drawings / "info.csv").write_bytes(b"\x81")
     (drawings / "metadata.jsonl").write_text('{"file_name": "가.png", "text": "a"}\nbroken\n', encoding="utf-8")
     (drawings / "하위/다.txt").write_text("x" * (MAX_PROMPT_CHARACTERS + 1), encoding="utf-8")
-    said, warned = run_import(drawings, project)
-    assert (said.added, said.captions) == (3, 1)
+    imported, warned = run_import(drawings, project)
+    assert (imported.added, imported.captions) == (3, 1)
     assert [event.key for event in warned] == [
         "import.table_unreadable", "import.table_lines", "import.caption_too_long",
     ]  # fmt: skip
@@ -104,12 +104,12 @@ def test_what_cannot_be_read_is_named_and_the_drawings_come_in(project, drawings
 def test_uploaded_pictures_take_their_table_along(project, drawings, tmp_path):
     (tmp_path / "u1").write_text("image,text\n가.png,uploaded\n", encoding="utf-8")
     files = {drawings / "가.png": "가.png", tmp_path / "u1": "info.csv"}
-    said, _ = run_import(list(files), project, names=files)
-    assert (said.added, said.captions) == (1, 1)
+    imported, _ = run_import(list(files), project, names=files)
+    assert (imported.added, imported.captions) == (1, 1)
 
 
 def test_a_name_that_two_folders_have_is_not_guessed(project, folder):
     save_pictures(folder, "하나/가.png", "둘/가.png")
     (folder / "info.csv").write_text("image,text\n가.png,whose\n", encoding="utf-8")
-    said, warned = run_import(folder, project)
-    assert (said.captions, [event.key for event in warned]) == (0, ["import.rows_without_drawing"])
+    imported, warned = run_import(folder, project)
+    assert (imported.captions, [event.key for event in warned]) == (0, ["import.rows_without_drawing"])

@@ -46,24 +46,24 @@ def test_weights_move_with_their_tokens_over_a_comma(clip):
 
 def test_plain_text_is_encoded_as_the_text_encoder_itself_does(base):
     with torch.no_grad():
-        found = encode_prompts(base, parse_prompts("a fox", ""), clip_skip=1)
+        encoded = encode_prompts(base, parse_prompts("a fox", ""), clip_skip=1)
         ids = base.tokenizer("a fox", padding="max_length", return_tensors="pt").input_ids
-        wanted = base.text_encoder(ids).last_hidden_state
-    assert found.prompt_embeds.shape == (1, 77, 32)
-    assert torch.equal(found.prompt_embeds, wanted)
+        expected = base.text_encoder(ids).last_hidden_state
+    assert encoded.prompt_embeds.shape == (1, 77, 32)
+    assert torch.equal(encoded.prompt_embeds, expected)
 
 
 def test_the_shorter_prompt_is_lengthened_with_the_encoded_empty_prompt(base):
     with torch.no_grad():
         long = "fox, " * 40  # the tiny vocabulary has a token for each letter
-        found = encode_prompts(base, parse_prompts(long, "bad"), clip_skip=1)
+        encoded = encode_prompts(base, parse_prompts(long, "bad"), clip_skip=1)
         empty = encode_prompts(base, parse_prompts("", ""), clip_skip=1).prompt_embeds
-    chunks = found.prompt_embeds.shape[1] // 77
+    chunks = encoded.prompt_embeds.shape[1] // 77
     assert chunks == 3
-    assert found.padded
-    assert found.negative_prompt_embeds.shape == found.prompt_embeds.shape
+    assert encoded.padded
+    assert encoded.negative_prompt_embeds.shape == encoded.prompt_embeds.shape
     for chunk in range(1, chunks):
-        torch.testing.assert_close(found.negative_prompt_embeds[:, 77 * chunk : 77 * chunk + 77], empty)
+        torch.testing.assert_close(encoded.negative_prompt_embeds[:, 77 * chunk : 77 * chunk + 77], empty)
 
 
 def test_emphasis_multiplies_and_keeps_the_mean_of_the_chunk(base):
@@ -72,9 +72,9 @@ def test_emphasis_multiplies_and_keeps_the_mean_of_the_chunk(base):
         heavy = encode_prompts(base, parse_prompts("a (fox:1.5)", ""), 1).prompt_embeds[0]
     weights = torch.ones(77)
     weights[2:5] = 1.5  # begin mark, a, f, o, x
-    wanted = plain * weights[:, None]
-    wanted *= plain.mean() / wanted.mean()
-    torch.testing.assert_close(heavy, wanted)
+    expected = plain * weights[:, None]
+    expected *= plain.mean() / expected.mean()
+    torch.testing.assert_close(heavy, expected)
     assert float(heavy.mean()) == pytest.approx(float(plain.mean()), rel=1e-4)
     assert abs(float(plain.mean())) > 0.05
 
@@ -86,8 +86,8 @@ def test_clip_skip_reads_an_earlier_layer_through_the_final_norm(base):
         ).hidden_states
         norm = base.text_encoder.get_submodule("final_layer_norm")
         for skip in (1, 2, 3):
-            found = encode_prompts(base, parse_prompts("a fox", ""), skip).prompt_embeds
-            torch.testing.assert_close(found, norm(states[-skip]))
+            encoded = encode_prompts(base, parse_prompts("a fox", ""), skip).prompt_embeds
+            torch.testing.assert_close(encoded, norm(states[-skip]))
         with pytest.raises(StudioError) as error:
             encode_prompts(base, parse_prompts("a fox", ""), 4)
     assert error.value.sentence.key == "generate.clip_skip_too_deep"
@@ -109,17 +109,17 @@ def test_a_text_encoder_with_the_older_layout_gives_the_same(base):
     with torch.no_grad():
         older = replace(base, text_encoder=Older(base.text_encoder))
         for skip in (1, 2):
-            wanted = encode_prompts(base, parse_prompts("a fox", ""), skip).prompt_embeds
-            assert torch.equal(encode_prompts(older, parse_prompts("a fox", ""), skip).prompt_embeds, wanted)
+            expected = encode_prompts(base, parse_prompts("a fox", ""), skip).prompt_embeds
+            assert torch.equal(encode_prompts(older, parse_prompts("a fox", ""), skip).prompt_embeds, expected)
 
 
 def test_captions_are_plain_text_of_equal_length(base):
     captions = ["a fox (cub), [x:1.5] BREAK", "", "snow " * 30]
     with torch.no_grad():
-        found = encode_captions(base, captions, clip_skip=2)
+        encoded = encode_captions(base, captions, clip_skip=2)
         alone = [encode_captions(base, [caption], clip_skip=2) for caption in captions]
-    assert found.shape == (3, 77 * 2, 32)
-    for row, one in zip(found, alone, strict=True):
+    assert encoded.shape == (3, 77 * 2, 32)
+    for row, one in zip(encoded, alone, strict=True):
         torch.testing.assert_close(row[: one.shape[1]], one[0])
     ids = caption_tokens(base.tokenizer, captions)
     assert ids.shape == (3, 2, 77)

@@ -70,13 +70,13 @@ WORKED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "wanted"), WORKED)
-def test_a_worked_example_means_what_the_syntax_says(text, wanted):
-    assert fragments(text) == wanted
+@pytest.mark.parametrize(("text", "expected"), WORKED)
+def test_a_worked_example_means_what_the_syntax_says(text, expected):
+    assert fragments(text) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "expected"),
     [
         ("a fox (with nine tails, [night sky", [("unclosed", 6), ("unclosed", 24)]),
         (
@@ -103,8 +103,8 @@ def test_a_worked_example_means_what_the_syntax_says(text, wanted):
         ("HAND ANDY", []),
     ],
 )
-def test_a_note_stands_at_its_character(text, wanted):
-    assert notes(text) == wanted
+def test_a_note_stands_at_its_character(text, expected):
+    assert notes(text) == expected
 
 
 def test_a_failed_weight_comes_with_what_is_meant():
@@ -122,10 +122,10 @@ def test_a_failed_weight_comes_with_what_is_meant():
 def test_every_note_is_a_sentence_in_both_languages():
     text = "(a:1,5) (:3) ] <lora:x:y> <lora: [" + "(" * 30 + "a:b"
     for language in LANGUAGES:
-        said = [note.sentence.text(language) for note in parse(text).notes]
-        assert len(said) == 9  # eight, and how many more there are
-        assert all(said)
-        assert all("{" not in sentence or "\\" in sentence for sentence in said)
+        sentences = [note.sentence.text(language) for note in parse(text).notes]
+        assert len(sentences) == 9  # eight, and how many more there are
+        assert all(sentences)
+        assert all("{" not in sentence or "\\" in sentence for sentence in sentences)
 
 
 def test_lora_tags_are_taken_out_with_their_strengths():

@@ -65,7 +65,7 @@ def test_a_plain_request_is_the_picture_of_diffusers_own_pipeline(base):
         requires_safety_checker=False,
     )
     pipeline.set_progress_bar_config(disable=True)
-    wanted = pipeline(
+    expected = pipeline(
         "a fox",
         negative_prompt="bad",
         num_inference_steps=5,
@@ -74,8 +74,8 @@ def test_a_plain_request_is_the_picture_of_diffusers_own_pipeline(base):
         width=64,
         height=64,
     ).images[0]
-    found = drawn(base, request, [7])[0]
-    assert np.abs(np.asarray(found, np.int16) - np.asarray(wanted, np.int16)).max() <= 1
+    result = drawn(base, request, [7])[0]
+    assert np.abs(np.asarray(result, np.int16) - np.asarray(expected, np.int16)).max() <= 1
 
 
 def test_size_is_as_asked(base):
@@ -113,9 +113,9 @@ def test_latents_that_are_not_finite_are_an_error_and_no_black_picture(base, mon
     forward = base.unet.forward
 
     def broken(*arguments, **options):
-        found = forward(*arguments, **options)
-        found.sample[0, 0, 0, 0] = float("nan")
-        return found
+        result = forward(*arguments, **options)
+        result.sample[0, 0, 0, 0] = float("nan")
+        return result
 
     monkeypatch.setattr(base.unet, "forward", broken)
     with pytest.raises(StudioError) as error:
