@@ -368,9 +368,9 @@ ALL_CONFIGS: dict[str, type[Config]] = {
 
 def setting_sentences() -> dict[str, str]:
     """English label and explanation of every setting: `train.rank` and `train.rank.info` under the room `settings`."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for stage, config in ALL_CONFIGS.items():
         for name, field in config.model_fields.items():
-            found[f"settings.{stage}.{name}"] = field.title or name
-            found[f"settings.{stage}.{name}.info"] = field.description or ""
-    return found
+            texts[f"settings.{stage}.{name}"] = field.title or name
+            texts[f"settings.{stage}.{name}.info"] = field.description or ""
+    return texts

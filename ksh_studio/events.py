@@ -102,7 +102,7 @@ class Planned(_Event):
     memory_mb: float
     """Most that the two steps needed."""
     memory_total_mb: float
-    """Of the device."""
+    """All that the device has."""
     disk_mb: float
     """Needed for checkpoints, LoRA files and previews."""
     disk_free_mb: float

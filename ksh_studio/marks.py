@@ -23,7 +23,7 @@ its time nor its memory, so that what was measured with another value still hold
 
 @dataclass(frozen=True)
 class Mark:
-    """What is to be known of a setting besides its type, bounds and default."""
+    """What a setting says of itself besides its type, bounds and default."""
 
     group: Group
     affects: Affects = "run"
@@ -37,13 +37,13 @@ class Mark:
 
 def marks(config: "type[BaseModel]") -> dict[str, Mark]:
     """The mark of each setting of a config, by name. Raises LookupError for a field that has none."""
-    found = {}
+    by_name = {}
     for name, field in config.model_fields.items():
         mark = next((mark for mark in field.metadata if isinstance(mark, Mark)), None)
         if mark is None:
             raise LookupError(f"{config.__name__}.{name} has no mark")
-        found[name] = mark
-    return found
+        by_name[name] = mark
+    return by_name
 
 
 def in_group(config: "type[BaseModel]", *groups: Group) -> tuple[str, ...]:

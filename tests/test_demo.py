@@ -19,7 +19,7 @@ from ksh_studio.project.workspace import Project, Workspace
 
 ROOT = ASSETS.parent
 STEPS = 6
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.timeout(1200)]
 
 
 @dataclass(frozen=True)

@@ -28,27 +28,28 @@ from ksh_studio.jobs.spawn import set_computing_environment
 
 
 def main(arguments: list[str]) -> int:
-    """One of the processes: the main one trains and says its events, the others compute along."""
+    """Train as one of several processes: the main one yields the events, the others compute their share."""
     set_computing_environment()  # started by hand on several machines, it inherits nothing
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of the job")
-    parser.add_argument("--heard", action="store_true", help="started by the job's own process, which reads the events")
-    chosen = parser.parse_args(arguments)
-    job = open_job(chosen.folder)
+    help_text = "started by the job's own process, which reads the events"
+    parser.add_argument("--events-to-parent", action="store_true", help=help_text)
+    options = parser.parse_args(arguments)
+    job = open_job(options.folder)
     events_out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # only events may go to the job's process: what a library prints goes to the log
-    if chosen.heard:
+    if options.events_to_parent:
         threading.Thread(target=_end_with_the_job, daemon=True).start()
     if int(os.environ.get("RANK", "0")) > 0:
         from ksh_studio.training.stage import follow
 
         follow(job.file.config(SettledTraining), job.project, job)
         return 0
-    return _speak(job, events_out) if chosen.heard else _work(job)
+    return _write_events(job, events_out) if options.events_to_parent else _run_job(job)
 
 
 def _end_with_the_job() -> None:
-    """Nobody writes to the standard input: it ends when the job's process has."""
+    """End this process when the job's process ends: only then does the standard input close."""
     while os.read(0, 1):
         pass
     os._exit(1)
@@ -60,8 +61,8 @@ def _stage(job: Job) -> Iterator[Event]:
     return train(job.file.config(SettledTraining), job.project, job)
 
 
-def _speak(job: Job, out: BinaryIO) -> int:
-    """Train, every event a line; one main process at a time, also for the moment in which an orphan ends."""
+def _write_events(job: Job, out: BinaryIO) -> int:
+    """Train and write every event as a line; a main process of an earlier start may still be ending, hence the lock."""
     with locked(job.folder / "processes.lock", "job.running", name=job.id):
         last: Event | None = None
         try:
@@ -75,8 +76,8 @@ def _speak(job: Job, out: BinaryIO) -> int:
     return 1 if isinstance(last, Failed) else 0
 
 
-def _work(job: Job) -> int:
-    """Without a job's process to listen, as on several machines: this is the job's process."""
+def _run_job(job: Job) -> int:
+    """Train as the job's own process, as on several machines, where nobody reads the events."""
     return print_events(run_job(job, _stage), "en")
 
 

@@ -26,7 +26,7 @@ def train(config: SettledTraining, project: Project, job: Job) -> Iterator[Event
 
     Ends with Finished, or with Stopped or Paused when the artist asked; all leave a checkpoint and a LoRA file.
     Raises StudioError for everything the artist can mend; what was saved before stays. On several devices the work is
-    done by a process for each, which this one starts and hears.
+    done by a process for each, which this one starts and whose events it reads.
     """
     if config.num_processes > 1 and not launched():
         yield from launch(job, config.num_processes)
@@ -79,7 +79,7 @@ def _loop(run: Run) -> Iterator[Event]:
         if not last and training_state.step % config.checkpointing_steps == 0:
             yield from run.saver.save(run.previews, run.seconds)
     yield from _read(run, now=True)
-    yield from run.previews.draw_asked(training_state)
+    yield from run.previews.draw_requested(training_state)
     if training_state.step:
         yield from run.saver.save(run.previews, run.seconds)
     yield _ending(run, training_state.step - first, step_times)
@@ -91,7 +91,7 @@ def turn(run: Run, step_times: StepTimes) -> Generator[Event, None, bool]:
     Returns False, without a step, when the artist asked to end.
     """
     config, training_state = run.config, run.training_state
-    yield from run.previews.draw_asked(training_state)
+    yield from run.previews.draw_requested(training_state)
     if run.group.agree(end_requested(run.job)):
         return False
     start = time.monotonic()

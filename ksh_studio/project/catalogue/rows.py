@@ -23,11 +23,11 @@ class NewDrawing:
     """Inside the imported folder or zip, POSIX style."""
     width: int
     height: int
-    """Of the copy, in pixels."""
+    """Width and height are the copy's, in pixels."""
     file_sha256: str
-    """Of the artist's file."""
+    """Hash of the artist's own file."""
     pixel_sha256: str
-    """Of the copy's size and RGB bytes: the key for everything computed from the picture."""
+    """Hash of the copy's size and RGB bytes: the key for everything computed from the picture."""
     flags: tuple[str, ...] = ()
     """What was done to it, sorted: "alpha", "animated", "deep", "cmyk", "colour_profile", "turned", "reduced"."""
 

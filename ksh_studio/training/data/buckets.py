@@ -1,4 +1,4 @@
-"""Drawings keep their shape: each goes to the bucket (picture size of about equal area) that cuts least (no torch)."""
+"""Drawings keep their shape: of several sizes of about equal area, each gets the one that cuts off least (no torch)."""
 
 import math
 from dataclasses import dataclass

@@ -74,14 +74,14 @@ def fingerprint(model: "ModelMixin | PreTrainedModel") -> str:
 
 def missing(cache: Cache, keys: Sequence[str]) -> tuple[dict[str, Tensor], list[int]]:
     """What the cache has, by key, and the places in `keys` of what it has not, each key once."""
-    found: dict[str, Tensor] = {}
+    cached: dict[str, Tensor] = {}
     absent: dict[str, int] = {}
     for place, key in enumerate(keys):
-        if key in found or key in absent:
+        if key in cached or key in absent:
             continue
         value = cache.get(key)
         if value is None:
             absent[key] = place
         else:
-            found[key] = value
-    return found, list(absent.values())
+            cached[key] = value
+    return cached, list(absent.values())

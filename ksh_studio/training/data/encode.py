@@ -68,7 +68,7 @@ def encode_drawings(
 
 
 def _rows(items: list[Item]) -> tuple[list[str], list[list[int]]]:
-    """What is encoded, and for each item the rows of its orders, as many for each: who has fewer has them repeated."""
+    """The captions to encode, and each item's rows of tag orders, repeated where another item has more."""
     captions = [item.caption for item in items]
     orders = max((1 + len(item.tag_orders) for item in items), default=1)
     rows = []
@@ -89,7 +89,7 @@ def _latents(
     """
     made_by = fingerprint(base.vae)
     keys = [key_of("latents", item.digest, item.crop, flip, made_by) for item in items]
-    found, absent = missing(cache, keys)
+    cached, absent = missing(cache, keys)
     unreadable: set[str] = set()
     for done, places in _batches(absent, [items[n].crop for n in absent]):
         yield Progress(phase="latents", done=len(items) - len(absent) + done, total=len(items))
@@ -104,9 +104,9 @@ def _latents(
         encode = partial(encode_pictures, base, flip=flip)
         for n, value in zip(pictures, in_halves(encode, list(pictures.values()), base.device), strict=True):
             cache.put(keys[n], value)
-            found[keys[n]] = value
+            cached[keys[n]] = value
     yield Progress(phase="latents", done=len(items), total=len(items))
-    kept = [(found[key], item) for key, item in zip(keys, items, strict=True) if key not in unreadable]
+    kept = [(cached[key], item) for key, item in zip(keys, items, strict=True) if key not in unreadable]
     return [value for value, _ in kept], [item for _, item in kept]
 
 
@@ -143,7 +143,7 @@ def _embeddings(base: Base, captions: list[str], clip_skip: int, cache: Cache) -
     tokens = [caption_tokens(base.tokenizer, [caption]) for caption in captions]  # each [1, chunks, 77]
     made_by = (clip_skip, fingerprint(base.text_encoder))
     keys = [key_of("caption", ids.tolist(), made_by) for ids in tokens]
-    found, absent = missing(cache, keys)
+    cached, absent = missing(cache, keys)
 
     @torch.no_grad()
     def encode(some: list[Tensor]) -> list[Tensor]:
@@ -153,11 +153,11 @@ def _embeddings(base: Base, captions: list[str], clip_skip: int, cache: Cache) -
         yield Progress(phase="captions", done=len(captions) - len(absent) + done, total=len(captions))
         for n, value in zip(places, in_halves(encode, [tokens[n] for n in places], base.device), strict=True):
             cache.put(keys[n], value)
-            found[keys[n]] = value.clone()
+            cached[keys[n]] = value.clone()
     yield Progress(phase="captions", done=len(captions), total=len(captions))
-    empty = found[keys[-1]]
-    longest = max(found[key].shape[0] for key in keys)
-    return torch.stack([_lengthened(found[key], empty, longest) for key in keys])
+    empty = cached[keys[-1]]
+    longest = max(cached[key].shape[0] for key in keys)
+    return torch.stack([_lengthened(cached[key], empty, longest) for key in keys])
 
 
 def _lengthened(value: Tensor, empty: Tensor, length: int) -> Tensor:

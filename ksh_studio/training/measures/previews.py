@@ -35,9 +35,9 @@ def preview_prompts(config: SettledTraining, project: Project, trigger: Trigger,
     if written:
         return written
     captions = list(dict.fromkeys(item.caption for item in items))
-    chosen = captions[:: max(1, len(captions) // FROM_CAPTIONS)][:FROM_CAPTIONS]
-    bare = trigger.strip(chosen[0])
-    return (*chosen, bare) if bare and bare != chosen[0] else tuple(chosen)
+    samples = captions[:: max(1, len(captions) // FROM_CAPTIONS)][:FROM_CAPTIONS]
+    bare = trigger.strip(samples[0])
+    return (*samples, bare) if bare and bare != samples[0] else tuple(samples)
 
 
 class Previews:
@@ -73,17 +73,17 @@ class Previews:
                 yield _failed(training_state, error)
                 return
 
-    def draw_asked(self, training_state: TrainingState) -> Iterator[Event]:
+    def draw_requested(self, training_state: TrainingState) -> Iterator[Event]:
         """Draw the previews that were requested; one that a stop or pause cuts short is requested again for later."""
-        for asked in () if end_requested(self.job) else self.job.take_requested_previews():
+        for request in () if end_requested(self.job) else self.job.take_requested_previews():
             try:
                 if end_requested(self.job):
                     raise Interrupted
-                seed = self.seed if asked.seed is None else asked.seed
-                yield self._drawn(training_state, self._free_name(training_state.step), asked.prompt, seed)
+                seed = self.seed if request.seed is None else request.seed
+                yield self._drawn(training_state, self._free_name(training_state.step), request.prompt, seed)
             except Interrupted:
                 with suppress(StudioError):  # so many have been asked for meanwhile that there is no place
-                    request_preview(self.job, asked.prompt, asked.seed)
+                    request_preview(self.job, request.prompt, request.seed)
             except StudioError as error:
                 yield _failed(training_state, error)
 
@@ -93,13 +93,13 @@ class Previews:
 
     def newest(self, step: int) -> Path | None:
         """The newest picture of the first prompt up to this step: later ones may be left of steps that were lost."""
-        found = (path for path in self.job.previews.glob("[0-9]*-1.png") if int(path.name.split("-")[0]) <= step)
-        return max(found, default=None)
+        pictures = (path for path in self.job.previews.glob("[0-9]*-1.png") if int(path.name.split("-")[0]) <= step)
+        return max(pictures, default=None)
 
     def request(self, prompt: str, seed: int | None = None) -> SettledGeneration:
         """What is drawn for a prompt, complete. Raises StudioError for what the base model cannot draw."""
-        chosen = self.seed if seed is None else seed
-        return settle(GenerateConfig(prompt=prompt, seed=chosen, clip_skip=self.clip_skip), self.base.entry)
+        picture_seed = self.seed if seed is None else seed
+        return settle(GenerateConfig(prompt=prompt, seed=picture_seed, clip_skip=self.clip_skip), self.base.entry)
 
     def picture(self, request: SettledGeneration) -> bytes:
         """The picture as a PNG file with its recipe, of the base as it is now. Raises Interrupted when asked to end."""
@@ -118,8 +118,8 @@ class Previews:
                 with training_state.showing_result(), on_device(self.base), _tiled(self.base, thrifty):
                     data = self.picture(self.request(prompt, seed))
                 write_bytes(path, data)
-                where, asked = self.job.project.relative(path), path.name.startswith("now")
-                return Preview(step=training_state.step, prompt=prompt, seed=seed, path=where, asked=asked)
+                where, requested = self.job.project.relative(path), path.name.startswith("now")
+                return Preview(step=training_state.step, prompt=prompt, seed=seed, path=where, asked=requested)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -139,10 +139,10 @@ def _failed(training_state: TrainingState, error: StudioError) -> Warned:
 
 
 @contextmanager
-def _tiled(base: Base, wanted: bool) -> Iterator[None]:
+def _tiled(base: Base, tiled: bool) -> Iterator[None]:
     """The VAE decodes a quarter of the picture at a time while the block runs, if wanted."""
     vae = base.vae
-    if not wanted:
+    if not tiled:
         yield
         return
     before = (vae.use_tiling, vae.tile_sample_min_size, vae.tile_latent_min_size)

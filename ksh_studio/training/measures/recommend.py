@@ -35,7 +35,7 @@ class Recommendation:
 
     step: int
     path: str
-    """Of its LoRA file, relative to the project."""
+    """Path of its LoRA file, relative to the project."""
     reason: Sentence
     warning: Sentence | None = None
 
@@ -78,7 +78,7 @@ def _choice(steps: list[int], losses: Curve, scores: Curve) -> tuple[int, Senten
 
 
 def _warning(losses: Curve, scores: Curve) -> Sentence | None:
-    """What is to be said when loss and score go different ways, or the score goes back."""
+    """The warning where loss and score go different ways, or the score falls again; None where neither does."""
     if len(scores) < 2:
         return None
     last, best = max(scores), max(scores, key=scores.__getitem__)

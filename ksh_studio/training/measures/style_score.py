@@ -76,23 +76,23 @@ class Scoring:
         with on_device(self.base):
             if self.likeness is None:
                 drawings = yield from self._drawings()
-                self.likeness = Likeness(drawings, self._described(self._of_base(training_state)))
+                self.likeness = Likeness(drawings, self._features_of(self._of_base(training_state)))
                 if not self.likeness.is_meaningful:
                     self.possible = False
                     yield Warned.saying("recommend.already_alike")
                     return None
-            return self.likeness.score(self._described(pictures))
+            return self.likeness.score(self._features_of(pictures))
 
     def _drawings(self) -> Generator[Event, None, Tensor]:
-        """Descriptions [N, F] of the drawings as the autoencoder gives them back, which is the best a LoRA can do.
+        """Features [N, F] of the drawings after a pass through the autoencoder, which is the best a LoRA can reach.
 
-        Else the autoencoder's own blur, which is on every preview, would be taken for style. From the cache where it
-        has them.
+        Without that pass the autoencoder's own blur, which is on every preview, would be taken for style. What the
+        cache holds is not computed again.
         """
         cache = Cache(self.job.project.workspace.cache / "training")
         items, made_by = self.data.items, fingerprint(self.base.vae)
         count = min(DRAWINGS, len(items))
-        found = []
+        features = []
         for done, n in enumerate(sorted(random.Random(f"{self.seed}/likeness").sample(range(len(items)), count))):
             yield Progress(phase="measure", done=done, total=count)
             item = items[n]
@@ -101,34 +101,34 @@ class Scoring:
             if value is None:
                 self._go_on()
                 bucket, row = self.data.place[n]
-                value = self._description(decode(self.base, self.data.latents[bucket][row, :1]))
+                value = self._features(decode(self.base, self.data.latents[bucket][row, :1]))
                 cache.put(key, value)
-            found.append(value)
+            features.append(value)
         yield Progress(phase="measure", done=count, total=count)
-        return torch.stack(found)
+        return torch.stack(features)
 
     def _of_base(self, training_state: TrainingState) -> list[Path]:
         """Pictures of the base model alone: those of step 0, or drawn now where step 0 was another job's or no base."""
         first = [self.previews.path(0, n) for n in self.trigger_prompts]
         if not self.from_file and all(path.exists() for path in first):
             return first
-        own = [self.job.folder / "base" / f"{n + 1}.png" for n in self.trigger_prompts]
-        for path, n in zip(own, self.trigger_prompts, strict=True):
+        drawn = [self.job.folder / "base" / f"{n + 1}.png" for n in self.trigger_prompts]
+        for path, n in zip(drawn, self.trigger_prompts, strict=True):
             if not path.exists():
                 with _without_lora(self.base):
                     data = self.previews.picture(self.previews.request(self.previews.prompts[n]))
                 write_bytes(path, data)
-        return own
+        return drawn
 
-    def _described(self, paths: list[Path]) -> Tensor:
-        found = []
+    def _features_of(self, paths: list[Path]) -> Tensor:
+        features = []
         for path in paths:
             self._go_on()
             with Image.open(path, formats=("PNG",)) as picture:
-                found.append(self._description(picture))
-        return torch.stack(found)
+                features.append(self._features(picture))
+        return torch.stack(features)
 
-    def _description(self, picture: Image.Image) -> Tensor:
+    def _features(self, picture: Image.Image) -> Tensor:
         return style_features(self.base.vae, picture_tensor(picture, self.side, self.multiple))
 
     def _go_on(self) -> None:

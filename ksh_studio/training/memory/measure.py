@@ -28,7 +28,7 @@ def total_mb(device: torch.device) -> float:
 
 
 def free_mb(device: torch.device) -> float:
-    """What is left of it for everybody."""
+    """What is free on the device, for all processes together."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] / MB
     if device.type == "mps":
@@ -37,7 +37,7 @@ def free_mb(device: torch.device) -> float:
 
 
 def forget_peak(device: torch.device) -> None:
-    """What is held from now on counts."""
+    """Begin again to measure the peak: only what is allocated from now on counts."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)

@@ -29,8 +29,8 @@ def memory_errors(config: SettledTraining, device: torch.device) -> Iterator[Non
 
 def out_of_memory(config: SettledTraining, device: torch.device, error: BaseException) -> StudioError:
     """The sentence: what was needed, as far as torch says so, what is free, and what to change."""
-    asked = _ASKED.search(str(error))
-    piece = float(asked[1]) * _MB.get(asked[2] or "bytes", 1e-6) if asked else 0.0
+    allocation = _ASKED.search(str(error))
+    piece = float(allocation[1]) * _MB.get(allocation[2] or "bytes", 1e-6) if allocation else 0.0
     values = {
         "batch": config.train_batch_size,
         "size": config.resolution,

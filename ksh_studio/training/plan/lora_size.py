@@ -1,5 +1,6 @@
-"""How many numbers a LoRA has, told from the shapes in the base model's files before anything is loaded (no torch)."""
+"""How many numbers a LoRA has, known from the shapes in the base model's files before anything is loaded (no torch)."""
 
+import math
 from pathlib import Path
 
 from ksh_studio.config import SettledTraining
@@ -18,23 +19,22 @@ def lora_numbers(config: SettledTraining, entry: BaseEntry) -> int:
     """Numbers in the LoRA of a settled training; for kinds other than plain LoRA about so many."""
     shapes = _shapes(entry)
     targets = UNET_TARGETS[config.target_modules]
-    own = [shape for path, shape in shapes.items() if any(path == one or path.endswith(f".{one}") for one in targets)]
-    per_rank = sum(shape[0] + _inputs(shape) for shape in own) or SD15_PER_RANK[config.target_modules]
+    target_shapes = [
+        shape for path, shape in shapes.items() if any(path == one or path.endswith(f".{one}") for one in targets)
+    ]
+    per_rank = sum(shape[0] + _inputs(shape) for shape in target_shapes) or SD15_PER_RANK[config.target_modules]
     return per_rank * config.rank * (2 if config.adapter == "loha" else 1)
 
 
 def _inputs(shape: list[int]) -> int:
-    """Of a linear layer [out, in], or of a convolution [out, in, height, width] all that one output sees."""
-    found = 1
-    for side in shape[1:]:
-        found *= side
-    return found
+    """Numbers that one output reads, in a linear layer [out, in] or a convolution [out, in, height, width]."""
+    return math.prod(shape[1:])
 
 
 def _shapes(entry: BaseEntry) -> dict[str, list[int]]:
     """The shape of each UNet layer's weight by the layer's path; empty where the files are not here."""
     folder = _unet_folder(entry)
-    found: dict[str, list[int]] = {}
+    shapes: dict[str, list[int]] = {}
     for path in folder.glob("*.safetensors") if folder else ():
         try:
             header = check_safetensors(path)
@@ -42,8 +42,8 @@ def _shapes(entry: BaseEntry) -> dict[str, list[int]]:
             continue
         for name, tensor in header.items():
             if name.endswith(".weight"):
-                found[name.removesuffix(".weight")] = tensor["shape"]
-    return found
+                shapes[name.removesuffix(".weight")] = tensor["shape"]
+    return shapes
 
 
 def _unet_folder(entry: BaseEntry) -> Path | None:

@@ -19,7 +19,7 @@ from ksh_studio.training.preflight.dry_run import Measurements, measure_steps
 from ksh_studio.training.run import EarlyEnd, Run, ended_early, set_up
 
 FILE_BYTES = 2
-"""Of a number in a LoRA file."""
+"""A number in a LoRA file takes this many bytes."""
 
 
 def check(config: SettledTraining, project: Project, job: Job) -> Iterator[Event]:

@@ -37,7 +37,7 @@ class Measurements:
     decoding_seconds: float
     memory_mb: float
     checkpoint_mb: float
-    """Of the files."""
+    """Size of the files of one checkpoint."""
 
 
 def measure_steps(run: Run) -> Generator[Progress | Warned, None, Measurements]:

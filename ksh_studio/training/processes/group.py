@@ -1,8 +1,8 @@
 """The processes that train together: every one holds the whole model and computes its share of each batch.
 
-🤗 Accelerate and torch.distributed do the talking (NCCL between GPUs, gloo between CPUs). A batch is drawn whole in
+🤗 Accelerate and torch.distributed carry the messages (NCCL between GPUs, gloo between CPUs). A batch is drawn whole in
 every process and then cut by rank, gradients are averaged before they are clipped; so N processes learn what one does
-with N times the batch. One process, the main one, decides, tells events and writes files.
+with N times the batch. One process, the main one, decides, yields the events and writes files.
 """
 
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 PATIENCE = timedelta(hours=12)
-"""So long the others wait while the main one encodes, draws previews or saves; a dead one is noticed at once."""
+"""How long the others wait while the main one encodes, draws previews or saves; one that ended is noticed at once."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Group:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process decides, tells and writes."""
+        """Whether this process decides, yields the events and writes files."""
         return self.rank == 0
 
     def average(self, tensors: list[Tensor]) -> None:
@@ -53,9 +53,9 @@ class Group:
         """What the main process says; the others wait for it."""
         if self.count == 1:
             return value
-        said = torch.tensor(value, dtype=torch.int64)
-        torch.distributed.broadcast(said, src=0, group=self.talk)
-        return int(said)
+        agreed = torch.tensor(value, dtype=torch.int64)
+        torch.distributed.broadcast(agreed, src=0, group=self.talk)
+        return int(agreed)
 
     @contextmanager
     def main_first(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Several processes for one training: started by 🤗 Accelerate's launcher, heard through one pipe, ended together.
+"""Several processes for one training: started by 🤗 Accelerate's launcher, read through one pipe, ended together.
 
 The job's own process stays what it is with one device: it holds the locks, appends the events and is asked to stop or
 pause. It starts `accelerate launch` and passes on what the main one of the processes says. When the job's process ends,
@@ -23,7 +23,7 @@ from ksh_studio.models.device import pick_device
 
 PROGRAM = "ksh_studio.training.member"
 END_SECONDS = 10.0
-"""So long the processes may take to end by themselves after the last event."""
+"""How long the processes may take to end by themselves after the last event."""
 
 
 def launched() -> bool:
@@ -38,7 +38,7 @@ def launch(job: Job, count: int) -> Iterator[Event]:
     """
     _require_devices(job, count)
     options = ["--multi_gpu", "--num_machines", "1", "--main_process_port", "0"]  # 0: the first free one
-    arguments = [*options, *_options(count), "-m", PROGRAM, str(job.folder), "--heard"]
+    arguments = [*options, *_options(count), "-m", PROGRAM, str(job.folder), "--events-to-parent"]
     with disk_errors(job.log), job.log.open("ab") as log:
         child = spawn(
             arguments,

@@ -43,8 +43,8 @@ def training_metadata(config: SettledTraining, base: "Base", record: TrainingRec
     """All `ss_` and `modelspec.` keys of a LoRA saved after `step` steps; hashes are added when it is written."""
     unet = base.unet.config
     base_name = safe_stem(PurePath(base.entry.name.replace("\\", "/")).name.removesuffix(".safetensors"))
-    found = base_family(unet.cross_attention_dim, tuple(unet.block_out_channels), base_name)
-    found |= modelspec(record.name, record.trigger, config.resolution, base.prediction_type)
+    metadata = base_family(unet.cross_attention_dim, tuple(unet.block_out_channels), base_name)
+    metadata |= modelspec(record.name, record.trigger, config.resolution, base.prediction_type)
     values = _as_set(config) | _run(config, step) | _data(config, record, step)
     values |= {
         "sd_model_name": base_name,
@@ -53,8 +53,8 @@ def training_metadata(config: SettledTraining, base: "Base", record: TrainingRec
         "vae_name": None,
         "mixed_precision": _precision(base),
     }
-    found |= {f"ss_{name}": str(value) for name, value in values.items()}
-    return found | {"modelspec.encoder_layer": str(config.clip_skip)}
+    metadata |= {f"ss_{name}": str(value) for name, value in values.items()}
+    return metadata | {"modelspec.encoder_layer": str(config.clip_skip)}
 
 
 def _as_set(config: SettledTraining) -> dict[str, object]:
@@ -92,10 +92,10 @@ def _text_rate(config: SettledTraining) -> float | None:
 def _network_args(config: SettledTraining) -> dict[str, str]:
     """What the kind of LoRA and its reach are called by the program that kohya's scripts load for it."""
     convolutions = {"conv_dim": str(config.rank), "conv_alpha": str(config.lora_alpha)}
-    found = convolutions if config.target_modules == "all" else {}
+    arguments = convolutions if config.target_modules == "all" else {}
     if config.adapter != "lora":
-        found = {"algo": "locon" if config.adapter == "dora" else config.adapter} | found
-    return found | ({"dora_wd": "True", "wd_on_output": "True"} if config.adapter == "dora" else {})
+        arguments = {"algo": "locon" if config.adapter == "dora" else config.adapter} | arguments
+    return arguments | ({"dora_wd": "True", "wd_on_output": "True"} if config.adapter == "dora" else {})
 
 
 def _data(config: SettledTraining, record: TrainingRecord, step: int) -> dict[str, object]:
@@ -126,9 +126,9 @@ def _data(config: SettledTraining, record: TrainingRecord, step: int) -> dict[st
 def _tags(record: TrainingRecord) -> dict[str, int]:
     """The trigger, then what stands between the commas of the captions, by how many drawings have it."""
     trigger = Trigger(text=record.trigger)
-    found = Counter(piece for item in record.items for piece in dict.fromkeys(_pieces(trigger.strip(item.caption))))
-    own = {record.trigger: len(record.items)} if record.trigger else {}
-    return own | dict(found.most_common(MOST_TAGS))
+    counts = Counter(piece for item in record.items for piece in dict.fromkeys(_pieces(trigger.strip(item.caption))))
+    trigger_count = {record.trigger: len(record.items)} if record.trigger else {}
+    return trigger_count | dict(counts.most_common(MOST_TAGS))
 
 
 def _pieces(caption: str) -> list[str]:

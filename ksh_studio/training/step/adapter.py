@@ -30,7 +30,7 @@ def add_adapter(base: Base, config: SettledTraining) -> dict[str, nn.Parameter]:
     models = [("unet", base.unet, UNET_TARGETS[config.target_modules])]
     if config.train_text_encoder:
         models.append(("text_encoder", base.text_encoder, TEXT_ENCODER_TARGETS))
-    found: dict[str, nn.Parameter] = {}
+    parameters: dict[str, nn.Parameter] = {}
     for part, model, targets in models:
         if config.adapter in ("lora", "dora"):
             model.add_adapter(peft_config(config, targets), NAME)
@@ -40,16 +40,16 @@ def add_adapter(base: Base, config: SettledTraining) -> dict[str, nn.Parameter]:
             if f".{NAME}" in name and not TENSOR_NAMES.isdisjoint(name.split(".")):
                 parameter.data = parameter.data.float()
                 parameter.requires_grad_(True)
-                found[f"{part}.{name.replace(f'.{NAME}', '')}"] = parameter
+                parameters[f"{part}.{name.replace(f'.{NAME}', '')}"] = parameter
         if config.adapter == "dora":
             _start_magnitudes(model)
-    for index, (name, parameter) in enumerate(found.items()):
+    for index, (name, parameter) in enumerate(parameters.items()):
         if name.removesuffix(".weight").endswith(_RANDOM):
             fresh = torch.empty(parameter.shape)
             random = generator(config.seed, "adapter", index, torch.device("cpu"))
             nn.init.kaiming_uniform_(fresh, a=math.sqrt(5), generator=random)
             parameter.data.copy_(fresh)
-    return found
+    return parameters
 
 
 def peft_config(config: SettledTraining, targets: tuple[str, ...]) -> PeftConfig:
@@ -72,7 +72,7 @@ def lora_weights(values: dict[str, Tensor], config: SettledTraining) -> LoraWeig
 
 
 def notes_of(config: SettledTraining) -> list[Sentence]:
-    """What is to be said before it is trained: where its kind does not load, a rate that would teach nothing.
+    """What the artist should know before training: which programs do not load this type, a rate that teaches nothing.
 
     Prodigy multiplies the rate with the pace that it finds: an ordinary one, as of a preset, makes hardly a step of it.
     """

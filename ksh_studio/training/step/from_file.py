@@ -14,7 +14,7 @@ from ksh_studio.lora.listing import find_lora
 from ksh_studio.project.workspace import Workspace
 
 _SCALED = ("lora_up", "hada_w2_b", "lokr_w1", "lokr_w1_a")
-"""Of each kind the one factor that takes up a difference of scale; each appears once in its product."""
+"""The factor of each adapter type that takes up a difference of scale; it appears once in the product."""
 
 
 @torch.no_grad()
@@ -28,38 +28,38 @@ def begin_from_file(parameters: dict[str, nn.Parameter], config: SettledTraining
     if not config.init_lora:
         return
     info = read_header(find_lora(workspace, config.init_lora))
-    wanted: dict[str, dict[str, nn.Parameter]] = {}
+    trained: dict[str, dict[str, nn.Parameter]] = {}
     for key, parameter in parameters.items():
         part: Component = "unet" if key.startswith("unet.") else "text_encoder"
         module = kohya_name(part, module_path(key).removeprefix(f"{part}."))
-        wanted.setdefault(module, {})[tensor_name(key)] = parameter
-    _check(info, config, wanted)
+        trained.setdefault(module, {})[tensor_name(key)] = parameter
+    _check(info, config, trained)
     modules = group_by_module(safetensors.torch.load_file(info.path))
-    for module, own in wanted.items():
+    for module, factors in trained.items():
         roles = modules[module]
         # peft multiplies the product with alpha / rank, whatever the kind
         scale = _scale(roles, info.sizes[module].rank) / (config.lora_alpha / config.rank)
-        for role, parameter in own.items():
+        for role, parameter in factors.items():
             value = roles[role].float() * (scale if role in _SCALED else 1.0)
             if not bool(torch.isfinite(value).all()):
                 raise StudioError("lora.not_finite", name=info.path.name)
             parameter.copy_(value.reshape(parameter.shape))
 
 
-def _check(info: LoraHeader, config: SettledTraining, wanted: dict[str, dict[str, nn.Parameter]]) -> None:
+def _check(info: LoraHeader, config: SettledTraining, trained: dict[str, dict[str, nn.Parameter]]) -> None:
     """Raise StudioError unless the file has exactly the modules, of the kind and the sizes that are to be trained."""
     shapes = {
         module: {role: shape for role, shape in roles.items() if role != "alpha"}
         for module, roles in group_by_module(info.shapes).items()
     }
-    same = shapes.keys() == wanted.keys() and all(
-        shapes[module].keys() == own.keys()
-        and all(_holds(shapes[module][role], parameter) for role, parameter in own.items())
-        for module, own in wanted.items()
+    same = shapes.keys() == trained.keys() and all(
+        shapes[module].keys() == factors.keys()
+        and all(_holds(shapes[module][role], parameter) for role, parameter in factors.items())
+        for module, factors in trained.items()
     )
     if not same:
         theirs = {"kind": info.adapter_type, "rank": info.rank, "modules": info.module_count}
-        ours = {"own_kind": config.adapter, "own_rank": config.rank, "own_modules": len(wanted)}
+        ours = {"own_kind": config.adapter, "own_rank": config.rank, "own_modules": len(trained)}
         raise StudioError("adapter.init_other", name=info.path.name, **theirs, **ours)
 
 

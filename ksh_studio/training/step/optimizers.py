@@ -61,7 +61,7 @@ class Optimizer:
 
     @property
     def learning_rate(self) -> float:
-        """Of the first group, at this moment; with prodigy the one it has found."""
+        """The first group's learning rate at this step; with prodigy the one that it has found."""
         group = self.param_groups[0]
         return group["lr"] * group.get("d", 1.0)
 
@@ -114,12 +114,12 @@ class Optimizer:
 
     def numbers(self) -> dict[str, Any]:
         """Its state that is not tensors, for JSON: of each parameter, and of each group."""
-        own: dict[str, dict[str, Any]] = {}
+        by_parameter: dict[str, dict[str, Any]] = {}
         for name, kind, value in self._state():
             if not isinstance(value, Tensor):
-                own.setdefault(name, {})[kind] = value
+                by_parameter.setdefault(name, {})[kind] = value
         groups = [{key: group[key] for key in _GROUP_STATE if key in group} for group in self.param_groups]
-        return {"parameters": own, "groups": groups}
+        return {"parameters": by_parameter, "groups": groups}
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Go on from what `tensors` and `numbers` gave."""
@@ -171,9 +171,9 @@ def _groups(parameters: dict[str, nn.Parameter], config: SettledTraining) -> lis
     text_rate = config.learning_rate if config.optimizer == "prodigy" else config.text_encoder_lr
     groups = []
     for part, rate in (("unet.", config.learning_rate), ("text_encoder.", text_rate)):
-        own = [parameter for name, parameter in parameters.items() if name.startswith(part)]
-        if own:
-            groups.append({"params": own, "lr": rate, "base_lr": rate})
+        members = [parameter for name, parameter in parameters.items() if name.startswith(part)]
+        if members:
+            groups.append({"params": members, "lr": rate, "base_lr": rate})
     return groups
 
 

@@ -64,9 +64,9 @@ class TrainingState:
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything of the state that is a tensor, by name."""
-        found: dict[str, Tensor] = {f"weight/{name}": p.detach() for name, p in self.parameters.items()}
-        found |= {f"ema/{name}": value for name, value in self.ema.items()}
-        return found | {f"adam/{key}": value for key, value in self.optimizer.tensors().items()}
+        tensors: dict[str, Tensor] = {f"weight/{name}": p.detach() for name, p in self.parameters.items()}
+        tensors |= {f"ema/{name}": value for name, value in self.ema.items()}
+        return tensors | {f"adam/{key}": value for key, value in self.optimizer.tensors().items()}
 
     def state(self) -> dict[str, Any]:
         """The rest of the state: counters."""

@@ -12,7 +12,7 @@ from ksh_studio.ui.parts.markup import Html, chips, large_picture, note, notes, 
 MOST_PICTURES = 120
 MOST_FRAGMENTS = 60
 MOST_CHARACTERS = 120
-"""Of a fragment in its chip."""
+"""A chip shows no more of a fragment."""
 
 
 def gallery(names: Sequence[str], address: Callable[[str], str], language: Language) -> Html:

@@ -55,12 +55,12 @@ class JobParts:
     buttons: JobButtons[gr.Button]
     preview_row: gr.Row
     prompt: gr.Textbox
-    """Of the preview that is asked for."""
+    """What the requested preview shows."""
     preview_now: gr.Button
 
 
 def start_buttons() -> StartButtons[gr.Button]:
-    """Begin, queue, check."""
+    """The buttons that begin, queue and check a training."""
     with gr.Row(elem_classes="ksh-actions"):
         return StartButtons(
             gr.Button(page_text("train_tab.start"), variant="primary", elem_id="train-start"),

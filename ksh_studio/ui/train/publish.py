@@ -28,7 +28,7 @@ class DryRun:
 
     message: gr.HTML | str
     fingerprint: gr.State | str
-    """Of what was listed: nothing else is sent."""
+    """A hash of what was listed: nothing else is sent."""
     publish: gr.Button | Update
 
 

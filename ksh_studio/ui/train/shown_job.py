@@ -7,9 +7,9 @@ from ksh_studio.ui.access.visit import Visit
 
 
 def choose_job(jobs: list[Job], job_id: str) -> Job | None:
-    """Of these jobs (newest first): the one with this id, else the one that works, else the newest that has begun.
+    """The job with this id, else the one that works, else the newest that has begun, else the newest that waits.
 
-    Where none has begun it is the newest that waits; None without jobs.
+    jobs: newest first. None without jobs.
     """
     for fits in (
         lambda job: job.id == job_id,
