@@ -32,7 +32,7 @@ class ActionOptions:
     def job(self) -> Job:
         """The job that is meant. Raises StudioError when there is none."""
         jobs = jobs_of(self.project)
-        if self.job_id is not None:
+        if self.job_id:
             jobs = [job for job in jobs if job.id == self.job_id]
             if not jobs:
                 raise StudioError("job.unknown", name=self.job_id)

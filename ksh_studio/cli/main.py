@@ -7,7 +7,6 @@ arguments, 130 interrupted.
 """
 
 import argparse
-import io
 import locale
 import logging
 import os
@@ -26,7 +25,7 @@ from ksh_studio.disk import is_locked
 from ksh_studio.errors import StudioError, validated
 from ksh_studio.events import Failed, Warned
 from ksh_studio.jobs.folder import Job, job_at, open_job
-from ksh_studio.jobs.printing import print_events
+from ksh_studio.jobs.printing import print_any_letter, print_events
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.queue import start_next_job
 from ksh_studio.jobs.requests import forget_requests, request_stop
@@ -44,9 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     set_computing_environment()
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="replace")
+    print_any_letter()
     arguments = _parser().parse_args(argv)
     language: Language = arguments.language
     try:

@@ -3,7 +3,7 @@
 import secrets
 
 from ksh_studio.config import GenerateConfig, SettledGeneration
-from ksh_studio.errors import StudioError
+from ksh_studio.errors import StudioError, validated
 from ksh_studio.generation.sampler_menu import check_pair
 from ksh_studio.models.registry import BaseEntry
 
@@ -11,7 +11,8 @@ from ksh_studio.models.registry import BaseEntry
 def settle(config: GenerateConfig, entry: BaseEntry) -> SettledGeneration:
     """The settings of a request, completed with the defaults of the base model and a random seed.
 
-    Raises StudioError when the base model cannot draw this size or the sampler cannot have this schedule.
+    Raises StudioError when the base model cannot draw this size, the sampler cannot have this schedule, or a default of
+    the base model is out of the studio's bounds.
     """
     check_pair(config.sampler, config.schedule)
     defaults = {
@@ -25,13 +26,12 @@ def settle(config: GenerateConfig, entry: BaseEntry) -> SettledGeneration:
     }
     values = config.model_dump()
     values |= {name: value for name, value in defaults.items() if values[name] in (None, "")}
-    request = SettledGeneration.model_validate(values)
-    for side in (request.width, request.height):
+    for side in (values["width"], values["height"]):
         if not entry.min_size <= side <= entry.max_size:
             raise StudioError(
                 "generate.size", size=side, smallest=entry.min_size, largest=entry.max_size, base=entry.label
             )
-    return request
+    return validated(SettledGeneration, values)
 
 
 def seeds_of(request: SettledGeneration) -> list[int]:

@@ -1,5 +1,6 @@
 """Events on a terminal, a line each; what would only scroll by is left out."""
 
+import io
 import sys
 from collections.abc import Iterator
 
@@ -23,6 +24,13 @@ from ksh_studio.locales import Language, translate
 
 STEP_LINES = 20
 """Steps of a training that are printed, evenly spread."""
+
+
+def print_any_letter() -> None:
+    """Let this process print paths in any script: a terminal that lacks a letter gets a question mark, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
 
 
 def print_events(events: Iterator[Event], language: Language) -> int:

@@ -1,5 +1,7 @@
 """A request is settled once: nothing in it is None, and what the base model cannot draw is refused."""
 
+from dataclasses import replace
+
 import pytest
 
 from ksh_studio.config import GenerateConfig, SettledGeneration
@@ -34,6 +36,11 @@ def test_every_open_setting_of_a_request_is_settled():
 
 def test_seeds_count_up_and_begin_again_after_the_largest():
     assert seeds_of(settle(GenerateConfig(seed=2**32 - 2, batch_size=4), ANYTHING)) == [2**32 - 2, 2**32 - 1, 0, 1]
+
+
+def test_a_base_model_whose_own_values_are_out_of_bounds_is_a_sentence():
+    with pytest.raises(StudioError):
+        settle(GenerateConfig(), replace(SMALL, num_inference_steps=1000))
 
 
 @pytest.mark.parametrize("size", [("width", 64), ("height", 1024)])

@@ -104,7 +104,7 @@ def poll(visit: Visit, slug: str, seen: dict[str, str]) -> News[dict[str, str], 
     def display() -> CaptioningShown:
         return CaptioningShown(summary, visible(may and not working), visible(may and working), status, version)
 
-    return news(seen, version, display)
+    return news(seen, version, display, shared=("status",))  # Start and Undo write there too
 
 
 def _newest_job(project: Project) -> Job | None:

@@ -12,7 +12,7 @@ A handler that a timer calls answers with `news(...)`: the one way of saying tha
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -104,11 +104,14 @@ class News(Generic[S, D]):
     display: D
 
 
-def news(seen: Mapping[str, str] | None, version: object, make: Callable[[], A]) -> News[dict[str, str], A] | Unchanged:
+def news(
+    seen: Mapping[str, str] | None, version: object, make: Callable[[], A], shared: Container[str] = ()
+) -> News[dict[str, str], A] | Unchanged:
     """What has changed since the last call: `UNCHANGED`, or the fields of the display that are new.
 
     seen: what the last call left in the `gr.State`; version: changes when anything that is shown may have changed,
-    and is cheap to know; make: makes the whole display, called only for another version.
+    and is cheap to know; make: makes the whole display, called only for another version; shared: fields that other
+    handlers fill too, so that what was sent last says nothing of what stands there: sent with every new version.
     """
     seen, now = seen or {}, _fingerprint(version)
     if seen.get("") == now:
@@ -119,7 +122,8 @@ def news(seen: Mapping[str, str] | None, version: object, make: Callable[[], A])
         if is_dataclass(value) and not isinstance(value, type):
             return replace(value, **{key: new(f"{name}.{key}", inner) for key, inner in _named(value).items()})
         prints[name] = _fingerprint(value)
-        return UNCHANGED if seen.get(name) == prints[name] else value
+        same = seen.get(name) == prints[name] and name.removeprefix("display.") not in shared
+        return UNCHANGED if same else value
 
     return News(prints, new("display", make()))
 

@@ -3,7 +3,7 @@
 import gradio as gr
 import pytest
 
-from ksh_studio.config import CaptionConfig
+from ksh_studio.config import CaptionConfig, ProjectSettings
 from ksh_studio.disk import locked
 from ksh_studio.events import Captioned, Failed, Finished, Progress, Started, Warned
 from ksh_studio.generation.worker.handle import Worker
@@ -130,6 +130,16 @@ def test_undo_takes_the_last_change_back_until_there_is_none(opened, with_drawin
     assert "nothing to undo" in page.press("caption-undo")["caption-status"]
 
 
+def test_the_answer_to_undo_goes_when_another_project_is_shown(opened, with_drawings):
+    page = opened("owner")
+    with_drawings(page.project)
+    page.tick()
+    other = page.project.workspace.create_project(ProjectSettings(name="other"))
+    assert "caption-status" in page.press("caption-undo")
+    page.set("project-slug", other.slug)
+    assert page.tick()["caption-status"] == ""
+
+
 def test_a_guest_undoes_nothing(opened, with_drawings):
     page = opened("guest")
     with_drawings(page.project)
@@ -143,7 +153,7 @@ def test_the_timer_shows_the_counts_and_then_nothing_until_something_changes(ope
     with_drawings(page.project)
     first = page.tick()
     assert "2 drawings, 1 with a caption" in first["caption-about"] and "drawn by KSH" in first["caption-about"]
-    assert "caption-stamp" in first and "caption-status" not in first
+    assert "caption-stamp" in first and first["caption-status"] == ""
     assert not {name for name in page.tick() if name.startswith("caption-")}
 
 

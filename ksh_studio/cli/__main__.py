@@ -1,0 +1,7 @@
+"""`python -m ksh_studio.cli` is `python studio.py`."""
+
+import sys
+
+from ksh_studio.cli.main import main
+
+sys.exit(main())
