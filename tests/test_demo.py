@@ -1,5 +1,6 @@
 """The whole line by its command, on the shipped models, with few steps: that nothing of it is staged."""
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -81,10 +82,10 @@ def test_the_lora_is_not_zero_and_changes_with_the_seed(lines):
 
 
 def test_pictures_with_and_without_the_lora_differ(lines):
-    told = [event for event in lines[0].printed.splitlines() if event.startswith("  picture ")]
-    shown = [Image.open(lines[0].project.root / line.split()[1].rstrip(",")) for line in told]
-    assert len(shown) == len(pictures_of(lines[0].project)) == 4
-    pixels = [np.asarray(picture, np.float32) for picture in shown]
+    names = re.findall(r"^ *Picture \d of \d with seed \d+: (.+)$", lines[0].printed, re.MULTILINE)
+    pictures = [Image.open(lines[0].project.root / name) for name in names]
+    assert len(pictures) == len(pictures_of(lines[0].project)) == 4
+    pixels = [np.asarray(picture, np.float32) for picture in pictures]
     for styled, plain in zip(pixels[:2], pixels[2:], strict=True):
         assert np.abs(styled - plain).mean() > 0.05
 
