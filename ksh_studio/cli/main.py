@@ -168,7 +168,8 @@ def _training_settings(arguments: argparse.Namespace, project: Project, device_t
     from ksh_studio.training.plan.preset import fitted_preset
 
     base = base_entry(base_model_of(project, device_type, arguments.set_base_model or ""))
-    presets = {name: fitted_preset(name, base) for name in TRAIN_PRESETS}
+    trigger = project.settings().trigger.text
+    presets = {name: fitted_preset(name, base, trigger) for name in TRAIN_PRESETS}
     if arguments.preset and arguments.set_resolution is None:
         print_events((Warned.of(change) for change in presets[arguments.preset].changes), arguments.language)
     return settings_of(arguments, TrainConfig, {name: preset.settings for name, preset in presets.items()})

@@ -180,8 +180,8 @@ def create_project(visit: Visit, name: str) -> Created:
 def save_settings(visit: Visit, slug: str, **values: object) -> Saved:
     """Change the project's name, trigger and models. Raises StudioError for a model that cannot be used."""
     project = visit.project(slug)
-    trigger = config_from("trigger", {name: values.pop(name) for name in Trigger.model_fields})
-    settings = config_from("project", values)
+    trigger = config_from(Trigger, {name: values.pop(name) for name in Trigger.model_fields})
+    settings = config_from(ProjectSettings, values)
     if settings.base_model:
         base_entry(settings.base_model)
     if settings.captioner:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from ksh_studio.config import CaptionConfig
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.folder import Job, jobs_of
 from ksh_studio.jobs.requests import stop_job
@@ -65,7 +66,7 @@ def caption(visit: Visit, slug: str, **values: object) -> str:
     captioner = captioner_of(visit, project, str(values.get("captioner") or ""))
     known_models_only(visit, captioner)
     captioner_entry(captioner)  # what cannot be a captioner is refused here, not in the job
-    config = config_from("caption", values | {"captioner": captioner})
+    config = config_from(CaptionConfig, values | {"captioner": captioner})
     if visit.role == "visitor" and visit.studio.worker.busy:  # perhaps somebody else's picture: it is drawn to its end
         raise StudioError("device.drawing")
     visit.studio.worker.end()

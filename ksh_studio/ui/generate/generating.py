@@ -64,7 +64,7 @@ def request_config(visit: Visit, project: Project, values: dict[str, object]) ->
     """
     named = str(values.pop("base_model", ""))
     known_models_only(visit, named)  # the model that the owner has set for the project is for everybody
-    config: GenerateConfig = config_from("generate", values | {"base_model": base_of(visit, project, named)})
+    config = config_from(GenerateConfig, values | {"base_model": base_of(visit, project, named)})
     check_pair(config.sampler, config.schedule)
     if config.lora and not visit.may("server_path") and config.lora not in usable_loras(project):
         raise StudioError("lora.missing", name=config.lora[:200])

@@ -1,19 +1,18 @@
 """Settings form and config: one field of `config.py` becomes one component, and back. No list of widget values."""
 
-from collections.abc import Iterable
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args, get_origin
 
 import gradio as gr
 from annotated_types import Ge
 from gradio.blocks import Block
 from pydantic.fields import FieldInfo
 
-from ksh_studio.config import ALL_CONFIGS, Config
+from ksh_studio.config import ALL_CONFIGS, C, Config
 from ksh_studio.errors import validated
 from ksh_studio.locales import sentences
 from ksh_studio.ui.parts.languages import page_text
 
-C = TypeVar("C", bound=Config)
 Field = gr.Textbox | gr.Number | gr.Slider | gr.Checkbox | gr.Dropdown
 Form = dict[str, Field]
 """The components of settings, by the setting's name."""
@@ -54,14 +53,13 @@ def form_inputs(form: Form) -> dict[str, Block]:
     return dict(form)
 
 
-def config_from(stage: str, values: dict[str, Any]) -> Any:
-    """The stage's config from what the form holds.
+def config_from(config: type[C], values: Mapping[str, object]) -> C:
+    """The config from what the form holds.
 
     A number may come as text. What is empty is None where the setting may be None; else an empty text is an empty text,
     and an empty number its default.
     Raises StudioError for a value out of its bounds.
     """
-    config = ALL_CONFIGS[stage]
     read = {name: _read(config.model_fields[name], value) for name, value in values.items()}
     return validated(config, read)
 

@@ -51,7 +51,7 @@ def settings_to_use(visit: Visit, slug: str, values: Mapping[str, object]) -> tu
     """
     project = visit.project(slug)
     _need_captions(drawings_of(project))
-    config = config_from("train", {**values, "base_model": base_of(visit, project)})
+    config = config_from(TrainConfig, {**values, "base_model": base_of(visit, project)})
     return project, settled(config, project, visit.studio.device().type)
 
 

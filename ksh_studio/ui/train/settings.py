@@ -23,8 +23,6 @@ AMOUNTS = ("max_train_steps", "num_train_epochs", "effort")
 PRESET_SETTINGS = {*AMOUNTS, *(name for preset in TRAIN_PRESETS.values() for name in preset)}
 TOUCHED = tuple(name for name in FORM if name in PRESET_SETTINGS)
 """What choosing a preset sets, or sets back; what no preset names stays as the artist left it."""
-PRESET_PROMPTS = {"\n".join(preset.get("validation_prompts", ())) for preset in TRAIN_PRESETS.values()}
-"""The preview prompts as one preset or another puts them into the form."""
 ROW = 3
 
 
@@ -62,7 +60,8 @@ def _rows(form: Form, group: Group) -> None:
 
 def preset_for(visit: Visit, slug: str, name: str) -> FittedPreset:
     """The preset as the project's base model can use it. Raises StudioError when that model is not there."""
-    return fitted_preset(name, base_entry(base_of(visit, visit.project(slug))))
+    project = visit.project(slug)
+    return fitted_preset(name, base_entry(base_of(visit, project)), project.settings().trigger.text)
 
 
 def preset_values(visit: Visit, slug: str, preset: str, prompts: str) -> dict[str, Any]:
@@ -70,8 +69,8 @@ def preset_values(visit: Visit, slug: str, preset: str, prompts: str) -> dict[st
 
     prompts: the preview prompts in the form; those that a person typed stay.
     """
-    settings = preset_for(visit, slug, preset).settings if slug else TRAIN_PRESETS.get(preset, {})
-    values = form_values(TrainConfig(**settings), TOUCHED)
-    if prompts.strip() not in PRESET_PROMPTS:
+    presets = {name: preset_for(visit, slug, name).settings if slug else TRAIN_PRESETS[name] for name in TRAIN_PRESETS}
+    values = form_values(TrainConfig(**presets.get(preset, {})), TOUCHED)
+    if prompts.strip() not in {"\n".join(each.get("validation_prompts", ())) for each in presets.values()}:
         del values["validation_prompts"]
     return values

@@ -16,4 +16,4 @@ def test_a_preset_fills_every_setting_and_sets_back_what_another_has_set(opened,
         page.set("caption-preset", name)
         page.press("caption-preset", "input")
     shown = {name: page.value(f"caption-{name.replace('_', '-')}") for name in CaptionConfig.model_fields}
-    assert config_from("caption", shown) == CaptionConfig(**CAPTION_PRESETS[preset])
+    assert config_from(CaptionConfig, shown) == CaptionConfig(**CAPTION_PRESETS[preset])

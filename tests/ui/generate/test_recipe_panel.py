@@ -15,7 +15,7 @@ SETTINGS = {"prompt": "(a <cat> : 1.2)", "num_inference_steps": 6, "sampler": "E
 def form_of(page):
     """The settings that the form holds."""
     names = [name for name in GenerateConfig.model_fields if name != "base_model"]
-    return config_from("generate", {name: page.value(f"generate-{name.replace('_', '-')}") for name in names})
+    return config_from(GenerateConfig, {name: page.value(f"generate-{name.replace('_', '-')}") for name in names})
 
 
 def clicked(page, path):

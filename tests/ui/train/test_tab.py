@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass, replace
 import gradio as gr
 import pytest
 
-from ksh_studio.config import TrainConfig
+from ksh_studio.config import TrainConfig, Trigger
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Finished, LoraSaved, Paused, Planned, Stopped, Validated
@@ -91,6 +91,13 @@ def test_preview_prompts_that_a_person_typed_stay_when_a_preset_is_chosen(owner)
     assert preset_values(owner, "", "balanced", ORIGINAL_PROMPT)["validation_prompts"] == ""
     assert "validation_prompts" not in preset_values(owner, "", "original", "파란 머리, my own words")
     assert "validation_prompts" not in preset_values(owner, "", "quick", "파란 머리, my own words")
+
+
+def test_the_originals_preview_prompt_calls_the_style_of_this_project(owner, drawn):
+    drawn.change(trigger=Trigger(text="drawn by 민지").model_dump())
+    prompts = preset_values(owner, drawn.slug, "original", "")["validation_prompts"]
+    assert prompts == ORIGINAL_PROMPT.replace("drawn by KSH drawing style", "drawn by 민지") != ORIGINAL_PROMPT
+    assert preset_values(owner, drawn.slug, "balanced", prompts)["validation_prompts"] == ""
 
 
 def test_the_plan_is_a_card_and_its_numbers_stand_in_the_empty_fields(owner, drawn):
