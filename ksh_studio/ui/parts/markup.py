@@ -35,11 +35,6 @@ def joined(parts: Iterable[object], between: str = "") -> Html:
     return escape(between).join(escape(part) for part in parts)
 
 
-def esc(text: object) -> Html:
-    """Text as it may stand in HTML and in a quoted attribute."""
-    return escape(text)
-
-
 def link(address: str, text: str, name: str | None = None) -> Html:
     """A link that downloads a file; with `name`, that name is shown and proposed."""
     words = text if name is None else f"{text} · {name}"
