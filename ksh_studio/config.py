@@ -170,7 +170,7 @@ class TrainConfig(Config):
     )
     """Times the weights move; None: from the epochs, else from the number of drawings."""
     checkpointing_steps: Annotated[int | None, Mark("amounts")] = Field(None, ge=1, title="Steps between checkpoints")
-    """How much a crash can cost; None: a tenth of the run."""
+    """How much a crash can cost, ten minutes at most; None: a tenth of the run."""
     validation_steps: Annotated[int | None, Mark("amounts")] = Field(None, ge=1, title="Steps between previews")
     """None: a tenth of the run."""
     validation_prompts: Annotated[tuple[str, ...], Mark("previews", affects="result")] = Field(

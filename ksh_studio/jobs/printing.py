@@ -1,8 +1,10 @@
 """Events on a terminal, a line each; what would only scroll by is left out."""
 
 import io
+import os
 import sys
 from collections.abc import Iterator
+from typing import TextIO
 
 from ksh_studio.events import (
     Captioned,
@@ -34,13 +36,25 @@ def print_any_letter() -> None:
 
 
 def print_events(events: Iterator[Event], language: Language) -> int:
-    """Print events as they come, failures and warnings to stderr; the exit code is 1 when the last one is a failure."""
+    """Print events as they come, failures and warnings to stderr; the exit code is 1 when the last one is a failure.
+
+    The work goes on to its end when the terminal is closed meanwhile: an error of printing must not cost what was made.
+    """
     last: Event | None = None
     for last in events:
         text = terminal_lines(last, language)
         if text is not None:
-            print(text, flush=True, file=sys.stderr if isinstance(last, Failed | Warned) else sys.stdout)
+            _print(text, sys.stderr if isinstance(last, Failed | Warned) else sys.stdout)
     return 1 if isinstance(last, Failed) else 0
+
+
+def _print(text: str, stream: TextIO) -> None:
+    try:
+        print(text, flush=True, file=stream)
+    except OSError:  # the terminal is gone, or the program that read the lines has ended
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # also for what is still in the buffer and for what libraries print
+        os.close(nowhere)
 
 
 def terminal_lines(event: Event, language: Language) -> str | None:

@@ -26,6 +26,8 @@ from ksh_studio.jobs.start import own_device
 log = logging.getLogger(__name__)
 Handler = Callable[[int, FrameType | None], object]
 WAIT_SECONDS = 0.5
+END_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+"""What asks a process to end: a machine that shuts down, a terminal or an ssh session that is closed, Ctrl+Break."""
 
 
 def run_job(job: Job, stage: Callable[[Job], Iterator[Event]]) -> Iterator[Event]:
@@ -40,7 +42,7 @@ def run_job(job: Job, stage: Callable[[Job], Iterator[Event]]) -> Iterator[Event
         job.queue_mark.unlink(missing_ok=True)  # before it owns the job, which is what `begin_job` waits for
         take_ownership(job.folder)
         journal = held.enter_context(Journal(job.events_file, lambda: require_ownership(job)))
-        with _StopOnSigterm(job):
+        with _StopOnSignal(job):
             yield from _with_failure(_appended(_owning_device(stage, job, queued), journal), job, journal)
 
 
@@ -92,21 +94,24 @@ def _with_failure(stage: Iterator[Event], job: Job, journal: Journal) -> Iterato
     yield failure
 
 
-class _StopOnSigterm:
-    """SIGTERM becomes the artist's stop while the block runs: finish the step, save, end well."""
+class _StopOnSignal:
+    """A signal that asks to end becomes the artist's stop while the block runs: finish the step, save, end well."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.before: signal.Handlers | Handler | int | None = None
+        self.before: dict[int, signal.Handlers | Handler | int | None] = {}
 
     def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self.before = signal.signal(signal.SIGTERM, self._stop)
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in END_SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` ignores SIGHUP, so that the work goes on
+                self.before[number] = signal.signal(number, self._stop)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if owned_by_this_process(self.job):  # else it would stop the process that went on with the job
             request_stop(self.job)
 
     def __exit__(self, *error: object) -> None:
-        if self.before is not None:
-            signal.signal(signal.SIGTERM, self.before)
+        for number, handler in self.before.items():
+            signal.signal(number, handler)

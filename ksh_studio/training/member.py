@@ -11,6 +11,7 @@ want of devices):
 
 import argparse
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed, to_line
 from ksh_studio.jobs.folder import Job, open_job
 from ksh_studio.jobs.printing import print_any_letter, print_events
-from ksh_studio.jobs.process import run_job
+from ksh_studio.jobs.process import END_SIGNALS, run_job
+from ksh_studio.jobs.requests import request_stop
 from ksh_studio.jobs.spawn import set_computing_environment
 
 
@@ -39,14 +41,23 @@ def main(arguments: list[str]) -> int:
     job = open_job(options.folder)
     events_out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # only events may go to the job's process: what a library prints goes to the log
+    follower = int(os.environ.get("RANK", "0")) > 0
+    if follower or options.events_to_parent:
+        _leave_the_end_to_the_job()
     if options.events_to_parent:
         threading.Thread(target=_end_with_the_job, daemon=True).start()
-    if int(os.environ.get("RANK", "0")) > 0:
+    if follower:
         from ksh_studio.training.stage import follow
 
         follow(job.file.config(SettledTraining), job.project, job)
         return 0
     return _write_events(job, events_out) if options.events_to_parent else _run_job(job)
+
+
+def _leave_the_end_to_the_job() -> None:
+    """Ignore what asks all processes at once to end: the job's own turns it into a stop, and all end after one step."""
+    for number in (signal.SIGINT, *END_SIGNALS):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _end_with_the_job() -> None:
@@ -79,6 +90,7 @@ def _write_events(job: Job, out: BinaryIO) -> int:
 
 def _run_job(job: Job) -> int:
     """Train as the job's own process, as on several machines, where nobody reads the events."""
+    signal.signal(signal.SIGINT, lambda *_: request_stop(job))
     return print_events(run_job(job, _stage), "en")
 
 

@@ -78,6 +78,9 @@ def _loop(run: Run) -> Iterator[Event]:
             yield from _evaluate(run)
         if not last and training_state.step % config.checkpointing_steps == 0:
             yield from run.saver.save(run.previews, run.seconds)
+        elif not last and run.saver.checkpoint_is_due():
+            yield from _read(run, now=True)  # a checkpoint has the losses up to its step
+            yield from run.saver.save_checkpoint(run.seconds)
     yield from _read(run, now=True)
     yield from run.previews.draw_requested(training_state)
     if training_state.step:

@@ -25,9 +25,10 @@ def test_a_process_that_died_is_shown_as_that_and_goes_on_where_it_saved(number,
     assert again[-1] >= 10 and reached[-1] - again[-1] <= 10
 
 
-def test_sigterm_ends_it_as_stop_does(begin, signalled):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_asks_to_end_is_a_stop(number, begin, signalled):
     life = begin()
-    signalled(life, signal.SIGTERM)
+    signalled(life, number)
     assert life.child.wait(PATIENCE) == 0
     assert job_status(life.job).state == "stopped"
 

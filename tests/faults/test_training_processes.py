@@ -83,6 +83,35 @@ def test_a_training_that_is_stopped_ends_its_process_with_a_whole_state(training
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_terminal_that_is_closed_stops_its_training_and_loses_nothing(processes, project, settings):
+    import fcntl
+    import pty
+    import termios
+
+    add_drawings(project)
+    values = settings(max_train_steps=100_000, checkpointing_steps=100_000, num_processes=processes)
+    config = values.model_dump(exclude_none=True, exclude_defaults=True)
+    project.change(base_model=config.pop("base_model"))
+    options = [option for name, value in config.items() for option in _option(name, value)]
+    arguments = ["--workspace", str(project.workspace.root), "--project", project.slug, *options]
+    terminal, its_end = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "studio.py", "train", *arguments],
+        cwd=ROOT, stdin=its_end, stdout=its_end, stderr=its_end, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(its_end)
+    job = wait_for(lambda: next(iter(jobs_of(project, "train")), None), PATIENCE)
+    wait_for(lambda: any(event.kind in ("step", "failed") for event in job_events(job)), PATIENCE)
+    os.close(terminal)
+    assert child.wait(PATIENCE) == 0
+    last = job_status(job).last
+    assert (last.kind, last.key) == ("stopped", "train.stopped")
+    assert is_whole(job, int(last.values["step"]))
+
+
+@pytest.mark.slow
 def test_the_page_and_the_terminal_train_the_same_lora(project, settings, monkeypatch):
     """Each process decides for itself how sums are rounded: neither takes it from the environment of the tests."""
     add_drawings(project)

@@ -1,5 +1,12 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
+from ksh_studio import ROOT
 from ksh_studio.events import Captioned, Failed, Finished, Heartbeat, Imported, Progress, Step, Warned
 from ksh_studio.jobs.printing import print_events, terminal_lines
 
@@ -38,3 +45,34 @@ def test_the_exit_code_is_that_of_the_last_event_and_trouble_goes_to_stderr(last
     out, err = capsys.readouterr()
     assert "Only a training" in err and ("no training yet" in err) == (code == 1)
     assert ("no training yet" in out) == isinstance(last, Finished)
+
+
+def test_work_goes_on_when_the_terminal_is_closed(tmp_path):
+    reader, writer = os.pipe()
+    arguments = [sys.executable, "-m", "tests.jobs.test_printing", str(tmp_path / "made")]
+    work = subprocess.Popen(arguments, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert os.read(reader, 1)
+    os.close(reader)
+    _, err = work.communicate(timeout=60)
+    assert (work.returncode, err) == (0, b"")
+    assert (tmp_path / "made").exists()
+
+
+def _print_until_nobody_reads(made):
+    """In the child process of the test: print more lines than are read, then make something."""
+
+    def events():
+        for _ in range(5):
+            yield Warned(key="job.no_pause")
+            yield Finished(key="job.none")
+            time.sleep(0.1)
+        made.touch()
+        yield Finished(key="job.none")
+
+    sys.exit(print_events(events(), "en"))
+
+
+if __name__ == "__main__":
+    sys.stderr = sys.stdout  # as in a terminal, where both end
+    _print_until_nobody_reads(Path(sys.argv[1]))

@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -79,13 +78,6 @@ def test_stop_ends_a_running_job_well(job, counting):
     stop_job(job)
     assert counting.wait(PATIENCE) == 0
     assert job_status(job).state == "stopped"
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
-def test_sigterm_is_a_stop(job, counting):
-    counting.send_signal(signal.SIGTERM)
-    assert counting.wait(PATIENCE) == 0
-    assert isinstance(job_status(job).last, Stopped)
 
 
 def test_a_killed_job_is_shown_as_that_with_its_last_log_lines(job, counting):

@@ -79,6 +79,30 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(lesson):
     assert_same(outcome(made), outcome(straight))
 
 
+def test_checkpoints_by_time_change_no_number_and_the_oldest_go(lesson, monkeypatch):
+    straight = lesson(**EVERYTHING | {"max_train_steps": 6})
+    straight.run()
+    monkeypatch.setattr("ksh_studio.training.saving.saver.MINUTES_BETWEEN_CHECKPOINTS", 0)
+    timed = lesson(**EVERYTHING | {"max_train_steps": 6})
+    timed.run()
+    assert [event.step for event in straight.of("checkpoint")] == [3, 6]
+    assert [event.step for event in timed.of("checkpoint")] == [1, 2, 3, 4, 5, 6]
+    assert [event.step for event in timed.of("lora")] == [event.step for event in straight.of("lora")] == [3, 6]
+    assert sorted(path.name[-1] for path in timed.job.checkpoints.iterdir()) == ["4", "5", "6"]
+    assert_same(outcome(timed), outcome(straight))
+
+
+def test_a_run_goes_on_exactly_from_a_checkpoint_by_time(lesson, monkeypatch):
+    straight = lesson(**EVERYTHING)
+    straight.run()
+    monkeypatch.setattr("ksh_studio.training.saving.saver.MINUTES_BETWEEN_CHECKPOINTS", 0)
+    killed = lesson(**EVERYTHING)
+    killed.run(stop_after=3)
+    lose(killed.job.checkpoints, 2)
+    assert [event.step for event in killed.run() if event.kind == "resumed"] == [2]
+    assert_same(outcome(killed), outcome(straight))
+
+
 def test_more_steps_are_a_new_job_that_goes_on_from_its_parent(lesson):
     first = lesson(max_train_steps=4)
     first.run()

@@ -16,6 +16,9 @@ from ksh_studio.training.saving.metadata import TrainingRecord, training_metadat
 from ksh_studio.training.step.adapter import lora_weights
 from ksh_studio.training.step.state import TrainingState
 
+MINUTES_BETWEEN_CHECKPOINTS = 10
+"""How much work a crash may cost at most, however many steps the settings leave between two checkpoints."""
+
 
 class Saver:
     """Saves one job's state and result, each step once."""
@@ -26,6 +29,8 @@ class Saver:
         """Drawings that the LoRA file says it was trained on."""
         self.digest = digest_of(items)
         self.checkpointed = self.exported = -1
+        self.checkpointed_at = time.monotonic()
+        """Monotonic seconds of the newest checkpoint of this process, before it of the beginning."""
         self.more_counters: Callable[[], dict[str, Any]] = dict
         """Counters of other parts of the training that a checkpoint keeps too."""
 
@@ -35,16 +40,25 @@ class Saver:
         The checkpoint comes first: when the disk fills up between the two, nothing is lost. Raises StudioError when
         another process has gone on with the job: what it saves must not be overwritten.
         """
-        step = self.training_state.step
-        if self.checkpointed != step:
-            state = self.training_state.state() | self.more_counters() | {"data": self.digest, "seconds": seconds}
-            require_ownership(self.job)
-            path = save_checkpoint(self.job.checkpoints, step, self.training_state.tensors(), state)
-            self.checkpointed = step
-            yield Checkpoint(step=step, path=self.job.project.relative(path))
-        if self.exported != step:
+        yield from self.save_checkpoint(seconds)
+        if self.exported != self.training_state.step:
             require_ownership(self.job)
             yield self._export(previews)
+
+    def checkpoint_is_due(self) -> bool:
+        """Whether so much time has passed since the newest checkpoint that there should be one now."""
+        return time.monotonic() - self.checkpointed_at >= 60 * MINUTES_BETWEEN_CHECKPOINTS
+
+    def save_checkpoint(self, seconds: float) -> Iterator[Checkpoint]:
+        """A checkpoint, without a LoRA file, of which none is ever removed. Raises StudioError as `save` does."""
+        step = self.training_state.step
+        if self.checkpointed == step:
+            return
+        state = self.training_state.state() | self.more_counters() | {"data": self.digest, "seconds": seconds}
+        require_ownership(self.job)
+        path = save_checkpoint(self.job.checkpoints, step, self.training_state.tensors(), state)
+        self.checkpointed, self.checkpointed_at = step, time.monotonic()
+        yield Checkpoint(step=step, path=self.job.project.relative(path))
 
     def _export(self, previews: Previews) -> LoraSaved:
         config, step = self.training_state.config, self.training_state.step
