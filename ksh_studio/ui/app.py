@@ -24,7 +24,7 @@ from ksh_studio.ui.generate.view import lora_choices
 from ksh_studio.ui.parts.form import form_inputs
 from ksh_studio.ui.parts.languages import frontend_module, page_text, script
 from ksh_studio.ui.parts.markup import note
-from ksh_studio.ui.parts.outputs import QUIET, Update, clicked_value, visible
+from ksh_studio.ui.parts.outputs import QUIET, Update, clicked_value, in_order, visible
 from ksh_studio.ui.parts.theme import html
 from ksh_studio.ui.project_bar import ProjectBar
 from ksh_studio.ui.train import plan as train_plan
@@ -117,7 +117,8 @@ def _between_tabs(studio: Studio, page: Page) -> None:
     gr.on(changes, inputs=bar.slug, **settings, **QUIET)
     triggers = [*changes, page.caption.stamp.change]
     plan = filling(studio, "look", train_plan.show_plan, train.plan)
-    gr.on(triggers, inputs=[bar.slug, train.preset], inputs_kwargs=form_inputs(train.form), **plan, **QUIET)
+    inputs = {"inputs": [bar.slug, train.preset], "inputs_kwargs": form_inputs(train.form)}
+    gr.on(triggers, **inputs, **plan, **in_order(train_plan.PLAN))
     presets = filling(studio, "look", train_plan.show_presets, train.preset)
     gr.on([*triggers, train.checked.change], inputs=bar.slug, **presets, **QUIET)
     gr.on(changes, inputs=bar.slug, **filling(studio, "look", show_project, generate.project), **QUIET)

@@ -99,6 +99,14 @@ def test_long_work_is_never_queued_and_drawing_is_one_at_a_time(studio):
     assert named["generate"].concurrency_limit == 1
 
 
+def test_answers_to_quick_typing_come_in_the_order_of_the_questions(studio):
+    """Unqueued, the answer to an earlier key could arrive last, and stay."""
+    typed = [fn for fn in build_app(studio).fns.values() if fn.name in ("show_plan", "explain_prompts")]
+    assert len(typed) == 3
+    assert all(fn.queue and fn.concurrency_limit == 1 for fn in typed)
+    assert len({fn.concurrency_id for fn in typed if fn.name == "show_plan"}) == 1
+
+
 def test_every_setting_is_on_the_page(studio):
     page = build_app(studio)
     assert set(train_settings.FORM) | {"base_model"} == set(TrainConfig.model_fields)

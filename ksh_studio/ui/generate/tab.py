@@ -18,7 +18,7 @@ from ksh_studio.ui.generate.prompts import explain_prompts, insert_trigger
 from ksh_studio.ui.generate.recipe_panel import build_recipe_panel
 from ksh_studio.ui.parts.form import Form, form_inputs
 from ksh_studio.ui.parts.languages import page_text, script
-from ksh_studio.ui.parts.outputs import QUIET
+from ksh_studio.ui.parts.outputs import QUIET, in_order
 from ksh_studio.ui.parts.theme import html
 
 DRAWING: dict[str, Any] = {
@@ -77,9 +77,8 @@ def _connect_form(studio: Studio, slug: gr.Textbox, form: Form, explanation: gr.
     gr.on(
         [prompt.change, negative_prompt.change],
         inputs=[prompt, negative_prompt],
-        trigger_mode="always_last",
         **explain,
-        **QUIET,
+        **in_order("explanation"),
     )
     sampler.input(inputs=sampler, **filling(studio, "look", show_schedules, form["schedule"]), **QUIET)
 

@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 """Options of an event that answers at once: no name in the API, no place in the queue, no sign of waiting."""
+
+
+def in_order(answers: str) -> dict[str, Any]:
+    """Options of an event that is asked again while an answer is still on its way, as by somebody who types.
+
+    Gradio sends unqueued calls side by side when the second comes before the first was sent off, in spite of
+    `trigger_mode="always_last"`: the older answer could then arrive last, and stay. The queue takes one by one.
+
+    answers: a name for what is answered; events that fill the same places share it.
+    """
+    return QUIET | {"queue": True, "concurrency_limit": 1, "concurrency_id": answers, "trigger_mode": "always_last"}
+
+
 Update = dict[str, Any]
 """What `gr.update` returns: other properties of a component than its value, or besides it."""
 Handler = Callable[..., Any]

@@ -27,6 +27,8 @@ from ksh_studio.ui.parts.markup import Html, element, figures, note
 from ksh_studio.ui.parts.outputs import UNCHANGED, Unchanged
 from ksh_studio.ui.train.settings import OPEN, preset_for
 
+PLAN = "plan"
+"""The events that show the plan answer in this order (see `parts.outputs.in_order`)."""
 LOOKED_AT = 10
 """Newest jobs among which a check of the same settings is looked for."""
 

@@ -9,12 +9,12 @@ from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.parts.form import Form, form_inputs
 from ksh_studio.ui.parts.languages import page_text, script
-from ksh_studio.ui.parts.outputs import QUIET, News
+from ksh_studio.ui.parts.outputs import QUIET, News, in_order
 from ksh_studio.ui.parts.theme import html
 from ksh_studio.ui.train.actions import end, open_job_folder, pause, preview_now, resume, show_job, start, stop
 from ksh_studio.ui.train.files import FileTools, build_file_tools, wire_file_tools
 from ksh_studio.ui.train.layout import JobButtons, JobParts, StartButtons, job_parts, start_buttons
-from ksh_studio.ui.train.plan import PlanView, check, show_plan
+from ksh_studio.ui.train.plan import PLAN, PlanView, check, show_plan
 from ksh_studio.ui.train.queue import dequeue, queue
 from ksh_studio.ui.train.settings import OPEN, TOUCHED, preset_radio, preset_values, settings_form
 from ksh_studio.ui.train.watch import TrainDisplay, poll
@@ -126,7 +126,7 @@ def _wire_new(studio: Studio, new: _NewTraining, slug: gr.Textbox, job_id: gr.Te
     new.preset.input(inputs=[slug, new.preset, new.form["validation_prompts"]], **presets, **QUIET)
     changes = [*(component.change for component in new.form.values()), new.checked.change]
     plan = filling(studio, "look", show_plan, new.plan)
-    gr.on(changes, inputs=[slug, new.preset], inputs_kwargs=settings, trigger_mode="always_last", **plan, **QUIET)
+    gr.on(changes, inputs=[slug, new.preset], inputs_kwargs=settings, **plan, **in_order(PLAN))
 
 
 def _wire_job(studio: Studio, job: JobParts, slug: gr.Textbox, job_id: gr.Textbox) -> None:
