@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ LOCK_SECONDS = 0.3
 IS_LOCKED_SECONDS = 0.03
 """How long `is_locked` tries: another call of it at the same moment does not count as holding the lock."""
 REPLACE_SECONDS = 1.0
+SYNCED_AT_ONCE = 16
+"""Files of a group that are flushed at the same time: the disk then writes its journal once for many of them."""
 SHARING_VIOLATIONS = (5, 32)
 """Windows' error numbers for a file that is open elsewhere."""
 
@@ -50,7 +53,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises StudioError when the disk is full or may not be written; `path` is then as it was.
     """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    beside = _beside(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -60,6 +63,10 @@ def replacing(path: Path) -> Iterator[Path]:
             sync(path.parent)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def _replace(beside: Path, path: Path) -> None:
@@ -91,6 +98,30 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write a file beside, sync it and rename it to `path`."""
     with replacing(path) as beside:
         beside.write_bytes(data)
+
+
+def write_all(contents: Mapping[Path, bytes]) -> None:
+    """Write several files as `write_bytes` writes one, in much less time; when this returns, all are on the disk.
+
+    Raises StudioError when the disk is full or may not be written; each file is then as it was, or complete.
+    """
+    beside = {path: _beside(path) for path in contents}
+    folders = {path.parent for path in contents}
+    with disk_errors(next(iter(contents), Path())):
+        try:
+            for folder in folders:
+                folder.mkdir(parents=True, exist_ok=True)
+            for path, data in contents.items():
+                beside[path].write_bytes(data)
+            with ThreadPoolExecutor(SYNCED_AT_ONCE) as threads:
+                list(threads.map(sync, beside.values()))
+            for path in contents:
+                _replace(beside[path], path)
+            for folder in folders:
+                sync(folder)
+        finally:
+            for path in beside.values():
+                path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

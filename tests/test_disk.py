@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from ksh_studio import disk
-from ksh_studio.disk import inside, is_locked, lock_file, locked, replacing, sha256, write_text
+from ksh_studio.disk import inside, is_locked, lock_file, locked, replacing, sha256, write_all, write_text
 from ksh_studio.errors import StudioError
 
 
@@ -33,6 +33,35 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path, monkeypatch):
         write_text(target, "new")
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["info.json"]
+
+
+def test_files_written_together_are_all_synced_before_one_of_them_has_its_name(tmp_path, monkeypatch):
+    synced = []
+    real = disk.sync
+
+    def sync(path):
+        if path.is_file():
+            assert not (tmp_path / "a").exists() and not (tmp_path / "deep" / "b").exists()
+        synced.append(path)
+        real(path)
+
+    monkeypatch.setattr(disk, "sync", sync)
+    write_all({tmp_path / "a": b"1", tmp_path / "deep" / "b": b"2"})
+    assert (tmp_path / "a").read_bytes() == b"1" and (tmp_path / "deep" / "b").read_bytes() == b"2"
+    assert len(synced) == 4 and set(synced[2:]) == {tmp_path, tmp_path / "deep"}
+    assert sorted(os.listdir(tmp_path)) == ["a", "deep"]
+
+
+def test_of_files_written_together_none_is_half_when_the_disk_is_full(tmp_path, monkeypatch):
+    write_text(tmp_path / "a", "old")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(disk.os, "fsync", full)
+    with pytest.raises(StudioError, match="The disk is full"):
+        write_all({tmp_path / "a": b"new", tmp_path / "b": b"new"})
+    assert (tmp_path / "a").read_text() == "old" and os.listdir(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "a\0b", "link/x"])

@@ -2,17 +2,18 @@
 
 import hashlib
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ksh_studio.disk import locked, write_bytes
+from ksh_studio.disk import locked
 from ksh_studio.drawings.decoding import Decoders
 from ksh_studio.drawings.formats.caption_files import CaptionFiles
+from ksh_studio.drawings.groups import Group, group_writer
 from ksh_studio.drawings.pixels import ConvertedPicture, Unreadable
 from ksh_studio.drawings.sources import Source, SourceFile, open_sources, read_all
 from ksh_studio.errors import StudioError
-from ksh_studio.events import Event, Finished, Imported, Progress, Warned
+from ksh_studio.events import Event, Finished, Imported, Progress, Stopped, Warned
 from ksh_studio.locales import Sentence
 from ksh_studio.project.catalogue import CaptionConflict, Catalogue, Drawing, NewDrawing, Seen
 from ksh_studio.project.workspace import Project
@@ -23,25 +24,32 @@ SHOWN_NAMES = 5
 def import_drawings(
     source: Path | list[Path], project: Project, names: Mapping[Path, str] | None = None
 ) -> Iterator[Event]:
+    """As `import_locked`, holding the lock on the project's drawings. Raises StudioError when another process does."""
+    paths = source if isinstance(source, list) else [source]
+    with locked(project.drawings_lock, "import.busy"):
+        yield from import_locked(paths, project, names)
+
+
+def import_locked(
+    paths: list[Path],
+    project: Project,
+    names: Mapping[Path, str] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
     """Import drawings into the project; a drawing that it has already stays there, with its caption.
 
-    source: a folder, a zip, or a list of folders, zips, pictures and caption files.
-    names: the original names of files that an upload has renamed, by their path.
-    Yields Progress, warnings, one Imported and Finished. Every drawing is committed before its Progress, and an import
-    that was interrupted can be started again from the beginning.
-    Raises StudioError when the source holds no picture, no file can be read, a zip is unsafe, or the disk is full.
+    paths: folders, zips, pictures and caption files. names: the original names of files that an upload has renamed, by
+    their path. The caller holds the lock on the project's drawings.
+    Yields Progress, warnings, one Imported and Finished, or Stopped. Every drawing is on disk and committed before the
+    Progress that counts it, and an import that was interrupted can be started again from the beginning.
+    Raises StudioError when the sources hold no picture, no file can be read, a zip is unsafe, or the disk is full.
     """
-    paths = source if isinstance(source, list) else [source]
-    with (
-        locked(project.root / "import.lock", "import.busy"),
-        open_sources(paths, names) as sources,
-        Catalogue(project) as catalogue,
-    ):
+    with open_sources(paths, names) as sources, Catalogue(project) as catalogue:
         files = [(each, file) for each in sources for file in each.pictures]
         _refuse_nothing(sources, len(files))
         if not catalogue.wal:
             yield Warned.saying("captions.no_wal")
-        yield from _Import(project, catalogue, sources).events(files)
+        yield from _Import(project, catalogue, sources).events(files, should_stop)
 
 
 def _refuse_nothing(sources: list[Source], pictures: int) -> None:
@@ -72,6 +80,8 @@ class _Import:
         self.catalogue = catalogue
         self.caption_files = {source: CaptionFiles(source) for source in sources}
         self.began = time.monotonic()
+        self.done = 0
+        """Files of which nothing more is to be done."""
         self.captions = 0
         self.new: set[str] = set()
         self.known: set[str] = set()
@@ -79,18 +89,22 @@ class _Import:
         """The path of the first file with this drawing, by the drawing's id."""
         self.outcome: dict[str, str | Sentence] = {}
         """By the file's SHA-256: the id of the drawing that was made of it, or why none was made."""
+        self.by_pixels: dict[str, NewDrawing] = {}
+        """The new drawings by the hash of their pixels: those of a group are not in the catalogue yet."""
         self.duplicates: list[tuple[str, str]] = []
         self.unreadable: list[tuple[str, Sentence]] = []
         self.imported: dict[Source, list[Seen]] = {source: [] for source in sources}
 
-    def events(self, files: list[tuple[Source, SourceFile]]) -> Iterator[Event]:
+    def events(self, files: list[tuple[Source, SourceFile]], should_stop: Callable[[], bool]) -> Iterator[Event]:
         for caption_files in self.caption_files.values():
             yield from caption_files.warnings
         yield Progress(phase="import", done=0, total=len(files))
-        with Decoders[_File]() as decoders:
-            for done, (file, converted) in enumerate(decoders.convert(self._read(files)), 1):
-                self._take(file, converted)
-                yield Progress(phase="import", done=done, total=len(files))
+        for group in self._groups(files, should_stop):
+            self._commit(group)
+            yield Progress(phase="import", done=self.done, total=len(files))
+        if self.done < len(files):
+            yield Stopped.saying("import.stopped", added=len(self.new), left=len(files) - self.done)
+            return
         gone = yield from self._compare()
         yield Imported(
             added=len(self.new),
@@ -101,6 +115,24 @@ class _Import:
             gone=gone,
         )
         yield self._end(len(files))
+
+    def _groups(
+        self, files: list[tuple[Source, SourceFile]], should_stop: Callable[[], bool]
+    ) -> Iterator[Group[_File]]:
+        """The files in groups, each when the copies of its drawings are on disk; ends early when asked to stop."""
+        group = Group[_File]()
+        with Decoders[_File]() as decoders, group_writer() as writer:
+            for file, converted in decoders.convert(self._read(files)):
+                self._add(group, file, converted)
+                if group.is_full:
+                    before, group = writer.exchange(group), Group()
+                    if before is not None:
+                        yield before
+                if should_stop():
+                    break
+            for last in (writer.exchange(group), writer.finish()):
+                if last is not None:
+                    yield last
 
     def _read(self, files: list[tuple[Source, SourceFile]]) -> Iterator[tuple[_File, bytes | None]]:
         """Yield each file, with its bytes when they must still be converted and None when they need not."""
@@ -117,9 +149,50 @@ class _Import:
             yield file, None if whole or file.sha256 in submitted else data
             submitted.add(file.sha256)
 
-    def _take(self, file: _File, converted: ConvertedPicture | Unreadable | None) -> None:
-        """Store the file's drawing and take over its caption, or note why it cannot be read."""
-        outcome = file.unreadable or self._outcome(file, converted)
+    def _add(self, group: Group[_File], file: _File, converted: ConvertedPicture | Unreadable | None) -> None:
+        """Put a file into the group, with the copies to write when its drawing is new or has lost them."""
+        group.files.append(file)
+        if isinstance(converted, Unreadable):
+            self.outcome[file.sha256] = converted.sentence
+        elif isinstance(converted, ConvertedPicture):
+            self.outcome[file.sha256] = self._drawing(group, file, converted).id
+        elif file.unreadable is None and file.sha256 not in self.outcome:
+            known = self.catalogue.known(file.sha256)
+            if known is not None:
+                self.outcome[file.sha256] = known.id
+
+    def _drawing(self, group: Group[_File], file: _File, picture: ConvertedPicture) -> NewDrawing:
+        """The drawing with this picture; a new one where there is none."""
+        drawing = self.by_pixels.get(picture.pixel_sha256) or self.catalogue.same_pixels(picture.pixel_sha256)
+        if drawing is None:
+            drawing = NewDrawing(
+                id=file.sha256[:16],
+                original_name=PurePosixPath(file.path).name,
+                source_path=file.path,
+                width=picture.width,
+                height=picture.height,
+                file_sha256=file.sha256,
+                pixel_sha256=picture.pixel_sha256,
+                flags=picture.flags,
+            )
+            self.by_pixels[picture.pixel_sha256] = drawing
+            group.drawings.append(drawing)
+        for path, data in ((drawing.path(self.project), picture.webp), (drawing.thumb(self.project), picture.thumb)):
+            if not path.exists():
+                group.copies[path] = data
+        return drawing
+
+    def _commit(self, group: Group[_File]) -> None:
+        """Commit the group's drawings, whose copies are on disk, and their captions."""
+        with self.catalogue.together():
+            self.new |= {drawing.id for drawing in group.drawings if self.catalogue.add(drawing)}
+            for file in group.files:
+                self._take(file)
+        self.done += len(group.files)
+
+    def _take(self, file: _File) -> None:
+        """Count the file's drawing and take over its caption, or note why it cannot be read."""
+        outcome = file.unreadable or self.outcome[file.sha256]
         if isinstance(outcome, Sentence):
             self.unreadable.append((file.path, outcome))
             return
@@ -130,36 +203,6 @@ class _Import:
         self.first_path.setdefault(outcome, file.path)
         self.imported[file.source].append(Seen(file.path, file.sha256, outcome))
         self._caption(file, self.catalogue.drawing(outcome))
-
-    def _outcome(self, file: _File, converted: ConvertedPicture | Unreadable | None) -> str | Sentence:
-        """The id of the drawing in a file that could be read, stored if it is new; otherwise why there is none."""
-        if isinstance(converted, Unreadable):
-            self.outcome[file.sha256] = converted.sentence
-        elif isinstance(converted, ConvertedPicture):
-            self.outcome[file.sha256] = self._store(file, converted)
-        elif file.sha256 not in self.outcome and (known := self.catalogue.known(file.sha256)) is not None:
-            self.outcome[file.sha256] = known.id
-        return self.outcome[file.sha256]
-
-    def _store(self, file: _File, picture: ConvertedPicture) -> str:
-        """Write the copies of the picture, then the drawing's row in the catalogue; return the drawing's id."""
-        same = self.catalogue.same_pixels(picture.pixel_sha256)
-        drawing = same or NewDrawing(
-            id=file.sha256[:16],
-            original_name=PurePosixPath(file.path).name,
-            source_path=file.path,
-            width=picture.width,
-            height=picture.height,
-            file_sha256=file.sha256,
-            pixel_sha256=picture.pixel_sha256,
-            flags=picture.flags,
-        )
-        for path, data in ((drawing.path(self.project), picture.webp), (drawing.thumb(self.project), picture.thumb)):
-            if not path.exists():
-                write_bytes(path, data)
-        if same is None and self.catalogue.add(drawing):
-            self.new.add(drawing.id)
-        return drawing.id
 
     def _caption(self, file: _File, drawing: Drawing) -> None:
         """Take over the caption beside the file, unless a person or a captioner has already written one."""

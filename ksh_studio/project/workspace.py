@@ -71,6 +71,11 @@ class Project:
         return self.root / "captions.db"
 
     @property
+    def drawings_lock(self) -> Path:
+        """Held while the drawings are imported, captioned or exported: one of these at a time."""
+        return self.root / "import.lock"
+
+    @property
     def jobs(self) -> Path:
         """A folder for each job."""
         return self.root / "jobs"

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from ksh_studio import disk
-from ksh_studio.drawings.importing import import_drawings
+from ksh_studio.drawings import groups
+from ksh_studio.drawings.importing import import_drawings, import_locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Imported, Progress
 from ksh_studio.project.catalogue import Catalogue
@@ -38,7 +39,42 @@ def test_a_folder_of_any_depth_comes_in_and_is_left_as_it_was(project, folder):
 def test_progress_counts_every_file_to_the_end(project, folder):
     save_pictures(folder, "가.png", "나.png", "다.png")
     done = [event.done for event in import_drawings(folder, project) if isinstance(event, Progress)]
-    assert done == [0, 1, 2, 3]
+    assert done == [0, 3]
+
+
+def test_an_event_counts_only_drawings_that_are_on_disk(project, folder, monkeypatch):
+    monkeypatch.setattr(groups, "GROUP_FILES", 2)
+    save_pictures(folder, *(f"{n}.png" for n in range(5)))
+    (folder / "4.txt").write_text("the last one", encoding="utf-8")
+    done = []
+    for event in import_drawings(folder, project):
+        if isinstance(event, Progress):
+            done.append(event.done)
+            with Catalogue(project) as catalogue:
+                drawings = catalogue.drawings()
+            assert len(drawings) == event.done
+            assert all(row.path(project).exists() and row.thumb(project).exists() for row in drawings)
+    assert done == [0, 2, 4, 5]
+    assert [row.caption for row in drawings if row.caption] == ["the last one"]
+
+
+def test_copies_of_one_drawing_in_the_same_group_are_written_once(project, folder):
+    picture(0).save(folder / "a.png")
+    picture(0).save(folder / "b.bmp")
+    imported, _ = run_import(folder, project)
+    assert (imported.added, imported.duplicates) == (1, (("b.bmp", "a.png"),))
+    assert len(list(project.drawings.glob("*.webp"))) == len(list(project.thumbs.glob("*.webp"))) == 1
+
+
+def test_stop_ends_the_import_after_what_was_read_and_commits_that(project, folder):
+    save_pictures(folder, *(f"{n}.png" for n in range(30)))
+    *_, progress, last = import_locked([folder], project, should_stop=lambda: True)
+    assert last.key == "import.stopped" and last.values == {"added": "1", "left": "29"}
+    assert progress.done == 1
+    with Catalogue(project) as catalogue:
+        assert catalogue.counts()["all"] == 1
+    imported, _ = run_import(folder, project)
+    assert (imported.added, imported.known) == (29, 1)
 
 
 def test_a_grown_folder_adds_only_what_is_new_keeps_captions_and_lists_what_is_gone(project, folder):
@@ -137,6 +173,7 @@ def test_unreadable_files_are_listed_and_the_rest_comes_in(project, folder):
 
 def test_a_full_disk_keeps_what_was_made_and_the_import_goes_on_later(project, folder, monkeypatch):
     save_pictures(folder, *(f"그림 {n}.png" for n in range(6)))
+    monkeypatch.setattr(groups, "GROUP_FILES", 3)
     written = 0
     real = disk.sync
 
@@ -179,7 +216,8 @@ def test_an_excluded_drawing_does_not_come_back(project, folder):
         assert [row.original_name for row in catalogue.drawings()] == ["나.png"]
 
 
-def test_a_stopped_import_keeps_what_it_committed(project, folder):
+def test_an_import_that_is_cut_off_keeps_what_it_committed(project, folder, monkeypatch):
+    monkeypatch.setattr(groups, "GROUP_FILES", 3)
     save_pictures(folder, *(f"{n}.png" for n in range(8)))
     events = import_drawings(folder, project)
     while not (isinstance(event := next(events), Progress) and event.done == 3):

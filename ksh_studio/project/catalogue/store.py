@@ -123,6 +123,12 @@ class Catalogue:
 
     # What changes
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make all changes of the block one commit, or none of them; the page can write again when the block ends."""
+        with self._writing():
+            yield
+
     def add(self, drawing: NewDrawing) -> bool:
         """Add a drawing whose files are on disk; False when the project has one of this content or these pixels."""
         values = (drawing.id, drawing.original_name, drawing.source_path, drawing.width, drawing.height,
@@ -209,6 +215,9 @@ class Catalogue:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
+        if self._open.in_transaction:  # inside `together`, which commits
+            yield self._open
+            return
         with storage_errors(self.project.captions_db), transaction(self._open) as database:
             yield database
 

@@ -192,6 +192,19 @@ def test_what_is_stored_stays_itself_through_the_trigger():
     assert tidy(" e\u0301\n\tx ") == "é x"
 
 
+def test_changes_made_together_are_one_commit_or_none(project):
+    with Catalogue(project) as catalogue, Catalogue(project) as page:
+        with catalogue.together():
+            catalogue.add(new(0))
+            catalogue.save_caption(new(0).id, "one", By("file", "a.txt"))
+            assert page.drawings() == []
+        assert [drawing.caption for drawing in page.drawings()] == ["one"]
+        with pytest.raises(ZeroDivisionError), catalogue.together():
+            catalogue.add(new(1))
+            raise ZeroDivisionError
+        assert len(page.drawings()) == 1
+
+
 def test_page_and_job_write_at_the_same_time_and_nothing_is_lost(project):
     with Catalogue(project) as catalogue:
         for number in range(40):
