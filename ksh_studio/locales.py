@@ -58,8 +58,16 @@ class Sentence(BaseModel):
 
 
 def sentence(key: str, **values: object) -> Sentence:
-    """The sentence `key` with these values, each as text."""
-    return Sentence(key=key, values={name: str(value) for name, value in values.items()})
+    """The sentence `key` with these values, each as text that can be written and sent.
+
+    The bytes of a file's name that are no UTF-8 reach Python as lone surrogates, which no file and no page takes.
+    """
+    return Sentence(key=key, values={name: valid_text(str(value)) for name, value in values.items()})
+
+
+def valid_text(text: str) -> str:
+    """The text with a replacement character for each lone surrogate in it."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _resolved(value: object, language: Language) -> object:

@@ -66,7 +66,7 @@ def loras_to_apply(
 
 
 def _newest_by_name(project: Project) -> dict[str, Path]:
-    return {info.label: info.path for info in reversed(list_loras(project.workspace, project))}
+    return {info.label: info.path for info in reversed(list_loras(project.workspace, project).usable)}
 
 
 def _add(loras: dict[Path, AppliedLora], lora: AppliedLora) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from ksh_studio.config import MAX_PROMPT_CHARACTERS, C, CaptionConfig, Config, SettledTraining, Trigger
 from ksh_studio.disk import is_locked
 from ksh_studio.errors import StudioError, validated
+from ksh_studio.locales import valid_text
 from ksh_studio.project.workspace import Project, Workspace
 
 StageName = Literal["caption", "check", "train"]
@@ -145,9 +146,12 @@ def open_job(folder: Path) -> Job:
 
 
 def jobs_of(project: Project, stage: StageName | None = None) -> list[Job]:
-    """The project's jobs, newest first, without those whose `job.json` is damaged."""
+    """The project's jobs, newest first, without those whose `job.json` is damaged or whose name is not UTF-8."""
     jobs: list[tuple[float, str, Job]] = []
     for job in (Job(path.parent, project) for path in project.jobs.glob("*/job.json")):
+        if valid_text(job.id) != job.id:  # it could not even be named on the page
+            log.info("%a is not UTF-8", job.id)
+            continue
         try:
             file = job.file
         except StudioError as error:  # one damaged file must not hide the other jobs

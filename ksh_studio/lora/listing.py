@@ -1,31 +1,59 @@
 """Lists the LoRA files of a workspace and finds one by its path."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from ksh_studio.disk import inside
 from ksh_studio.errors import StudioError
+from ksh_studio.locales import Sentence, sentence, valid_text
 from ksh_studio.lora.file.header import LoraHeader, read_header
 from ksh_studio.project.workspace import Project, Workspace
 
 logger = logging.getLogger(__name__)
 
 
-def list_loras(workspace: Workspace, project: Project | None = None) -> list[LoraHeader]:
-    """The headers of the LoRA files of the project's jobs and of `workspace/loras`, newest first.
+@dataclass(frozen=True)
+class UnreadableLora:
+    """A file that is called a LoRA and cannot be used."""
 
-    A file that cannot be read is left out; the log says which and why.
-    """
+    path: str
+    """In the workspace, POSIX style, as it can be shown."""
+    reason: Sentence
+
+
+@dataclass(frozen=True)
+class LoraFiles:
+    """The LoRA files of a workspace."""
+
+    usable: list[LoraHeader]
+    """Newest first."""
+    unreadable: list[UnreadableLora]
+    """By their path."""
+
+
+def list_loras(workspace: Workspace, project: Project | None = None) -> LoraFiles:
+    """The LoRA files of the project's jobs and of `workspace/loras`; each that cannot be used comes with the reason."""
     paths = list(workspace.loras.glob("*.safetensors"))
     if project is not None:
         paths += project.jobs.glob("*/loras/*.safetensors")
-    headers = []
+    usable: list[tuple[float, str, LoraHeader]] = []
+    unreadable = []
     for path in paths:
         try:
-            headers.append(read_header(path))
+            header = read_header(path)
+            usable.append((path.stat().st_mtime, header.label, header))
+            continue
         except StudioError as error:
-            logger.warning("%s", error)
-    return sorted(headers, key=lambda header: (header.path.stat().st_mtime, header.label), reverse=True)
+            reason = error.sentence
+        except FileNotFoundError:
+            continue  # deleted since it was listed
+        except Exception:  # noqa: BLE001 - whatever is in one file, the others stay in the menu; the log has the rest
+            logger.exception("%s", path)
+            reason = sentence("lora.damaged", name=path.name)
+        unreadable.append(UnreadableLora(valid_text(path.relative_to(workspace.root).as_posix()), reason))
+    newest_first = [header for *_, header in sorted(usable, key=lambda entry: entry[:2], reverse=True)]
+    return LoraFiles(newest_first, sorted(unreadable, key=lambda lora: lora.path))
 
 
 def path_in_workspace(workspace: Workspace, header: LoraHeader) -> str:

@@ -164,8 +164,9 @@ class Workspace:
             raise StudioError("disk.no_folder", path=self.root) from error
 
     def projects(self) -> list[Project]:
-        """All projects, sorted by slug."""
-        projects = [Project(path.parent, self) for path in self.projects_folder.glob("*/project.json")]
+        """All projects, sorted by slug; a folder with a name that no project can have is none."""
+        folders = [path.parent for path in self.projects_folder.glob("*/project.json")]
+        projects = [Project(folder, self) for folder in folders if NAME_PATTERN.fullmatch(folder.name)]
         return sorted(projects, key=lambda project: project.slug)
 
     def project(self, slug: str) -> Project:

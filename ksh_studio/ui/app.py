@@ -17,10 +17,9 @@ from ksh_studio.ui.caption import tab as caption_tab
 from ksh_studio.ui.caption.tab import CaptionTab
 from ksh_studio.ui.generate import tab as generate_tab
 from ksh_studio.ui.generate.project_contents import Suggestion, show_project, suggest
-from ksh_studio.ui.generate.project_files import usable_loras
+from ksh_studio.ui.generate.project_files import lora_menu
 from ksh_studio.ui.generate.prompts import insert_trigger
 from ksh_studio.ui.generate.tab import GenerateTab
-from ksh_studio.ui.generate.view import lora_choices
 from ksh_studio.ui.parts.form import form_inputs
 from ksh_studio.ui.parts.languages import frontend_module, page_text, script
 from ksh_studio.ui.parts.markup import note
@@ -212,6 +211,6 @@ def use_clicked_lora(visit: Visit, slug: str, job: str, prompt: str, event: gr.E
 
 
 def _used(visit: Visit, slug: str, path: str, prompt: str) -> LoraUsed:
-    choices = lora_choices(usable_loras(visit.project(slug)), visit.language)
+    choices = lora_menu(visit.project(slug), visit.language)
     with_trigger = insert_trigger(visit, slug, prompt)
     return LoraUsed(gr.Dropdown(choices=choices, value=path), with_trigger, gr.Tabs(selected="generate"))

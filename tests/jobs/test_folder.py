@@ -1,10 +1,12 @@
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from ksh_studio.config import CaptionConfig, SettledTraining, TrainConfig
 from ksh_studio.errors import StudioError
-from ksh_studio.jobs.folder import job_at, open_job
+from ksh_studio.jobs.folder import job_at, jobs_of, open_job
 from ksh_studio.jobs.requests import request_preview
 from ksh_studio.jobs.start import create_job
 
@@ -42,3 +44,14 @@ def test_a_preview_is_given_once_and_a_damaged_request_is_left_out(job):
     request_preview(job, "a house")
     assert [(each.prompt, each.seed) for each in job.take_requested_previews()] == [("a tree", 5), ("a house", None)]
     assert job.take_requested_previews() == [] and list(job.control.glob("preview-now-*")) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_an_odd_folder_among_the_jobs_hides_no_job(project, job):
+    copy = shutil.copytree(job.folder, project.jobs / "copy")
+    os.rename(copy, os.fsencode(project.jobs) + b"/" + "사본".encode("cp949"))
+    (project.jobs / "empty").mkdir()
+    (project.jobs / "pipe").mkdir()
+    (project.jobs / "pipe" / "job.json").mkdir()
+    (project.jobs / "file").touch()
+    assert jobs_of(project) == [job]

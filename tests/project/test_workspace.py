@@ -1,5 +1,7 @@
 import errno
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,10 @@ def test_a_workspace_that_may_not_be_written_is_one_sentence(tmp_path, monkeypat
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(StudioError, match="may not be written"):
         Workspace(tmp_path / "w").prepare()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_folder_with_a_name_that_no_project_has_hides_no_project(workspace, project):
+    copy = shutil.copytree(project.root, workspace.projects_folder / "copy")
+    os.rename(copy, os.fsencode(workspace.projects_folder) + b"/" + "사본".encode("cp949"))
+    assert workspace.projects() == [project]

@@ -55,7 +55,7 @@ def last(said):
 def test_the_lora_says_what_it_is(lesson):
     made = lesson(max_train_steps=2)
     made.run()
-    (info,) = list_loras(made.project.workspace, made.project)
+    (info,) = list_loras(made.project.workspace, made.project).usable
     assert info.trigger == "drawn by KSH drawing style" and info.step == 2 and info.rank == 4 and info.alpha == 2.0
     assert info.base == info.only_base == "tiny" and info.label == "ksh-000002"
     meta = info.metadata
@@ -260,7 +260,7 @@ def test_the_original_preset_trains(lesson):
     preset = dict(TRAIN_PRESETS["original"]) | {"resolution": 64, "max_train_steps": 3, "num_train_epochs": None}
     made = lesson(**preset)
     assert made.run()[-1].kind == "finished"
-    (info,) = list_loras(made.project.workspace, made.project)
+    (info,) = list_loras(made.project.workspace, made.project).usable
     assert info.rank == 4 and info.alpha == 4.0 and info.module_count == 4 * 8
     assert [event.learning_rate for event in made.of("step")][0] == 1e-4
 

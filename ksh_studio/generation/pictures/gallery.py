@@ -1,5 +1,7 @@
 """Lists and adds the generated pictures of a project, in `pictures/<date>/<n>-<seed>.png`. No torch."""
 
+import logging
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +14,9 @@ from ksh_studio.disk import disk_errors, lock_file, write_bytes
 from ksh_studio.errors import StudioError
 from ksh_studio.project.workspace import Project
 
-FILE_NAME = re.compile(r"(\d{1,9})-(\d{1,10})\.png")
-DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+logger = logging.getLogger(__name__)
+FILE_NAME = re.compile(r"([0-9]{1,9})-([0-9]{1,10})\.png")
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 NUMBERING_SECONDS = 10.0
 
 
@@ -32,7 +35,10 @@ def pictures_of(project: Project, limit: int | None = None) -> list[PictureFile]
     """The project's pictures, the newest first; with `limit`, at most that many."""
     pictures: list[PictureFile] = []
     for folder in sorted(_date_folders(project), key=lambda folder: folder.name, reverse=True):
-        pictures += sorted(_in_folder(folder), key=lambda picture: picture.number, reverse=True)
+        try:
+            pictures += sorted(_in_folder(folder), key=lambda picture: picture.number, reverse=True)
+        except OSError as error:  # one folder that cannot be read hides no other
+            logger.warning("%s: %s", folder, error)
         if limit is not None and len(pictures) >= limit:
             return pictures[:limit]
     return pictures
@@ -49,7 +55,7 @@ def add_picture(project: Project, png: bytes, seed: int) -> Path:
     lock = lock_file(folder / ".numbering.lock")
     try:
         with disk_errors(folder), lock.acquire(timeout=NUMBERING_SECONDS):
-            number = max((picture.number for picture in _in_folder(folder)), default=0) + 1
+            number = max((int(match[1]) for _, match in _named_entries(folder)), default=0) + 1
             path = folder / f"{number:05d}-{seed}.png"
             write_bytes(path, png)
     except Timeout as error:
@@ -63,7 +69,15 @@ def _date_folders(project: Project) -> Iterator[Path]:
 
 
 def _in_folder(folder: Path) -> Iterator[PictureFile]:
-    for path in folder.iterdir():
-        match = FILE_NAME.fullmatch(path.name)
-        if match:
-            yield PictureFile(path, folder.name, int(match.group(1)), int(match.group(2)))
+    for entry, match in _named_entries(folder):
+        if entry.is_file():
+            yield PictureFile(folder / entry.name, folder.name, int(match[1]), int(match[2]))
+
+
+def _named_entries(folder: Path) -> "Iterator[tuple[os.DirEntry[str], re.Match[str]]]":
+    """Whatever has the name of a picture; it may be something else."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            match = FILE_NAME.fullmatch(entry.name)
+            if match:
+                yield entry, match

@@ -7,12 +7,14 @@ overlaps and holes; what a hostile file can use to waste memory or to confuse a 
 import json
 import logging
 import re
+import stat
 import struct
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from ksh_studio.errors import StudioError
+from ksh_studio.locales import valid_text
 from ksh_studio.lora.file.adapter_types import CORE_TENSORS, AdapterType, ModuleSizes, group_by_module, module_sizes
 from ksh_studio.lora.file.names import tensor_name
 
@@ -62,7 +64,7 @@ class LoraHeader:
     def step(self) -> int | None:
         """The training step at which it was saved; None when the file does not say."""
         steps = self.metadata.get("ss_steps", "")
-        return int(steps) if steps.isascii() and steps.isdigit() else None
+        return int(steps) if steps.isascii() and steps.isdigit() and len(steps) < 10 else None
 
     @property
     def alpha(self) -> float | None:
@@ -119,8 +121,12 @@ class LoraHeader:
 def read_header(path: Path) -> LoraHeader:
     """Read and check the header of the LoRA file at `path`, without reading the rest of the file.
 
-    Raises StudioError when it is another type of file, when its header is damaged or hostile, or when it is no LoRA.
+    Metadata with broken characters (lone surrogates) are read with replacement characters in their place.
+    Raises StudioError when it is another type of file, when its name is not UTF-8, when its header is damaged or
+    hostile, or when it is no LoRA.
     """
+    if valid_text(str(path)) != str(path):
+        raise StudioError("lora.not_utf8", name=path.name)
     if path.suffix.lower() != ".safetensors":
         raise StudioError("lora.not_safetensors", name=path.name)
     header, data_bytes = _read_json(path)
@@ -136,13 +142,16 @@ def read_header(path: Path) -> LoraHeader:
     if not any(tensor_name(key) in CORE_TENSORS for key in shapes):
         raise StudioError("lora.no_lora", name=path.name)
     _check_sizes(path.name, shapes)
-    return LoraHeader(path, metadata, shapes)
+    return LoraHeader(path, {valid_text(key): valid_text(value) for key, value in metadata.items()}, shapes)
 
 
 def _read_json(path: Path) -> tuple[dict[str, object], int]:
     """The header as parsed JSON, and the number of bytes after it."""
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise StudioError("lora.no_file", name=path.name)
+        size = status.st_size
         with path.open("rb") as file:
             start = file.read(8)
             (length,) = struct.unpack("<Q", start) if len(start) == 8 else (0,)
@@ -172,7 +181,7 @@ def _shape_and_end(name: str, key: str, entry: object) -> tuple[tuple[int, ...],
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise StudioError("lora.damaged", name=name)
     shape, offsets = entry["shape"], entry["data_offsets"]
-    if entry["dtype"] not in _DTYPE_BYTES:
+    if not isinstance(entry["dtype"], str) or entry["dtype"] not in _DTYPE_BYTES:
         raise StudioError("lora.dtype", name=name, dtype=ascii(entry["dtype"])[:20])
     if not (_whole_numbers(shape) and len(shape) <= 4 and _whole_numbers(offsets) and len(offsets) == 2):
         raise StudioError("lora.damaged", name=name)

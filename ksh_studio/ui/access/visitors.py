@@ -35,7 +35,7 @@ def welcome(studio: Studio, visitor: Workspace, language: Language) -> None:
         with locked(visitor.root / "welcome.lock", "job.starting"):
             _share_demo(studio.workspace, mine)
             for lora in studio.workspace.loras.glob("*.safetensors"):
-                if not (visitor.loras / lora.name).exists():
+                if lora.is_file() and not (visitor.loras / lora.name).exists():
                     _link(lora, visitor.loras / lora.name)
     except StudioError:
         log.info("another page of this visitor is making their workspace ready")

@@ -12,11 +12,10 @@ from ksh_studio.events import Picture, Warned
 from ksh_studio.generation.prompt.parse import parse_prompts
 from ksh_studio.generation.sampler_menu import check_pair
 from ksh_studio.locales import Sentence, translate
-from ksh_studio.lora.listing import find_lora
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.guard import shown_before_raised
 from ksh_studio.ui.access.visit import Visit
-from ksh_studio.ui.generate.project_files import picture_names, usable_loras
+from ksh_studio.ui.generate.project_files import check_lora, picture_names, usable_loras
 from ksh_studio.ui.generate.view import gallery, generating_state
 from ksh_studio.ui.model_choice import base_of, known_models_only
 from ksh_studio.ui.parts.events import event_note
@@ -69,7 +68,7 @@ def request_config(visit: Visit, project: Project, values: dict[str, object]) ->
     if config.lora and not visit.may("server_path") and config.lora not in usable_loras(project):
         raise StudioError("lora.missing", name=config.lora[:200])
     if config.lora:
-        find_lora(project.workspace, config.lora)
+        check_lora(project, config.lora)
     return config
 
 

@@ -1,18 +1,19 @@
 """Pictures, prompts and progress as the Generate tab shows them. Pure functions to HTML and menus."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ksh_studio.events import Event, Failed, Finished, Picture, Progress, Stopped, Warned
 from ksh_studio.generation.prompt.parse import Parsed, ParsedPrompts
 from ksh_studio.locales import Language, translate
 from ksh_studio.lora.file.header import LoraHeader
+from ksh_studio.lora.listing import UnreadableLora
 from ksh_studio.ui.parts.events import event_bar, event_note
 from ksh_studio.ui.parts.markup import Html, chips, large_picture, note, notes, picture_grid, weighted_chip
 
 MOST_PICTURES = 120
 MOST_FRAGMENTS = 60
 MOST_CHARACTERS = 120
-"""A chip shows no more of a fragment."""
+"""A chip shows no more of a fragment, and the menu no more of a base model's name."""
 
 
 def gallery(names: Sequence[str], address: Callable[[str], str], language: Language) -> Html:
@@ -29,15 +30,18 @@ def picture_with_recipe(address: str, name: str, parameters: str, language: Lang
     return large_picture(address, name, parameters, translate("ui.download", language))
 
 
-def lora_choices(loras: Mapping[str, LoraHeader], language: Language) -> list[tuple[str, str]]:
-    """A menu of LoRA files as (label, path in the workspace), after the choice of none."""
+def lora_choices(
+    usable: Mapping[str, LoraHeader], unreadable: Iterable[UnreadableLora], language: Language
+) -> list[tuple[str, str]]:
+    """A menu of LoRA files as (label, path in the workspace): none, the usable ones, then why each other is not."""
     none = (translate("generate_tab.no_lora", language), "")
-    return [none, *((_label(info), path) for path, info in loras.items())]
+    refused = ((f"✗ {lora.reason.text(language)}", lora.path) for lora in unreadable)
+    return [none, *((_label(info), path) for path, info in usable.items()), *refused]
 
 
 def _label(info: LoraHeader) -> str:
     step = f"{info.step}" if info.step is not None else ""
-    return " · ".join(part for part in (info.label, step, info.base) if part)
+    return " · ".join(part for part in (info.label, step, info.base[:MOST_CHARACTERS]) if part)
 
 
 def prompt_explanation(prompts: ParsedPrompts, language: Language) -> Html:

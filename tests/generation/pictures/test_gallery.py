@@ -1,5 +1,6 @@
 """The gallery is the folder on disk: newest first, numbered without races."""
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ import pytest
 from ksh_studio import ROOT
 from ksh_studio.disk import lock_file
 from ksh_studio.errors import StudioError
+from ksh_studio.generation.pictures import gallery
 from ksh_studio.generation.pictures.gallery import add_picture, pictures_of
 
 ADD = """
@@ -61,3 +63,20 @@ def test_a_folder_that_stays_locked_is_one_sentence(project, monkeypatch):
     with lock_file(path.parent / ".numbering.lock"), pytest.raises(StudioError) as error:
         add_picture(project, b"png", 2)
     assert error.value.sentence.key == "generate.numbering_busy"
+
+
+def test_an_odd_name_in_the_folder_of_pictures_hides_no_picture(project, monkeypatch):
+    path = add_picture(project, b"png", 7)
+    (path.parent / "00002-1.png").mkdir()
+    (project.pictures / "2026-01-01").mkdir()
+    (project.pictures / "2026-01-02").touch()
+    scandir = os.scandir
+
+    def closed(folder):
+        if folder.name == "2026-01-01":
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(gallery.os, "scandir", closed)
+    assert [picture.path for picture in pictures_of(project)] == [path]
+    assert add_picture(project, b"png", 1).name == "00003-1.png"

@@ -1,5 +1,8 @@
 """What another project, or another language, changes on the Generate tab, on the whole page."""
 
+import os
+
+import gradio as gr
 import pytest
 
 from ksh_studio.models.registry import base_entry
@@ -27,6 +30,23 @@ def test_the_project_fills_the_menu_the_gallery_and_the_numbers_in_grey(opened, 
     expected = (pocket.num_inference_steps, pocket.native_size, pocket.clip_skip)
     assert grey == dict(zip(grey, map(str, expected), strict=True))
     assert "generate-seed" not in answer
+
+
+def test_an_odd_lora_file_is_one_line_of_the_menu_and_says_why_when_it_is_chosen(opened, drawn):
+    page = opened("owner")
+    drawn(page.project)
+    tiny_lora_file(page.workspace.loras / "ink.safetensors")
+    name = os.fsencode(page.workspace.loras / "x")[:-1] + "그림체.safetensors".encode("cp949")
+    os.rename(tiny_lora_file(page.workspace.loras / "x.safetensors"), name)
+    [answer] = [update for update in page.stream("project-slug", "change") if "generate-gallery" in update]
+    none, ink, (label, value) = answer["generate-lora"].choices
+    assert (none[1], ink[1]) == ("", "loras/ink.safetensors") and "Rename the file" in label
+    assert answer["generate-gallery"].count("data-pick") == 1
+    assert (label + value).encode("utf-8")
+    page.set("generate-lora", value)
+    page.set("generate-prompt", "a cat")
+    with pytest.raises(gr.Error, match="Rename the file"):
+        page.press("generate-go")
 
 
 def test_a_project_without_pictures_says_where_to_begin(opened):
