@@ -1,9 +1,13 @@
 // The grid of drawings: only the cards in view exist, however many drawings there are. Texts of visitors enter the page
 // by `.value` and `.textContent` only. The page tells it what to show by `window.kshGrid` and the event `ksh-grid`.
 const TEXTS = __TEXTS__;
-const PAGE = 60, ROW = 268, SAVE_AFTER = 800;
+const PAGE = 60, ROW = 268, SAVE_AFTER = 800, UNREACHABLE = 4000, REFUSED = 60000;
+const drafts = window.kshDrafts;
 const view = element.querySelector('.ksh-view'), space = view.firstElementChild, empty = element.querySelector('.ksh-none');
+const aside = element.querySelector('.ksh-offers');
 let asked = new Set(), rows = new Map(), cards = new Map(), total = 0, columns = 1, life = 0;
+let place = '', slug = '';  // the project, and where the drafts of its captions are: known with its first rows
+let saving = new Set(), offers = new Map(), failures = new Map(), typed = new Map(), retrying;
 
 const text = (name) => (TEXTS[document.documentElement.lang] || TEXTS.en)[name] || TEXTS.en[name] || name;
 const wanted = () => window.kshGrid || { slug: '', query: '', show: 'all' };
@@ -32,20 +36,17 @@ async function load(index) {
   const page = await server.ksh_rows([ask.slug, ask.query, ask.show, start, PAGE]);
   if (mine !== life) return;
   if (!page || !page.ok) { asked.delete(start); return; }
-  const grew = total !== page.total;
+  const grew = total !== page.total, arriving = place !== page.place;
   total = page.total;
-  page.rows.forEach((row, k) => { if (!unsaved(start + k, row)) { rows.set(start + k, row); refresh(start + k, row); } });
+  place = page.place;
+  slug = ask.slug;
+  page.rows.forEach((row, k) => { rows.set(start + k, row); refresh(start + k, row); });
   if (grew || start === 0) measure();
   draw();
+  if (arriving) saveAll();
 }
 
-// What is being typed keeps the revision it began from, so that a change made elsewhere meanwhile shows as a conflict.
-function unsaved(index, row) {
-  const old = rows.get(index), shown = cards.get(index);
-  return old && shown && old.id === row.id && shown.querySelector('textarea').value !== old.caption;
-}
-
-function place(card, index) {
+function position(card, index) {
   const width = view.clientWidth / columns;
   card.style.width = width - 12 + 'px';
   card.style.transform = `translate(${(index % columns) * width}px, ${Math.floor(index / columns) * ROW}px)`;
@@ -59,6 +60,7 @@ function draw() {
   for (let index = from; index < to; index++)
     if (!rows.has(index)) load(index);
     else if (!cards.has(index)) { cards.set(index, card(index, rows.get(index))); space.append(cards.get(index)); }
+  showOffers();
 }
 
 function card(index, row) {
@@ -73,27 +75,33 @@ function card(index, row) {
   image.loading = 'lazy';
   picture.append(image);
   const box = make('textarea');
-  box.value = row.caption;
+  box.value = (draftOf(row.id) || row).caption;
   box.rows = 3;
   box.maxLength = 4000;
   box.readOnly = !row.editable;
   box.setAttribute('aria-label', `${text('caption_of')} ${row.name}`);
   box.placeholder = text('no_caption');
-  const foot = make('div', 'ksh-foot'), state = make('span', 'ksh-state', stateOf(row));
+  const foot = make('div', 'ksh-foot'), state = make('span', 'ksh-state');
   foot.append(make('span', 'ksh-name', row.name), state);
   foot.firstChild.title = row.name;
   made.append(picture, box, foot);
   let timer;
-  const later = () => { clearTimeout(timer); state.textContent = text('unsaved'); timer = setTimeout(() => save(made, index), SAVE_AFTER); };
+  const later = (event) => {
+    keep(rowOf(row.id) || row, box.value);
+    clearTimeout(timer);
+    if (!event.isComposing) timer = setTimeout(() => save(row.id), SAVE_AFTER);
+  };
   box.addEventListener('input', later);
-  box.addEventListener('blur', () => { clearTimeout(timer); save(made, index); });
+  box.addEventListener('compositionend', later);
+  box.addEventListener('blur', () => { clearTimeout(timer); save(row.id); });
   box.addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
     event.preventDefault();
     const next = cards.get(index + 1);
     if (next) next.querySelector('textarea').focus(); else box.blur();
   });
-  place(made, index);
+  position(made, index);
+  showState(row.id, made, row);
   return made;
 }
 
@@ -101,33 +109,107 @@ function stateOf(row) {
   return row.caption ? text(row.source === 'person' ? 'by_person' : 'by_captioner') : '';
 }
 
-async function save(made, index) {
-  const row = rows.get(index), box = made.querySelector('textarea'), state = made.querySelector('.ksh-state');
-  if (!row || box.readOnly || box.value.trim() === row.caption.trim() || made.dataset.saving) return;
-  const sent = box.value;
-  made.dataset.saving = '1';
-  state.textContent = text('saving');
-  const reply = await server.ksh_save([wanted().slug, row.id, sent, row.revision]);
-  delete made.dataset.saving;
-  if (!reply || !reply.ok) { state.textContent = (reply && reply.message) || text('not_saved'); made.classList.add('ksh-failed'); return; }
-  made.classList.remove('ksh-failed');
-  if (reply.conflict) { conflict(made, index, reply, sent); return; }
-  Object.assign(row, reply.row);
-  if (box.value === sent && document.activeElement !== box) box.value = row.caption;
-  state.textContent = text('saved');
-  trigger('change');
-  if (box.value !== sent) save(made, index);
+const keyOf = (id) => `${place}/caption/${id}`;
+const draftOf = (id) => drafts.get(keyOf(id));
+const cardOf = (id) => [...cards.values()].find((made) => made.dataset.drawing === id);
+const rowOf = (id) => [...rows.values()].find((row) => row.id === id);
+
+// A draft keeps the revision it began from, so that a change made elsewhere meanwhile shows as a conflict. It also keeps
+// the texts that were sent: one of them may have been saved although its answer never came.
+function keep(row, caption) {
+  const id = row.id, draft = draftOf(id) || { revision: row.revision, sent: [] };
+  if (caption === row.caption && !draft.sent.length && !offers.has(id)) drafts.drop(keyOf(id));
+  else drafts.put(keyOf(id), { ...draft, caption });
+  typed.set(id, [...(typed.get(id) || []), caption.trim()].slice(-200));
+  showState(id);
 }
 
-function conflict(made, index, reply, mine) {
-  const row = rows.get(index), box = made.querySelector('textarea'), state = made.querySelector('.ksh-state');
-  row.revision = reply.row.revision;
-  row.caption = reply.row.caption;
-  state.textContent = `${text('conflict')} “${reply.row.caption}” `;
-  const theirs = make('button', 'ksh-small', text('take_theirs')), keep = make('button', 'ksh-small', text('keep_mine'));
-  theirs.onclick = () => { box.value = row.caption; state.textContent = stateOf(row); };
-  keep.onclick = () => { box.value = mine; save(made, index); };
-  state.append(theirs, keep);
+async function save(id) {
+  const key = keyOf(id), at = place, draft = drafts.get(key);
+  if (!draft || saving.has(key) || offers.has(id)) return;
+  saving.add(key);
+  drafts.put(key, { ...draft, sent: [...draft.sent, draft.caption].slice(-4) });
+  showState(id);
+  const reply = await drafts.call('caption-grid', 'ksh_save', [slug, id, draft.caption, draft.revision]);
+  saving.delete(key);
+  const later = drafts.get(key);
+  if (reply && reply.ok && later) confirm(key, draft, later, reply);
+  if (at !== place) return;
+  if (reply && reply.ok) answered(id, reply); else failed(id, reply);
+}
+
+function confirm(key, draft, later, reply) {
+  const id = key.split('/').pop(), known = [...later.sent, ...(typed.get(id) || [])].map((words) => words.trim());
+  if (!reply.conflict) typed.delete(id);
+  const mine = !reply.conflict || known.includes(reply.row.caption);  // one's own words are no change made elsewhere
+  if (!reply.conflict && later.caption === draft.caption) drafts.drop(key);
+  else drafts.put(key, { ...later, revision: mine ? reply.row.revision : later.revision, sent: [] });
+}
+
+function answered(id, { conflict, row }) {
+  const draft = draftOf(id), shown = cardOf(id), old = rowOf(id);
+  failures.delete(id);
+  if (conflict && draft && draft.revision !== row.revision) offers.set(id, row);
+  if (old) Object.assign(old, row);
+  if (shown && !draft && document.activeElement !== shown.querySelector('textarea')) shown.querySelector('textarea').value = row.caption;
+  showState(id);
+  showOffers();
+  if (!conflict) trigger('change');
+  if (draft && !offers.has(id)) save(id);
+}
+
+function failed(id, reply) {
+  failures.set(id, reply ? reply.message : text('not_saved'));
+  showState(id);
+  clearTimeout(retrying);
+  retrying = setTimeout(saveAll, reply ? REFUSED : UNREACHABLE);
+}
+
+async function saveAll() {
+  clearTimeout(retrying);
+  const at = place, start = keyOf('');
+  for (const key of place ? drafts.keys(start) : []) {
+    const id = key.slice(start.length);
+    await save(id);
+    if (at !== place || failures.get(id) === text('not_saved')) return;
+  }
+}
+
+function showState(id, shown = cardOf(id), row = rowOf(id)) {
+  if (!shown) return;
+  const state = shown.querySelector('.ksh-state'), draft = draftOf(id), offer = offers.get(id);
+  shown.classList.toggle('ksh-failed', failures.has(id));
+  if (offer) state.replaceChildren(...offerOf(id, offer));
+  else if (saving.has(keyOf(id))) state.textContent = text('saving');
+  else if (draft) state.textContent = failures.get(id) || text('unsaved');
+  else if (state.textContent === text('saving')) state.textContent = text('saved');
+  else if (row) state.textContent = stateOf(row);
+}
+
+// A caption that was changed elsewhere while one's own was not saved: neither text is lost, and the person decides.
+function offerOf(id, row) {
+  const button = (name, act) => {
+    const made = make('button', 'ksh-small', text(name));
+    made.onclick = () => { offers.delete(id); act(); showState(id); showOffers(); };
+    return made;
+  };
+  const theirs = button('take_theirs', () => {
+    const shown = cardOf(id);
+    drafts.drop(keyOf(id));
+    if (shown) shown.querySelector('textarea').value = row.caption;
+  });
+  const mine = button('keep_mine', () => { drafts.put(keyOf(id), { ...draftOf(id), revision: row.revision }); save(id); });
+  return [`${text('conflict')} “${row.caption}” `, theirs, mine];
+}
+
+// Offers whose drawings are not in view stand above the grid, with both texts.
+function showOffers() {
+  const hidden = [...offers].filter(([id]) => draftOf(id) && !cardOf(id));
+  aside.replaceChildren(...hidden.map(([id, row]) => {
+    const made = make('p', '', `${row.name}: “${draftOf(id).caption}”. `);
+    made.append(...offerOf(id, row));
+    return made;
+  }));
 }
 
 function refresh(index, row) {
@@ -135,15 +217,16 @@ function refresh(index, row) {
   if (!shown) return;
   if (shown.dataset.drawing !== row.id) { shown.remove(); cards.delete(index); return; }
   const box = shown.querySelector('textarea');
-  if (document.activeElement === box || shown.dataset.saving) return;
+  if (document.activeElement === box || draftOf(row.id)) return;
   if (box.value !== row.caption) box.value = row.caption;
-  shown.querySelector('.ksh-state').textContent = stateOf(row);
+  showState(row.id, shown, row);
 }
 
 function again(whole) {
   life += 1;
   asked = new Set();
   if (whole) { rows = new Map(); cards.forEach((shown) => shown.remove()); cards = new Map(); total = 0; view.scrollTop = 0; measure(); }
+  if (slug !== wanted().slug) { place = slug = ''; offers = new Map(); failures = new Map(); showOffers(); }
   load(Math.floor(view.scrollTop / ROW) * columns);
 }
 
@@ -154,8 +237,9 @@ window.addEventListener('ksh-grid', () => {
   again(whole);
 });
 window.addEventListener('ksh-language', () => { measure(); cards.forEach((made) => made.remove()); cards = new Map(); draw(); });
-document.addEventListener('visibilitychange', () => { if (document.hidden) cards.forEach(save); });
+drafts.onLeaving(() => { for (const key of place ? drafts.keys(keyOf('')) : []) save(key.slice(keyOf('').length)); });
+drafts.onAnswering(saveAll);
 view.addEventListener('scroll', () => requestAnimationFrame(draw));
-new ResizeObserver(() => { const before = columns; measure(); if (before !== columns || cards.size) cards.forEach(place); draw(); }).observe(element);
+new ResizeObserver(() => { const before = columns; measure(); if (before !== columns || cards.size) cards.forEach(position); draw(); }).observe(element);
 measure();
 load(0);

@@ -53,6 +53,7 @@ class Page:
 def build_app(studio: Studio) -> gr.Blocks:
     """The whole page. Nothing is loaded or looked for before somebody opens it."""
     with gr.Blocks(title="KSH Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as blocks:
+        html("drafts", js_on_load=script("drafts.js"))
         language = _head()
         banner = html("banner")
         bar = project.build(studio)

@@ -45,9 +45,9 @@ def demo_of(workspace: Workspace, drawings: int, captions: str = "") -> Project:
 
 
 @contextmanager
-def open_studio(workspace: Workspace, *arguments: str) -> Iterator[str]:
-    """`python studio.py` on this workspace until the block ends; gives its address."""
-    port = free_port()
+def open_studio(workspace: Workspace, *arguments: str, port: int = 0) -> Iterator[str]:
+    """`python studio.py` on this workspace until the block ends; gives its address. Port 0: any free one."""
+    port = port or free_port()
     command = [sys.executable, "studio.py", "--workspace", str(workspace.root), "--port", str(port), "--no-browser"]
     process = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}/"

@@ -8,6 +8,7 @@ from ksh_studio.errors import StudioError
 from ksh_studio.project.catalogue import CaptionConflict, Catalogue, Drawing
 from ksh_studio.project.catalogue.rows import Filter
 from ksh_studio.ui.access.visit import Visit
+from ksh_studio.ui.parts.drafts import draft_place
 
 MOST_ROWS = 200
 MOST_CHARACTERS = 4000
@@ -32,6 +33,8 @@ class Rows(TypedDict):
 
     total: int
     rows: list[Row]
+    place: str
+    """Where the browser keeps captions of this project that are not saved yet."""
 
 
 class Saved(TypedDict):
@@ -46,10 +49,11 @@ def ksh_rows(visit: Visit, call: object) -> Rows:
     slug, search, which, start, count = _parsed(_ROWS_CALL, call)
     project = visit.project(slug)
     if not project.captions_db.is_file():
-        return {"total": 0, "rows": []}
+        return {"total": 0, "rows": [], "place": draft_place(project)}
     with Catalogue(project) as catalogue:
         page = catalogue.page(start, min(max(0, count), MOST_ROWS), search, which)
-    return {"total": page.total, "rows": [_row(drawing, visit) for drawing in page.rows]}
+    rows = [_row(drawing, visit) for drawing in page.rows]
+    return {"total": page.total, "rows": rows, "place": draft_place(project)}
 
 
 def ksh_save(visit: Visit, call: object) -> Saved:

@@ -73,7 +73,10 @@ def _build_grid(studio: Studio) -> tuple[gr.Textbox, gr.Radio]:
             choices, value="all", label=page_text("caption_tab.show"), elem_id="caption-show", min_width=300
         )
     gr.HTML(
-        html_template='<div class="ksh-view"><div></div></div><p class="ksh-none"></p>',
+        html_template=(
+            '<div class="ksh-offers" role="status"></div>'
+            '<div class="ksh-view"><div></div></div><p class="ksh-none"></p>'
+        ),
         js_on_load=script("grid.js", texts=json_texts("caption_tab.grid_")),
         server_functions=[guarded_call(studio, "look", ksh_rows), guarded_call(studio, "edit_captions", ksh_save)],
         elem_id="caption-grid",

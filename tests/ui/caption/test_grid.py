@@ -3,6 +3,7 @@
 import pytest
 
 from ksh_studio.project.catalogue import Catalogue
+from ksh_studio.ui.parts.drafts import draft_place
 from tests.ui.open_page import ROLES
 
 
@@ -13,6 +14,7 @@ def test_everybody_sees_a_page_of_the_drawings_and_who_may_edit_them(opened, wit
     answer = page.call("ksh_rows", "mine", "", "all", 0, 10)
     assert answer["ok"] and answer["total"] == 2
     assert [row["name"] for row in answer["rows"]] == ["blue.png", "red.png"]
+    assert answer["place"] == draft_place(page.project)
     assert {row["editable"] for row in answer["rows"]} == {role != "guest"}
     assert [row["name"] for row in page.call("ksh_rows", "mine", "", "all", 1, 10)["rows"]] == ["red.png"]
 
@@ -25,7 +27,9 @@ def test_drawings_are_searched_and_narrowed_down(opened, with_drawings):
 
 
 def test_a_project_without_drawings_has_an_empty_page(opened):
-    assert opened("owner").call("ksh_rows", "mine", "", "all", 0, 10) == {"ok": True, "total": 0, "rows": []}
+    page = opened("owner")
+    nothing = {"ok": True, "total": 0, "rows": [], "place": draft_place(page.project)}
+    assert page.call("ksh_rows", "mine", "", "all", 0, 10) == nothing
 
 
 @pytest.mark.parametrize("role", ["owner", "visitor"])

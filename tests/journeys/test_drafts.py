@@ -1,0 +1,145 @@
+"""Nothing typed is lost: reloads, closed tabs, a studio that is restarted, a network that goes away, and Back."""
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from ksh_studio.config import ProjectSettings
+from ksh_studio.drawings.importing import import_drawings
+from ksh_studio.project.catalogue import Catalogue
+from ksh_studio.project.workspace import Project, Workspace
+from tests.journeys.browser import DEMO, chromium, free_port, open_studio, visit
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def open_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    made = Workspace(tmp_path_factory.mktemp("workspace"))
+    made.prepare()
+    return made
+
+
+@pytest.fixture(scope="module")
+def address(open_workspace: Workspace) -> Iterator[str]:
+    """One studio for most of the tests; each has a project of its own."""
+    with open_studio(open_workspace) as address:
+        yield address
+
+
+@pytest.fixture
+def drawn(open_workspace: Workspace) -> Project:
+    return drawings_of(open_workspace, "drawn")
+
+
+def drawings_of(workspace: Workspace, name: str) -> Project:
+    """A project with two drawings, "a person" each."""
+    project = workspace.create_project(ProjectSettings(name=name, base_model="pocket", captioner="pocket"))
+    for _ in import_drawings(sorted(DEMO.glob("*.png"))[:2], project):
+        pass
+    with Catalogue(project) as catalogue:
+        for drawing in catalogue.drawings():
+            catalogue.save_caption(drawing.id, "a person")
+    return project
+
+
+def caption_box(page: Page, number: int = 0) -> Locator:
+    return page.locator(".ksh-card textarea").nth(number)
+
+
+def captions(project: Project) -> list[str]:
+    with Catalogue(project) as catalogue:
+        return [drawing.caption for drawing in catalogue.drawings()]
+
+
+def wait_until_saved(project: Project, expected: list[str]) -> None:
+    for _ in range(300):
+        if captions(project) == expected:
+            return
+        time.sleep(0.4)
+    assert captions(project) == expected
+
+
+def type_into(box: Locator, text: str) -> None:
+    """Key by key, as a person does, and the box keeps the focus."""
+    box.click()
+    box.press("End")
+    box.press_sequentially(text)
+
+
+def test_a_caption_typed_just_before_the_page_goes_is_saved(drawn: Project, address: str, browser: Browser):
+    page = visit(browser, f"{address}?project={drawn.slug}")
+    type_into(caption_box(page), ", 갈색 머리")
+    page.wait_for_timeout(100)
+    page.reload()
+    expect(caption_box(page)).to_have_value("a person, 갈색 머리")
+    expect(page.locator(".ksh-state").first).to_have_text("by hand")
+    type_into(caption_box(page, 1), ", a hat")
+    page.wait_for_timeout(100)
+    page.goto("about:blank")
+    page.go_back()
+    expect(caption_box(page, 1)).to_have_value("a person, a hat")
+    type_into(caption_box(page, 1), ", black")
+    page.wait_for_timeout(100)
+    page.close(run_before_unload=True)
+    wait_until_saved(drawn, ["a person, 갈색 머리", "a person, a hat, black"])
+
+
+def test_a_caption_typed_while_the_network_is_away_is_saved_when_it_is_back(
+    drawn: Project, address: str, browser: Browser
+):
+    page = visit(browser, f"{address}?project={drawn.slug}")
+    expect(caption_box(page)).to_have_value("a person")
+    page.context.set_offline(True)
+    type_into(caption_box(page), " with a hat")
+    expect(page.locator(".ksh-state").first).to_contain_text("cannot be reached")
+    page.context.set_offline(False)
+    wait_until_saved(drawn, ["a person with a hat", "a person"])
+    expect(page.locator(".ksh-state").first).to_have_text(re.compile("saved|by hand"))
+    expect(caption_box(page)).to_have_value("a person with a hat")
+    page.context.close()
+
+
+def test_of_two_browsers_with_one_caption_neither_overwrites_the_other(drawn: Project, address: str, browser: Browser):
+    page = visit(browser, f"{address}?project={drawn.slug}")
+    expect(caption_box(page)).to_have_value("a person")
+    page.context.set_offline(True)
+    type_into(caption_box(page), ", mine")
+    other = visit(browser, f"{address}?project={drawn.slug}")
+    caption_box(other).fill("theirs")
+    caption_box(other).blur()
+    wait_until_saved(drawn, ["theirs", "a person"])
+    page.context.set_offline(False)
+    page.reload()
+    expect(page.locator(".ksh-state").first).to_contain_text("theirs")
+    expect(caption_box(page)).to_have_value("a person, mine")
+    page.locator("#caption-search").get_by_role("textbox").fill("a person")  # its card is no longer there
+    expect(page.locator(".ksh-offers")).to_contain_text("“a person, mine”. Changed elsewhere meanwhile: “theirs”")
+    page.get_by_text("keep mine").click()
+    wait_until_saved(drawn, ["a person, mine", "a person"])
+    expect(page.locator(".ksh-offers")).to_have_text("")
+    page.context.close()
+    other.context.close()
+
+
+def test_what_is_typed_while_the_studio_is_down_is_saved_after_its_restart(workspace: Workspace, browser: Browser):
+    project, port = drawings_of(workspace, "mine"), free_port()
+    with open_studio(workspace, port=port) as address:
+        page = visit(browser, f"{address}?project={project.slug}")
+        expect(caption_box(page)).to_have_value("a person")
+        type_into(caption_box(page), ", typed")
+    type_into(caption_box(page), " while it was down")
+    expect(page.locator(".ksh-state").first).to_contain_text("cannot be reached")
+    with open_studio(workspace, port=port):
+        wait_until_saved(project, ["a person, typed while it was down", "a person"])
+        expect(caption_box(page)).to_have_value("a person, typed while it was down")
+        page.context.close()
