@@ -136,17 +136,6 @@ def sha256(path: Path, start: int = 0) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def inside(folder: Path, relative: str) -> Path:
-    """The path `relative` below `folder`.
-
-    Raises StudioError for a name that leaves the folder, by `..`, as an absolute path or through a link.
-    """
-    path = folder if "\0" in relative else (folder / relative).resolve()
-    if "\0" in relative or not path.is_relative_to(folder.resolve()):
-        raise StudioError("disk.outside", path=relative[:200].replace("\0", ""))
-    return path
-
-
 def open_folder(path: Path) -> None:
     """Show a folder in the system's file browser. Raises StudioError where there is none."""
     command = {"win32": ["explorer"], "darwin": ["open"]}.get(sys.platform, ["xdg-open"])

@@ -8,9 +8,21 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ksh_studio.locales import Sentence, sentence
+from ksh_studio.paths import is_plain
+
+
+def _plain(path: str) -> str:
+    """The path itself. Raises ValueError for one that leads out of the project."""
+    if not is_plain(path):
+        raise ValueError("an event names files below its project only")
+    return path
+
+
+ProjectPath = Annotated[str, Field(max_length=1000), AfterValidator(_plain)]
+"""A path relative to the project, POSIX style. Whoever opens the file also follows links: `Project.file_at`."""
 
 
 class _Event(BaseModel):
@@ -149,7 +161,7 @@ class Preview(_Event):
     """0: before training, the base model's own picture."""
     prompt: str
     seed: int
-    path: str
+    path: ProjectPath
     asked: bool = False
     """Whether it was requested while the training ran, with a prompt of its own."""
 
@@ -159,7 +171,7 @@ class Checkpoint(_Event):
 
     kind: Literal["checkpoint"] = "checkpoint"
     step: int
-    path: str
+    path: ProjectPath
 
 
 class LoraSaved(_Event):
@@ -167,14 +179,14 @@ class LoraSaved(_Event):
 
     kind: Literal["lora"] = "lora"
     step: int
-    path: str
+    path: ProjectPath
 
 
 class Picture(_Event):
     """A generated picture is on disk with its recipe."""
 
     kind: Literal["picture"] = "picture"
-    path: str
+    path: ProjectPath
     seed: int
     index: int
     """0-based within this request."""

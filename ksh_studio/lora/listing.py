@@ -4,10 +4,10 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from ksh_studio.disk import inside
 from ksh_studio.errors import StudioError
 from ksh_studio.locales import Sentence, sentence, valid_text
 from ksh_studio.lora.file.header import LoraHeader, read_header
+from ksh_studio.paths import inside
 from ksh_studio.project.workspace import Project, Workspace
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,10 @@ def path_in_workspace(workspace: Workspace, header: LoraHeader) -> str:
 def find_lora(workspace: Workspace, relative_path: str) -> Path:
     """The file at a path from the settings. Raises StudioError when it lies outside the workspace or does not exist."""
     path = inside(workspace.root, relative_path)
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError:  # a name that is too long
+        is_file = False
+    if not is_file:
         raise StudioError("lora.missing", name=relative_path[:200])
     return path

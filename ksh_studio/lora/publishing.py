@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 from ksh_studio.disk import sha256
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Preview
-from ksh_studio.jobs.folder import job_at
+from ksh_studio.jobs.folder import Job, job_at
 from ksh_studio.jobs.status import job_events
 from ksh_studio.lora.file.header import LoraHeader, read_header
 from ksh_studio.lora.model_card import ExamplePicture, model_card
-from ksh_studio.models.registry import HUB_ID, base_entry, has_name
+from ksh_studio.models.registry import HUB_ID, BaseEntry, base_entry, has_name
+from ksh_studio.paths import JSON, PNG, FileKind, file_inside, is_network_path
 from ksh_studio.project.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ def plan_publication(
     header = read_header(lora)
     pictures, base = _pictures_and_base(workspace, header)
     files = [_planned_file(lora.name, lora)]
-    sidecar = lora.with_suffix(".json")
-    files += [_planned_file(sidecar.name, sidecar)] if sidecar.is_file() else []
+    sidecar = _beside(lora, JSON)
+    files += [_planned_file(f"{lora.stem}.json", sidecar)] if sidecar is not None else []
     files += [_planned_file(f"images/{n}.png", picture.path) for n, picture in enumerate(pictures, start=1)]
     card = model_card(header, repo_id, licence, base, [picture.prompt for picture in pictures])
     data = card.encode()
@@ -137,34 +138,57 @@ def _pictures_and_base(workspace: Workspace, header: LoraHeader) -> tuple[list[E
     picture beside the file is all there is.
     """
     folder = header.path.resolve().parent.parent
-    beside = header.path.with_suffix(".png")
-    beside_file = [ExamplePicture(beside, header.trigger)] if beside.is_file() else []
+    beside = _beside(header.path, PNG)
+    beside_file = [ExamplePicture(beside, header.trigger)] if beside is not None else []
     if folder.parent.name != "jobs" or not folder.is_relative_to(workspace.projects_folder.resolve()):
         return beside_file, ""
     job = job_at(folder, workspace.project(folder.parent.parent.name))
-    previews = [event for event in job_events(job) if isinstance(event, Preview) and event.step == header.step]
-    of_job = [ExamplePicture(job.project.root / event.path, event.prompt) for event in previews if not event.asked]
     base = str(job.file.settings.get("base_model") or "")
-    pictures = [picture for picture in of_job if picture.path.is_file()] or beside_file
+    pictures = _previews(job, header.step) or beside_file
     return [picture for picture in pictures if not _reveals_path(picture.path, base)][:MAX_PICTURES], _hub_id(base)
+
+
+def _previews(job: Job, step: int | None) -> list[ExamplePicture]:
+    """The previews of a step: only pictures in the job's own folder, whatever its events say."""
+    pictures = []
+    for event in job_events(job):
+        if isinstance(event, Preview) and event.step == step and not event.asked:
+            try:
+                path = job.project.file_at(event.path, job.previews, PNG)
+            except StudioError as error:  # removed by the artist, or an event that nobody of ours wrote
+                logger.warning("%s", error)
+                continue
+            pictures.append(ExamplePicture(path, event.prompt))
+    return pictures
+
+
+def _beside(lora: Path, kind: FileKind) -> Path | None:
+    """The file of this kind that lies beside a LoRA and has its name; None when there is none."""
+    try:
+        return file_inside(lora.parent, lora.stem + kind.suffix, kind)
+    except StudioError:
+        return None
 
 
 def _reveals_path(picture: Path, base: str) -> bool:
     """Whether the picture's recipe holds the path of a base model on this machine: earlier versions wrote it there."""
-    try:
-        has_public_name = not base or has_name(base_entry(base))
-    except StudioError:
-        has_public_name = False
+    entry = _entry(base)
+    has_public_name = not base or (entry is not None and has_name(entry))
     return not has_public_name and json.dumps(base, ensure_ascii=False)[1:-1].encode() in picture.read_bytes()
 
 
 def _hub_id(name: str) -> str:
     """The hub id of a base model; empty for a folder or file on this machine, whose path is not published."""
+    entry = _entry(name)
+    return entry.source if entry is not None and entry.source_type == "hub" else ""
+
+
+def _entry(name: str) -> BaseEntry | None:
+    """The base model that a job names; None where it is not there. A share that a stranger names is not looked at."""
     try:
-        entry = base_entry(name)
+        return None if is_network_path(name) else base_entry(name)
     except StudioError:
-        return ""
-    return entry.source if entry.source_type == "hub" else ""
+        return None
 
 
 @contextmanager

@@ -17,11 +17,10 @@ import platformdirs
 from ksh_studio.config import ProjectSettings
 from ksh_studio.disk import disk_errors, is_locked, locked, write_text
 from ksh_studio.errors import StudioError, validated
+from ksh_studio.paths import FileKind, file_inside, is_device_name
 
 VISITORS = "visitors"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-DEVICE_NAME = re.compile(r"con|prn|aux|nul|(com|lpt)\d")
-"""Names that no file or folder may have on Windows."""
 
 
 def default_root() -> Path:
@@ -33,7 +32,7 @@ def slug_of(name: str) -> str:
     """An ASCII folder name for a display name in any script; random where nothing ASCII is left."""
     ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^a-z0-9]+", "-", ascii_only.lower()).strip("-")[:40]
-    if DEVICE_NAME.fullmatch(slug):
+    if is_device_name(slug):
         return f"{slug}-1"
     return slug or f"project-{secrets.token_hex(3)}"
 
@@ -105,6 +104,17 @@ class Project:
     def relative(self, path: Path) -> str:
         """`path` as events and the page name it: relative to the project, POSIX style."""
         return path.relative_to(self.root).as_posix()
+
+    def file_at(self, relative: str, folder: Path, *kinds: FileKind) -> Path:
+        """The file that an event names, by its path relative to the project; it must lie in `folder` of the project.
+
+        Raises StudioError when it does not, or is not of one of these kinds: whoever made a backup may have written
+        the event.
+        """
+        path = file_inside(self.root, relative, *kinds)
+        if not path.is_relative_to(folder.resolve()):
+            raise StudioError("disk.outside", path=relative)
+        return path
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ No pickle. Killed at any moment, the newest folder without a leading dot is whol
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from ksh_studio.lora.file.tensors import save_tensors
 
 FORMAT = 1
 KEEP = 3
+_NAME = re.compile(r"step-\d{1,9}", re.ASCII)
 logger = logging.getLogger(__name__)
 
 
@@ -109,7 +111,8 @@ def clean(folder: Path) -> None:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-[0-9]*"), key=lambda path: int(path.name.removeprefix("step-")), reverse=True)
+    saved = [path for path in folder.glob("step-*") if _NAME.fullmatch(path.name) and not path.is_symlink()]
+    return sorted(saved, key=lambda path: int(path.name.removeprefix("step-")), reverse=True)
 
 
 def _whole(path: Path) -> bool:

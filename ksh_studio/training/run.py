@@ -28,6 +28,7 @@ from ksh_studio.lora.file.metadata import safe_stem
 from ksh_studio.models.device import pick_device
 from ksh_studio.models.loading import Base, load_base
 from ksh_studio.models.registry import base_entry
+from ksh_studio.paths import inside
 from ksh_studio.project.workspace import Project
 from ksh_studio.training.checkpoint import Saved, clean, has_checkpoint, load_newest
 from ksh_studio.training.data.cache import Cache
@@ -182,7 +183,7 @@ def _newest(job: Job) -> Saved | None:
         clean(folder)
     saved, parent = load_newest(job.checkpoints), job.file.parent
     if saved is None and parent is not None:
-        saved = load_newest(job.folder.parent / parent / "checkpoints")
+        saved = load_newest(inside(job.project.jobs, f"{parent}/checkpoints"))
         if saved is None:
             raise StudioError("train.parent_empty", name=parent)
     return saved

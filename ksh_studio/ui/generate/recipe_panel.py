@@ -6,9 +6,10 @@ from pathlib import Path
 import gradio as gr
 
 from ksh_studio.config import GenerateConfig
-from ksh_studio.disk import inside, open_folder
+from ksh_studio.disk import open_folder
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.pictures.recipe import read_recipe
+from ksh_studio.paths import inside
 from ksh_studio.ui.access.guard import filling, guarded
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio

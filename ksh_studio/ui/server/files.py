@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ksh_studio.disk import inside
 from ksh_studio.errors import StudioError
+from ksh_studio.paths import inside
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio

@@ -7,6 +7,7 @@ from ksh_studio.errors import StudioError
 from ksh_studio.jobs.requests import end_job, pause_job, request_preview, stop_job
 from ksh_studio.jobs.start import begin_job, start_job
 from ksh_studio.locales import translate
+from ksh_studio.paths import SAFETENSORS
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.train.plan import settings_to_begin
 from ksh_studio.ui.train.recommended import recommendation
@@ -83,4 +84,5 @@ def lora_of(visit: Visit, slug: str, job_id: str, step: int | None = None) -> st
     path = next((lora.path for lora in history.loras if lora.step == step), None)
     if path is None:
         raise StudioError("train_tab.no_lora")
+    project.file_at(path, project.jobs, SAFETENSORS)
     return (project.root / path).relative_to(project.workspace.root).as_posix()

@@ -2,9 +2,9 @@
 
 import subprocess
 
-from ksh_studio.disk import inside
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.spawn import spawn
+from ksh_studio.paths import inside
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.parts.markup import note
 from ksh_studio.ui.train.actions import lora_of, ticked_steps

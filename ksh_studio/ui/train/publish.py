@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from ksh_studio.disk import inside
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.figures import size
 from ksh_studio.locales import Language, translate
 from ksh_studio.lora.publishing import Publication, plan_publication
 from ksh_studio.lora.publishing import publish as upload
+from ksh_studio.paths import inside
 from ksh_studio.ui.access.guard import filling
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit

@@ -1,11 +1,14 @@
 """Which checkpoint: the one that the studio recommends, with its reason, and every other LoRA of the training."""
 
+from contextlib import suppress
 from pathlib import PurePosixPath
 
+from ksh_studio.errors import StudioError
 from ksh_studio.events import Finished, LoraSaved
 from ksh_studio.jobs.figures import duration, size
 from ksh_studio.jobs.history import JobHistory
 from ksh_studio.locales import Language, translate
+from ksh_studio.paths import SAFETENSORS
 from ksh_studio.project.workspace import Project
 from ksh_studio.training.measures.recommend import Recommendation, percent, recommend
 from ksh_studio.ui.parts.markup import (
@@ -77,10 +80,9 @@ def _file(project: Project, lora: LoraSaved, score: float | None, language: Lang
 
 def _about(project: Project, lora: LoraSaved, score: float | None, language: Language) -> str:
     """Step, size and likeness of one file."""
-    path = project.root / lora.path
     parts = [step_name(lora.step, language)]
-    if path.is_file():
-        parts.append(size(path.stat().st_size / 1e6))
+    with suppress(StudioError):  # the artist may have removed it
+        parts.append(size(project.file_at(lora.path, project.jobs, SAFETENSORS).stat().st_size / 1e6))
     if score is not None:
         parts.append(translate("train_tab.likeness", language, score=percent(score)))
     return " · ".join(parts)

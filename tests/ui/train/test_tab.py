@@ -46,6 +46,12 @@ def drawn(project):
     return project
 
 
+def lora_saved(job, step):
+    """The event of a LoRA file of this step, which is written."""
+    path = tiny_lora_file(job.loras / f"x-{step:06d}.safetensors")
+    return LoraSaved(step=step, path=job.project.relative(path))
+
+
 def shown(visit, project, job_id="", seen=None):
     """What the page remembers after a poll, and what the poll sends, by name; what is unchanged is left out."""
     answer = poll(visit, project.slug, job_id, seen)
@@ -220,13 +226,16 @@ def test_pause_and_preview_now_are_words_for_the_job(owner, drawn, monkeypatch):
 def test_the_recommended_lora_is_used_and_any_other_by_its_step(owner, drawn):
     job = create_job(drawn, "train", TrainConfig())
     looks = [Validated(step=n, loss=loss) for n, loss in ((10, 0.3), (20, 0.1), (30, 0.4))]
-    saved = [LoraSaved(step=n, path=f"jobs/{job.id}/loras/x-{n:06d}.safetensors") for n in (10, 20, 30)]
+    saved = [lora_saved(job, n) for n in (10, 20, 30)]
     append(job, *looks, *saved)
     folder = f"projects/{drawn.slug}/jobs/{job.id}/loras"
     assert lora_of(owner, drawn.slug, "") == f"{folder}/x-000020.safetensors"
     assert lora_of(owner, drawn.slug, "", 30) == f"{folder}/x-000030.safetensors"
     with pytest.raises(StudioError):
         lora_of(owner, drawn.slug, "", 11)
+    (job.loras / "x-000030.safetensors").write_bytes(b"no LoRA any more")
+    with pytest.raises(StudioError, match="expected a file of the kind .safetensors"):
+        lora_of(owner, drawn.slug, "", 30)
     _, sent = shown(owner, drawn)
     assert "Step 20 is recommended" in sent["recommended"] and sent["files"].count("data-pick") == 3
     assert "use_lora" in visible(sent)
@@ -234,9 +243,9 @@ def test_the_recommended_lora_is_used_and_any_other_by_its_step(owner, drawn):
 
 def test_a_new_training_begins_with_the_lora_picked_and_leaves_its_size_to_the_file(owner, drawn):
     job = create_job(drawn, "train", TrainConfig(adapter="dora", rank=8))
-    append(job, *(LoraSaved(step=n, path=f"jobs/{job.id}/loras/x-{n}.safetensors") for n in (10, 20)))
+    append(job, *(lora_saved(job, n) for n in (10, 20)))
     new = train_on(owner, drawn.slug, "", [20])
-    assert new.form.pop("init_lora").endswith("x-20.safetensors")
+    assert new.form.pop("init_lora").endswith("x-000020.safetensors")
     assert new.form == {"adapter": "dora", "rank": "", "lora_alpha": "", "target_modules": "auto"}
     assert new.accordion["open"]
 

@@ -1,0 +1,111 @@
+"""A backup from somebody else: "here is my project, could you publish it?" Nothing of this machine may come along."""
+
+import json
+import zipfile
+
+import pytest
+from PIL import Image
+
+from ksh_studio.config import TrainConfig
+from ksh_studio.errors import StudioError
+from ksh_studio.events import LoraSaved, Preview, to_line
+from ksh_studio.jobs.history import JobHistory
+from ksh_studio.jobs.journal import EventReader
+from ksh_studio.jobs.start import create_job
+from ksh_studio.lora.publishing import _copy_files, plan_publication
+from ksh_studio.project.backup import back_up, restore
+from ksh_studio.ui.train.recommended import file_list, recommended_step
+from tests.tiny import tiny_lora_file
+
+SECRET = b"TOPSECRET private key"
+OUTSIDE = [
+    "{secret}", "../../../../../../../../../../{relative}", "../../loras/secret.png", "//host/share/id_rsa.png",
+    "jobs/{job}/previews/../../../../../loras/secret.png", "\\\\host\\share\\id_rsa.png", "C:\\Users\\anna\\id_rsa.png",
+    "jobs/{job}/previews/link.png", "project.json", "jobs/{job}/job.json", "jobs/{job}/events.jsonl",
+]  # fmt: skip
+
+
+@pytest.fixture
+def secret(tmp_path, workspace):
+    """A file of the artist that has nothing to do with the project, and one in the workspace."""
+    path = tmp_path / "id_rsa"
+    path.write_bytes(SECRET)
+    (workspace.loras / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\n" + SECRET)
+    return path
+
+
+@pytest.fixture
+def job(project):
+    """A training with a LoRA of step 500 and an honest preview of it."""
+    job = create_job(project, "train", TrainConfig(base_model="pocket"))
+    lora = tiny_lora_file(job.loras / "ksh-000500.safetensors")
+    job.previews.mkdir()
+    Image.new("RGB", (8, 8), "red").save(job.previews / "000500-1.png")
+    events = [
+        Preview(step=500, prompt="a cat", seed=1, path=project.relative(job.previews / "000500-1.png")),
+        LoraSaved(step=500, path=project.relative(lora)),
+    ]
+    job.events_file.write_bytes(b"".join(to_line(event) for event in events))
+    return job
+
+
+def restored(job, target, *lines):
+    """The job in a restored backup, into whose events a stranger has written `lines`."""
+    back_up(job.project, target / "honest.zip")
+    events = f"jobs/{job.id}/events.jsonl"
+    with zipfile.ZipFile(target / "honest.zip") as honest, zipfile.ZipFile(target / "backup.zip", "w") as hostile:
+        for name in honest.namelist():
+            more = "".join(json.dumps(line) + "\n" for line in lines).encode() if name == events else b""
+            hostile.writestr(name, honest.read(name) + more)
+    project = restore(target / "backup.zip", job.project.workspace)
+    return type(job)(project.jobs / job.id, project)
+
+
+def step_of(lora, step):
+    from safetensors.torch import load_file, save_file
+
+    save_file(load_file(lora), lora, {"ss_steps": str(step), "ss_base_model_version": "tiny", "ss_sd_model_name": "t"})
+
+
+@pytest.mark.parametrize("named", OUTSIDE)
+@pytest.mark.parametrize("kind", ["preview", "lora"])
+def test_an_event_takes_no_file_from_elsewhere(workspace, job, secret, tmp_path, named, kind):
+    step_of(job.loras / "ksh-000500.safetensors", 500)
+    values = {"secret": secret, "relative": secret.relative_to(secret.anchor).as_posix(), "job": job.id}
+    line = {"kind": kind, "time": 1, "step": 500, "path": named.format(**values)}
+    if kind == "preview":
+        line |= {"prompt": "a cat", "seed": 1}
+    theirs = restored(job, tmp_path, line, line | {"step": 600})
+    (theirs.previews / "link.png").symlink_to(workspace.loras / "secret.png")
+    publication = plan_publication(workspace, theirs.loras / "ksh-000500.safetensors", "anna/style")
+    staged = tmp_path / "staged"
+    _copy_files(publication, staged)
+    contents = {path.name: path.read_bytes() for path in staged.rglob("*") if path.is_file()}
+    assert set(contents) == {"README.md", "ksh-000500.safetensors", "1.png"}
+    assert contents["1.png"] == (job.previews / "000500-1.png").read_bytes()
+    assert not any(SECRET in data for data in contents.values())
+
+
+@pytest.mark.parametrize("named", OUTSIDE)
+def test_the_page_shows_such_a_job_without_a_look_elsewhere(job, secret, tmp_path, named):
+    values = {"secret": secret, "relative": secret.relative_to(secret.anchor).as_posix(), "job": job.id}
+    path = named.format(**values)
+    lines = [
+        {"kind": "lora", "time": 1, "step": 700, "path": path},
+        {"kind": "preview", "time": 1, "step": 700, "path": path, "prompt": "x", "seed": 1},
+    ]
+    theirs = restored(job, tmp_path, *lines)
+    history = JobHistory(EventReader(theirs.events_file)).follow()
+    shown = file_list(theirs.project, history, "en", True) + recommended_step(theirs.project, history, "", "en")
+    assert "ksh-000500" in shown
+    assert "../" not in shown and "host" not in shown and str(secret) not in shown
+
+
+@pytest.mark.parametrize("name", ["../../../other", "/etc", "..", "a/b", "//host/share", "C:\\x", "x\0y"])
+def test_a_job_goes_on_from_no_folder_elsewhere(job, name):
+    from ksh_studio.training.run import _newest
+
+    file = json.loads((job.folder / "job.json").read_text())
+    (job.folder / "job.json").write_text(json.dumps(file | {"parent": name}))
+    with pytest.raises(StudioError):
+        _newest(job)
