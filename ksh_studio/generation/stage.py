@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from ksh_studio.config import GenerateConfig, SettledGeneration
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed, Finished, Picture, Progress, Started, Stopped, Warned
+from ksh_studio.generation.budget import check_chunks, check_work
+from ksh_studio.generation.interrupting import Interrupted, interruptible
 from ksh_studio.generation.loaded import LoadedModels
 from ksh_studio.generation.loras import AppliedLora, loras_to_apply
 from ksh_studio.generation.pictures.gallery import add_picture
 from ksh_studio.generation.pictures.recipe import RecipeDetails, model_name, shareable, to_png
-from ksh_studio.generation.prompt.encoding import encode_prompts
+from ksh_studio.generation.prompt.encoding import encode_prompts, longest_prompt
 from ksh_studio.generation.prompt.parse import ParsedPrompts, parse_prompts
 from ksh_studio.generation.request import seeds_of, settle
 from ksh_studio.generation.sampling.denoising import decode, denoise
@@ -29,7 +31,7 @@ def generate(
     """Make `batch_size` pictures and save them in the project.
 
     models: keeps the base model in memory from one request to the next; None loads it for this request alone.
-    should_stop: called after each denoising step; True ends the request.
+    should_stop: called often, also between the layers of a model; True ends the request.
     The last event is Finished, Stopped or Failed. Pictures that were saved before it are kept.
     """
     try:
@@ -49,6 +51,8 @@ def _generate(
     prompts = parse_prompts(config.prompt, config.negative_prompt)
     name = base_model_of(project, models.device.type, config.base_model)
     yield Started(stage="generate", total=config.batch_size, device=models.device.type)
+    for parsed in (prompts.positive, prompts.negative):
+        check_chunks(parsed.least_chunks)  # before a model is loaded, or even downloaded, for it
     loras, unknown_tags = loras_to_apply(config, prompts.positive, project)
     for sentence in (*prompts.sentences(), *unknown_tags):
         yield Warned.of(sentence)
@@ -58,6 +62,7 @@ def _generate(
     base = models.base(name, config.attention)
     request = settle(config.model_copy(update={"base_model": name}), base.entry)
     models.apply_loras(base, loras)
+    check_work(request, longest_prompt(base.tokenizer, prompts))
     yield Progress(phase="load", done=1, total=1)
     yield from _Generation(base, request, prompts, loras, project, began).events(should_stop)
 
@@ -75,15 +80,25 @@ class _Generation:
     """`time.monotonic()` when the request began."""
 
     def events(self, should_stop: Callable[[], bool]) -> Iterator[Event]:
-        """Encode, denoise, decode, save."""
+        """Encode, denoise, decode, save; ends with Stopped soon after `should_stop`."""
+        done = 0
+        try:
+            with interruptible(self.base, should_stop):
+                for event in self._made():
+                    if isinstance(event, Progress):
+                        done = event.done
+                    yield event
+                    if not isinstance(event, Finished) and should_stop():
+                        raise Interrupted
+        except Interrupted:
+            yield Stopped.saying("generate.stopped", done=done, total=self.request.num_inference_steps)
+
+    def _made(self) -> Iterator[Event]:
         base, request, seeds = self.base, self.request, seeds_of(self.request)
         encoded = encode_prompts(base, self.prompts, request.clip_skip)
         began = time.monotonic()
         for step in denoise(base, request, encoded, seeds):
             yield Progress(phase="denoise", done=step.done, total=step.total)
-            if should_stop():
-                yield Stopped.saying("generate.stopped", done=step.done, total=step.total)
-                return
         denoised = time.monotonic()
         details, recorded = self._details(encoded.padded), shareable(request, base.entry)
         for index, (seed, latents) in enumerate(zip(seeds, step.latents.split(1), strict=True)):

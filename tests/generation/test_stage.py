@@ -194,11 +194,63 @@ def test_a_lora_for_another_model_or_no_lora_is_one_sentence_and_the_next_reques
 
 
 def test_stop_ends_after_the_current_step_and_saves_nothing(tiny_project, models):
-    stop_checks = []
-    events = run(tiny_project, models, lambda: stop_checks.append(1) or len(stop_checks) == 2, num_inference_steps=5)
+    events = []
+    config = REQUEST.model_copy(update={"num_inference_steps": 5})
+    for event in generate(config, tiny_project, lambda: _steps(events) == [1, 2], models):
+        events.append(event)
     assert isinstance(events[-1], Stopped)
-    assert [e.done for e in events if isinstance(e, Progress) and e.phase == "denoise"] == [1, 2]
+    assert _steps(events) == [1, 2]
     assert pictures_of(tiny_project) == []
+
+
+def _steps(events):
+    return [event.done for event in events if isinstance(event, Progress) and event.phase == "denoise"]
+
+
+def test_stop_is_looked_at_within_a_step_while_a_prompt_is_encoded_and_between_pictures(tiny_project, models):
+    """Every check that a whole request makes is a place where it can end."""
+    checks = []
+    whole = {"batch_size": 2, "prompt": "a fox BREAK " * 20, "num_inference_steps": 1}
+    assert isinstance(run(tiny_project, models, lambda: checks.append(1), **whole)[-1], Finished)
+    assert len(checks) > 50
+    saved = len(pictures_of(tiny_project))
+    made = []
+    for last in (1, 5, len(checks) // 2, len(checks) - 2):
+        asked = iter(range(len(checks)))
+        events = run(tiny_project, models, lambda asked=asked, last=last: next(asked) >= last, **whole)
+        assert isinstance(events[-1], Stopped)
+        made.append(len(pictures_of(tiny_project)) - saved)
+        saved += made[-1]
+    assert made[0] == 0 and made[-1] == 1
+    plain = run(tiny_project, models)
+    assert isinstance(plain[-1], Finished)  # nothing of the stops is left on the model
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"prompt": "a BREAK " * 2500}, "generate.many_chunks"),
+        ({"negative_prompt": "a BREAK " * 2500}, "generate.many_chunks"),
+        ({"prompt": "가" * 20_000}, "generate.many_chunks"),
+        (
+            {"prompt": "a BREAK " * 60, "num_inference_steps": 150, "batch_size": 16, "width": 256, "height": 256},
+            "generate.much_work",
+        ),
+    ],
+)
+def test_a_request_without_bounds_is_refused_before_anything_is_computed(
+    tiny_project, models, monkeypatch, changes, key
+):
+    monkeypatch.setattr(pictures, "denoise", lambda *_: pytest.fail("began to draw"))
+    events = run(tiny_project, models, **changes)
+    assert isinstance(events[-1], Failed)
+    assert events[-1].key == key
+
+
+def test_too_many_breaks_are_refused_before_a_model_is_loaded(tiny_project):
+    events = run(tiny_project, None, prompt="a BREAK " * 2500, base_model="nobody/nothing")
+    assert events[-1].key == "generate.many_chunks"
+    assert not any(isinstance(event, Progress) for event in events)
 
 
 def test_a_full_disk_keeps_what_was_saved_and_says_so(tiny_project, models, monkeypatch):

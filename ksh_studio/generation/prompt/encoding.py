@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ksh_studio.errors import StudioError
+from ksh_studio.generation.budget import check_chunks
 from ksh_studio.generation.prompt.parse import Parsed, ParsedPrompts
 from ksh_studio.generation.prompt.weights import Fragment
 
@@ -23,6 +24,9 @@ CHUNK = 75
 """Tokens of the prompt in one pass of the text encoder; the begin and end tokens make it 77."""
 COMMA_REACH = 20
 """A full chunk ends after its last comma when fewer tokens than this follow the comma."""
+
+CHUNKS_AT_ONCE = 8
+"""Chunks of a prompt in one pass of the text encoder, so that its memory does not grow with the prompt."""
 
 
 @dataclass
@@ -52,10 +56,11 @@ def encode_prompts(base: "Base", prompts: ParsedPrompts, clip_skip: int) -> Enco
     """Encode both prompts of a request; the shorter is lengthened with the encoded empty prompt.
 
     clip_skip: 1 takes the output of the text encoder's last layer, 2 that of the layer before.
-    Raises StudioError when the text encoder does not have that many layers.
+    Raises StudioError when a prompt has more than MOST_CHUNKS chunks, or the text encoder not that many layers.
     """
     chunks = [split(base.tokenizer, parsed) for parsed in (prompts.positive, prompts.negative)]
     longest = max(map(len, chunks))
+    check_chunks(longest)
     positive, negative = (_encode(base, _lengthened(one, longest), clip_skip) for one in chunks)
     return Encoded(positive, negative, padded=len(chunks[0]) != len(chunks[1]), tokens=count(chunks[0]))
 
@@ -110,6 +115,11 @@ def split(tokenizer: "CLIPTokenizer", parsed: Parsed) -> list[Chunk]:
     return done
 
 
+def longest_prompt(tokenizer: "CLIPTokenizer", prompts: ParsedPrompts) -> int:
+    """The number of chunks of the longer one of both prompts, to which the other is lengthened."""
+    return max(len(split(tokenizer, parsed)) for parsed in (prompts.positive, prompts.negative))
+
+
 def count(chunks: list[Chunk]) -> int:
     """How many of the 75 · chunks places are used; every chunk but the last counts as full."""
     return CHUNK * (len(chunks) - 1) + len(chunks[-1].tokens)
@@ -142,7 +152,8 @@ def _ids(tokenizer: "CLIPTokenizer", chunks: list[Chunk]) -> Tensor:
 
 def _encode(base: "Base", chunks: list[Chunk], clip_skip: int) -> Tensor:
     """The chunks encoded, weighted and joined: [1, 77 · chunks, width]."""
-    hidden = _hidden(base.text_encoder, _ids(base.tokenizer, chunks).to(base.device), clip_skip)
+    tokens = _ids(base.tokenizer, chunks).to(base.device).split(CHUNKS_AT_ONCE)
+    hidden = torch.cat([_hidden(base.text_encoder, few, clip_skip) for few in tokens])
     rows = [_emphasised(one, chunk) for one, chunk in zip(hidden, chunks, strict=True)]
     return torch.cat(rows).unsqueeze(0)
 

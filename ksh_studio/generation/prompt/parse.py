@@ -35,6 +35,11 @@ class Parsed:
         """Whether any text has a weight other than 1."""
         return any(fragment.weight != 1.0 for fragment in self.fragments)
 
+    @property
+    def least_chunks(self) -> int:
+        """The number of chunks of 75 tokens that its BREAKs alone make; a BREAK at the end begins none."""
+        return 1 + sum(fragment.is_break for fragment in self.fragments[:-1])
+
 
 @dataclass(frozen=True)
 class ParsedPrompts:

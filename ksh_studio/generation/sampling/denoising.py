@@ -11,12 +11,16 @@ from torch import Tensor
 
 from ksh_studio.config import SettledGeneration
 from ksh_studio.errors import StudioError
+from ksh_studio.generation.interrupting import Interrupted
 from ksh_studio.generation.prompt.encoding import Encoded, encode_prompts
 from ksh_studio.generation.prompt.parse import parse_prompts
 from ksh_studio.generation.sampling.samplers import make_scheduler
 
 if TYPE_CHECKING:
     from ksh_studio.models.loading import Base
+
+LATENTS_AT_ONCE = 64 * 64 * 16
+"""Latents of all pictures together in one call of the UNet: 16 pictures of 512 x 512 pixels, 4 of 1024 x 1024."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,6 @@ class DenoisingStep:
     """[B, C, H/8, W/8] in fp32; the latents of the last step are decoded to pictures."""
     pred_original_sample: Tensor
     """The latents without noise as predicted at this step, of the same shape; for `latent_preview`."""
-
-
-class Interrupted(Exception):
-    """`on_step` returned False, so that no picture was made."""
 
 
 OnStep = Callable[[DenoisingStep], bool]
@@ -67,7 +67,7 @@ def denoise(base: "Base", request: SettledGeneration, encoded: Encoded, seeds: l
     shape = (1, base.unet.config.in_channels, request.height // factor, request.width // factor)
     noise = torch.cat([torch.randn(shape, generator=generator) for generator in generators])
     latents = noise.to(base.device) * scheduler.init_noise_sigma
-    predict = _GuidedUNet(base, request.guidance_scale, encoded, len(seeds))
+    predict = _GuidedUNet(base, request.guidance_scale, encoded)
     extra = {"generator": generators} if request.sampler == "Euler a" else {}
     for number, timestep in enumerate(scheduler.timesteps, 1):
         noise_pred = predict(scheduler.scale_model_input(latents, timestep), timestep)
@@ -110,18 +110,22 @@ def latent_preview(base: "Base", latents: Tensor) -> list[Image.Image]:
 class _GuidedUNet:
     """The UNet with classifier-free guidance (arXiv:2207.12598); at a scale of 1 only the positive prompt is used."""
 
-    def __init__(self, base: "Base", guidance_scale: float, encoded: Encoded, batch: int) -> None:
-        self.base, self.guidance_scale, self.batch = base, guidance_scale, batch
+    def __init__(self, base: "Base", guidance_scale: float, encoded: Encoded) -> None:
+        self.base, self.guidance_scale = base, guidance_scale
         embeds = (
             [encoded.prompt_embeds] if guidance_scale == 1 else [encoded.negative_prompt_embeds, encoded.prompt_embeds]
         )
-        self.encoder_hidden_states = torch.cat([one.expand(batch, -1, -1) for one in embeds]).to(base.dtype)
+        self.embeds = [one.to(base.dtype) for one in embeds]
 
     def __call__(self, latents: Tensor, timestep: Tensor) -> Tensor:
-        """The prediction in fp32 for latents [B, C, h, w]."""
-        states = self.encoder_hidden_states
-        repeated = latents.repeat(len(states) // self.batch, 1, 1, 1).to(self.base.dtype)
+        """The prediction in fp32 for latents [B, C, h, w]; as many pictures at once as LATENTS_AT_ONCE allows."""
+        few = max(1, LATENTS_AT_ONCE // latents[0, 0].numel())
         timestep = timestep.to(self.base.device)
+        return torch.cat([self._predict(part, timestep) for part in latents.split(few)])
+
+    def _predict(self, latents: Tensor, timestep: Tensor) -> Tensor:
+        states = torch.cat([one.expand(len(latents), -1, -1) for one in self.embeds])
+        repeated = latents.repeat(len(self.embeds), 1, 1, 1).to(self.base.dtype)
         noise_pred = self.base.unet(repeated, timestep, encoder_hidden_states=states).sample.float()
         if self.guidance_scale == 1:
             return noise_pred

@@ -9,9 +9,10 @@ from ksh_studio.config import GenerateConfig, SettledGeneration, SettledTraining
 from ksh_studio.disk import write_bytes
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Preview, Warned
+from ksh_studio.generation.interrupting import Interrupted, interruptible
 from ksh_studio.generation.pictures.recipe import RecipeDetails, model_name, shareable, to_png
 from ksh_studio.generation.request import settle
-from ksh_studio.generation.sampling.denoising import Interrupted, make_pictures
+from ksh_studio.generation.sampling.denoising import make_pictures
 from ksh_studio.jobs.folder import Job
 from ksh_studio.jobs.requests import request_preview
 from ksh_studio.models.loading import Base
@@ -103,7 +104,8 @@ class Previews:
 
     def picture(self, request: SettledGeneration) -> bytes:
         """The picture as a PNG file with its recipe, of the base as it is now. Raises Interrupted when asked to end."""
-        (picture,) = make_pictures(self.base, request, [request.seed], lambda _: not end_requested(self.job))
+        with interruptible(self.base, lambda: end_requested(self.job)):
+            (picture,) = make_pictures(self.base, request, [request.seed], lambda _: not end_requested(self.job))
         entry = self.base.entry
         details = RecipeDetails(model=model_name(entry), model_hash=self.base.sha256, loras={})
         return to_png(picture, shareable(request, entry), request.seed, details)

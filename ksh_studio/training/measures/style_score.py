@@ -13,7 +13,8 @@ from torch import Tensor
 from ksh_studio.disk import write_bytes
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Progress, Scored, Warned
-from ksh_studio.generation.sampling.denoising import Interrupted, decode
+from ksh_studio.generation.interrupting import Interrupted
+from ksh_studio.generation.sampling.denoising import decode
 from ksh_studio.jobs.status import job_events
 from ksh_studio.models.likeness import LEAST_DRAWINGS, VERSION, Likeness, picture_tensor, style_features
 from ksh_studio.models.loading import Base

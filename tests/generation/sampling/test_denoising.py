@@ -8,10 +8,11 @@ import torch
 
 from ksh_studio.config import GenerateConfig
 from ksh_studio.errors import StudioError
+from ksh_studio.generation.interrupting import Interrupted
 from ksh_studio.generation.prompt.encoding import encode_prompts
 from ksh_studio.generation.prompt.parse import parse_prompts
 from ksh_studio.generation.request import settle
-from ksh_studio.generation.sampling.denoising import Interrupted, denoise, latent_preview, make_pictures
+from ksh_studio.generation.sampling.denoising import denoise, latent_preview, make_pictures
 from ksh_studio.generation.sampling.samplers import make_scheduler
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
@@ -152,3 +153,14 @@ def test_half_precision_draws_finite_pictures(base_folder):
     half = load_base(base_entry(str(base_folder)), torch.device("cpu"), "bf16")
     error = (final_latents(half, REQUEST, [7]) - final_latents(exact, REQUEST, [7])).norm()
     assert error / final_latents(exact, REQUEST, [7]).norm() < 0.1
+
+
+def test_large_pictures_are_drawn_a_few_at_a_time_and_are_the_same(base, monkeypatch):
+    whole = final_latents(base, REQUEST, [7, 8, 9])
+    sizes, forward = [], base.unet.forward
+    monkeypatch.setattr(
+        base.unet, "forward", lambda x, *rest, **named: sizes.append(len(x)) or forward(x, *rest, **named)
+    )
+    monkeypatch.setattr("ksh_studio.generation.sampling.denoising.LATENTS_AT_ONCE", 2 * whole[0, 0].numel())
+    assert (final_latents(base, REQUEST, [7, 8, 9]) - whole).abs().max() < 1e-4
+    assert set(sizes) == {4, 2}  # two pictures, then one, each with and without the prompt
