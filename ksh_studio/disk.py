@@ -19,6 +19,9 @@ from filelock import FileLock, Timeout
 
 from ksh_studio.errors import StudioError
 
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+IN_THE_WAY = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY)
+NO_ANSWER = (errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE)
 LOCK_SECONDS = 0.3
 """How long a lock is tried for: `is_locked` itself holds it for a moment."""
 IS_LOCKED_SECONDS = 0.03
@@ -42,9 +45,28 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StudioError("disk.full", path=path) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno in FORBIDDEN:
             raise StudioError("disk.forbidden", path=path) from error
         raise
+
+
+@contextmanager
+def any_disk_errors(folder: Path) -> Iterator[None]:
+    """Around a whole command or request: no error of the disk leaves it as the system's own.
+
+    As `disk_errors`, and for what is in the way or does not answer; the sentence names the file that the system names,
+    otherwise `folder`, in which the work is done.
+    """
+    try:
+        yield
+    except OSError as error:
+        path = Path(error.filename) if isinstance(error.filename, str) else folder
+        if error.errno in IN_THE_WAY and error.filename is not None:
+            raise StudioError("disk.in_the_way", path=path) from error
+        if error.errno in NO_ANSWER:
+            raise StudioError("disk.no_answer", path=path, why=error.strerror) from error
+        with disk_errors(path):
+            raise
 
 
 @contextmanager
@@ -148,10 +170,14 @@ def open_folder(path: Path) -> None:
 
 @contextmanager
 def locked(path: Path, key: str, **values: object) -> Iterator[None]:
-    """Hold the lock file `path` for the block. Raises Busy with the sentence `key` when another process holds it."""
+    """Hold the lock file `path` for the block.
+
+    Raises Busy with the sentence `key` when another process holds it, another StudioError when it may not be written.
+    """
     lock = lock_file(path)
     try:
-        lock.acquire(timeout=LOCK_SECONDS, poll_interval=0.01)
+        with disk_errors(path):
+            lock.acquire(timeout=LOCK_SECONDS, poll_interval=0.01)
     except Timeout as error:
         raise Busy(key, **values) from error
     try:
@@ -168,7 +194,7 @@ def lock_file(path: Path) -> FileLock:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the lock file `path`."""
+    """Whether a process holds the lock file `path`, which may be another user's or on a read-only disk."""
     if not path.exists():
         return False
     lock = lock_file(path)
@@ -176,7 +202,27 @@ def is_locked(path: Path) -> bool:
         lock.acquire(timeout=IS_LOCKED_SECONDS, poll_interval=0.005)
     except Timeout:
         return True
+    except OSError as error:
+        if error.errno not in FORBIDDEN:
+            raise
+        return _is_locked_by_another_user(path)
     lock.release()
+    return False
+
+
+def _is_locked_by_another_user(path: Path) -> bool:
+    """As `is_locked`, for a file that may only be read; False where it may not even be read."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
     return False
 
 

@@ -7,7 +7,16 @@ import threading
 import pytest
 
 from ksh_studio import disk
-from ksh_studio.disk import is_locked, lock_file, locked, replacing, sha256, write_all, write_text
+from ksh_studio.disk import (
+    any_disk_errors,
+    is_locked,
+    lock_file,
+    locked,
+    replacing,
+    sha256,
+    write_all,
+    write_text,
+)
 from ksh_studio.errors import StudioError
 
 
@@ -105,3 +114,44 @@ def test_the_hash_of_a_file_and_of_its_end(tmp_path):
     (tmp_path / "a").write_bytes(b"headerabc")
     assert sha256(tmp_path / "a", start=6) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256(tmp_path / "a") == hashlib.sha256(b"headerabc").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.ENOSPC, "The disk is full: {path}"),
+        (errno.EACCES, "{path} may not be written or opened"),
+        (errno.EROFS, "{path} may not be written or opened"),
+        (errno.ENOTDIR, "Something else stands where the studio needs {path}"),
+        (errno.EIO, "The disk does not answer for {path}"),
+    ],
+)
+def test_an_error_of_the_disk_names_the_file_that_the_system_names(tmp_path, number, sentence):
+    with pytest.raises(StudioError) as raised, any_disk_errors(tmp_path):
+        raise OSError(number, "why", str(tmp_path / "a"))
+    assert str(raised.value).startswith(sentence.format(path=tmp_path / "a"))
+
+
+def test_an_error_of_the_disk_without_a_file_names_the_folder_and_another_error_stays(tmp_path):
+    with pytest.raises(StudioError, match="The disk is full") as raised, any_disk_errors(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(tmp_path) in str(raised.value)
+    with pytest.raises(ConnectionError), any_disk_errors(tmp_path):
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows reports such a lock as held")
+def test_a_lock_of_another_user_is_looked_at_and_not_taken(tmp_path, monkeypatch):
+    acquire = disk.FileLock.acquire
+
+    def refuse(lock, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", lock.lock_file)
+
+    holder = lock_file(tmp_path / "lock")
+    acquire(holder, timeout=0)
+    monkeypatch.setattr(disk.FileLock, "acquire", refuse)
+    assert is_locked(tmp_path / "lock")
+    with pytest.raises(StudioError, match="may not be written"), locked(tmp_path / "lock", "device.busy"):
+        pass
+    holder.release()
+    assert not is_locked(tmp_path / "lock")

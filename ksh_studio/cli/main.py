@@ -21,7 +21,7 @@ from ksh_studio.cli.lora_commands import add_lora_commands
 from ksh_studio.cli.options import settings_of, settings_options
 from ksh_studio.cli.settings_table import settings_table
 from ksh_studio.config import CaptionConfig, GenerateConfig, TrainConfig, Trigger
-from ksh_studio.disk import is_locked
+from ksh_studio.disk import any_disk_errors, is_locked
 from ksh_studio.errors import StudioError, validated
 from ksh_studio.events import Failed, Warned
 from ksh_studio.jobs.folder import Job, job_at, open_job
@@ -47,7 +47,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     language: Language = arguments.language
     try:
-        return arguments.run(arguments)
+        with any_disk_errors(arguments.workspace):
+            return arguments.run(arguments)
     except StudioError as error:
         print(error.text(language), file=sys.stderr)
         return 1

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from types import FrameType
 
-from ksh_studio.disk import is_locked, locked
+from ksh_studio.disk import any_disk_errors, is_locked, locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed
 from ksh_studio.jobs.folder import Job
@@ -79,7 +79,8 @@ def _appended(events: Iterator[Event], journal: Journal) -> Iterator[Event]:
 def _with_failure(stage: Iterator[Event], job: Job, journal: Journal) -> Iterator[Event]:
     """The stage's events; an error becomes the last of them, Failed, instead of a traceback on the page."""
     try:
-        yield from stage
+        with any_disk_errors(job.project.workspace.root):
+            yield from stage
         return
     except StudioError as error:
         failure = Failed.of(error.sentence)

@@ -165,11 +165,12 @@ class Workspace:
         return self.root / VISITORS
 
     def prepare(self) -> None:
-        """Make the folders; raises StudioError when the disk does not allow it."""
+        """Make the folders; raises StudioError when the disk does not allow it, or they may not be opened."""
         try:
             with disk_errors(self.root):
                 for folder in (self.projects_folder, self.trash, self.loras, self.cache):
                     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                    os.listdir(folder)  # of another user: an empty list of projects would look like a loss
         except OSError as error:  # a file stands in the way, a name is too long, a drive is not there
             raise StudioError("disk.no_folder", path=self.root) from error
 

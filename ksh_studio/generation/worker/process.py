@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ksh_studio.config import GenerateConfig
+from ksh_studio.disk import any_disk_errors
 from ksh_studio.errors import StudioError, validated
 from ksh_studio.events import Event, Failed, to_line
 from ksh_studio.generation.loaded import LoadedModels
@@ -74,7 +75,7 @@ def _serve_request(request: _Request, workspace: Workspace, models: LoadedModels
         home = Workspace(Path(request.message.get("workspace") or workspace.root))
         project = home.project(str(request.message.get("project", "")))
         config = validated(GenerateConfig, request.message.get("config") or {})
-        with own_device(workspace):
+        with any_disk_errors(home.root), own_device(workspace):
             yield from generate(config, project, request.cancelled.is_set, models)
     except StudioError as error:
         yield Failed.of(error.sentence)

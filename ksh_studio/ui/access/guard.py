@@ -11,6 +11,7 @@ import gradio as gr
 from gradio.blocks import Block
 from starlette.requests import Request
 
+from ksh_studio.disk import any_disk_errors
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event
 from ksh_studio.locales import Language, translate
@@ -33,11 +34,11 @@ def guarded(studio: Studio, action: Action, handler: Handler) -> Handler:
     """
 
     def values_of(request: gr.Request, *values: Any, **named: Any) -> Any:
-        with _sentences(request):
+        with _sentences(request), any_disk_errors(studio.workspace.root):
             return handler(_admitted(studio, action, request), *values, **named)
 
     def stream_of(request: gr.Request, *values: Any, **named: Any) -> Iterator[Any]:
-        with _sentences(request):
+        with _sentences(request), any_disk_errors(studio.workspace.root):
             yield from handler(_admitted(studio, action, request), *values, **named)
 
     return _signed(stream_of if inspect.isgeneratorfunction(handler) else values_of, handler, action)
@@ -64,7 +65,8 @@ def guarded_call(studio: Studio, action: Action, handler: Handler) -> Handler:
     def answer(values: object, request: gr.Request) -> dict[str, Any]:
         plain = request.request if isinstance(request, gr.Request) and request.request else request
         try:
-            return {"ok": True} | handler(_admitted(studio, action, plain), values)
+            with any_disk_errors(studio.workspace.root):
+                return {"ok": True} | handler(_admitted(studio, action, plain), values)
         except StudioError as error:
             return {"ok": False, "message": error.text(language_of(plain))}
         except Exception:  # noqa: BLE001 - the page must hear that its call failed; the log has the rest

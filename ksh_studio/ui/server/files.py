@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from ksh_studio.disk import any_disk_errors
 from ksh_studio.errors import StudioError
 from ksh_studio.paths import inside
 from ksh_studio.project.workspace import Project
@@ -64,7 +65,8 @@ def file_routes(studio: Studio) -> list[Route]:
 
     def send(request: Request) -> Response:
         try:
-            return _response(visit_of(studio, request), **request.path_params)
+            with any_disk_errors(studio.workspace.root):
+                return _response(visit_of(studio, request), **request.path_params)
         except StudioError as error:
             return PlainTextResponse(str(error), 401 if isinstance(error, LoginRequired) else 403)
 

@@ -4,7 +4,7 @@ import logging
 import time
 
 from ksh_studio.demo import DRAWINGS, demo_project
-from ksh_studio.disk import locked
+from ksh_studio.disk import any_disk_errors, locked
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.errors import StudioError
 from ksh_studio.locales import Language
@@ -22,10 +22,11 @@ def finish_startup(studio: Studio, language: Language) -> None:
     On a Space it does not return: it is meant for a thread of its own.
     """
     try:
-        import_demo(studio.workspace, language)
+        with any_disk_errors(studio.workspace.root):
+            import_demo(studio.workspace, language)
         studio.device()
-    except StudioError:
-        log.exception("the demo could not be made ready")
+    except StudioError as error:
+        log.warning("the demo could not be made ready: %s", error)
     while studio.mode == "space":
         clean_visitors(studio.workspace)
         time.sleep(SECONDS_BETWEEN_CLEANINGS)
