@@ -5,6 +5,7 @@ A key is `<room>.<name>`: `import.empty_folder` is `empty_folder` in `import.jso
 """
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
@@ -68,6 +69,12 @@ def sentence(key: str, **values: object) -> Sentence:
 def valid_text(text: str) -> str:
     """The text with a replacement character for each lone surrogate in it."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first of the names, and how many more there are; the same in every language."""
+    more = f", … (+{len(names) - most})" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _resolved(value: object, language: Language) -> object:

@@ -14,11 +14,9 @@ from ksh_studio.drawings.pixels import ConvertedPicture, Unreadable
 from ksh_studio.drawings.sources import Source, SourceFile, open_sources, read_all
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Imported, Progress, Stopped, Warned
-from ksh_studio.locales import Sentence
-from ksh_studio.project.catalogue import CaptionConflict, Catalogue, Drawing, NewDrawing, Seen
+from ksh_studio.locales import Sentence, listed
+from ksh_studio.project.catalogue import CaptionConflict, Catalogue, Drawing, NewDrawing, Seen, bare
 from ksh_studio.project.workspace import Project
-
-SHOWN_NAMES = 5
 
 
 def import_drawings(
@@ -57,8 +55,12 @@ def _refuse_nothing(sources: list[Source], pictures: int) -> None:
         return
     if not sources:
         raise StudioError("import.nothing_chosen")
-    label = ", ".join(source.label for source in sources[:SHOWN_NAMES])
-    if any(source.files for source in sources):
+    label = listed([source.label for source in sources])
+    left_out = [entry for source in sources for entry in source.left_out]
+    if left_out:
+        name, reason = left_out[0]
+        raise StudioError("import.none_readable", count=len(left_out), name=name or label, why=f"@{reason}")
+    if any(source.caption_files for source in sources):
         raise StudioError("import.no_pictures", name=label)
     raise StudioError("import.empty_folder", name=label)
 
@@ -92,6 +94,10 @@ class _Import:
         self.by_pixels: dict[str, NewDrawing] = {}
         """The new drawings by the hash of their pixels: those of a group are not in the catalogue yet."""
         self.duplicates: list[tuple[str, str]] = []
+        self.captioned_by: dict[str, str] = {}
+        """The path of the first file with this drawing that has a caption beside it, by the drawing's id."""
+        self.other_captions: list[str] = []
+        """Files whose caption is another than the one beside the first file with the same drawing."""
         self.unreadable: list[tuple[str, Sentence]] = []
         self.imported: dict[Source, list[Seen]] = {source: [] for source in sources}
 
@@ -105,13 +111,15 @@ class _Import:
         if self.done < len(files):
             yield Stopped.saying("import.stopped", added=len(self.new), left=len(files) - self.done)
             return
+        if self.other_captions:
+            yield Warned.saying("import.twin_captions", **_counted(self.other_captions))
         gone = yield from self._compare()
         yield Imported(
             added=len(self.new),
             known=len(self.known),
             captions=self.captions,
             duplicates=tuple(self.duplicates),
-            unreadable=tuple((path, reason.key) for path, reason in self.unreadable),
+            unreadable=tuple(self._left_out()),
             gone=gone,
         )
         yield self._end(len(files))
@@ -209,6 +217,11 @@ class _Import:
         in_file = self.caption_files[file.source].caption_of(file.path)
         if in_file is None or (drawing.revision and drawing.source != "file"):
             return
+        first = self.captioned_by.setdefault(drawing.id, file.path)
+        if drawing.revision and (first != file.path or drawing.original_name != PurePosixPath(file.path).name):
+            if bare(in_file.text, self.project.settings().trigger) != drawing.caption:
+                self.other_captions.append(f"{file.path} (= {drawing.original_name})")
+            return
         try:
             saved = self.catalogue.save_caption(drawing.id, in_file.text, in_file.by, expected=drawing.revision)
         except CaptionConflict:
@@ -233,6 +246,13 @@ class _Import:
             yield Warned.saying("import.changed", **_counted(changed))
         return tuple(gone)
 
+    def _left_out(self) -> Iterator[tuple[str, str]]:
+        """Every file that is not among the drawings and captions, with the key of the sentence that says why."""
+        yield from ((path, reason.key) for path, reason in self.unreadable)
+        for source, caption_files in self.caption_files.items():
+            yield from caption_files.unused
+            yield from source.left_out
+
     def _end(self, files: int) -> Event:
         """The last event. Raises StudioError when no file could be read."""
         if len(self.unreadable) == files:
@@ -245,4 +265,4 @@ class _Import:
 
 
 def _counted(names: list[str]) -> dict[str, str]:
-    return {"count": str(len(names)), "names": ", ".join(names[:SHOWN_NAMES])}
+    return {"count": str(len(names)), "names": listed(names)}

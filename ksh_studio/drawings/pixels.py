@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from ksh_studio.drawings.file_kinds import content_reason, looks_like_a_picture
 from ksh_studio.locales import sentence
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
@@ -90,13 +91,6 @@ def read_upright(data: bytes) -> tuple[Image.Image, set[str]]:
         raise Unreadable(_foreign(data)) from error
     except Exception as error:  # noqa: BLE001 - damaged files make decoders raise anything at all
         raise Unreadable("import.reason_damaged") from error
-
-
-def looks_like_a_picture(head: bytes) -> bool:
-    """Whether the first 16 bytes of a file are those of a PNG, JPEG, GIF or WebP, whatever its name is."""
-    if head[:4] == b"RIFF":
-        return head[8:12] == b"WEBP"
-    return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8"))
 
 
 def _decode(data: bytes) -> tuple[Image.Image, set[str]]:
@@ -200,5 +194,4 @@ def _foreign(data: bytes) -> str:
         return "import.reason_vector"
     if looks_like_a_picture(data[:16]) or data[:2] == b"BM":
         return "import.reason_damaged"
-    known = (b"8bps", b"ii*\0", b"mm\0*", b"\0\0\0", b"simple  =", b"\xd0\xcf\x11\xe0", b"\xff\x0a", b"%pdf", b"pk\3\4")
-    return "import.reason_format" if data[:32].lower().startswith(known) else "import.reason_no_picture"
+    return content_reason(data[:16]) or "import.reason_no_picture"

@@ -1,34 +1,36 @@
-"""Folders, zips and single files to import, each as a list of files that can be read.
+"""Folders, zips and single files to import, each as its pictures, its caption files, and what is left out.
 
 Files of a zip are read into memory: nothing is written to disk under a name that a zip gives.
 """
 
 import hashlib
 import os
-import stat
 import unicodedata
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from ksh_studio.drawings.pixels import MAX_FILE_BYTES, Unreadable, looks_like_a_picture
+from ksh_studio.drawings.file_kinds import (
+    PICTURES,
+    content_reason,
+    ending_reason,
+    file_reason,
+    folder_reason,
+    looks_like_a_picture,
+    masks_among,
+)
+from ksh_studio.drawings.folders import PROJECT_FILES, Walk
+from ksh_studio.drawings.pixels import MAX_FILE_BYTES, Unreadable
+from ksh_studio.drawings.zips import entry_reader, is_link, is_zip, opened_zip, zip_entries
 from ksh_studio.errors import StudioError
 
-PICTURES = frozenset(
-    ".png .apng .jpg .jpeg .jpe .jfif .webp .gif .bmp .dib .tif .tiff .psd .psb .heic .heif .avif .jxl .svg .ico"
-    " .tga .clip .kra .sai .sai2 .xcf .procreate .exr .fits .fpx".split()
-)
-TABLES = frozenset(("info.csv", "metadata.csv", "metadata.jsonl"))
-SIDECARS = frozenset((".txt", ".caption"))
+SIDECARS = frozenset((".txt", ".caption", ".cap", ".tags", ".json"))
+"""Endings of files that hold the caption of one picture."""
+TABLES = frozenset((".csv", ".tsv", ".jsonl", ".ndjson", ".json"))
+"""Endings of files that may hold the captions of many pictures."""
 MAX_FILES = 50_000
-MAX_ZIP_BYTES = 50_000_000_000
-MAX_ZIP_RATIO = 200
-_FREE_ZIP_BYTES = 200_000_000
-"""The ratio does not count for zips that unpack to less: drawings of flat colours compress very well."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,38 @@ class Source:
     root: str
     """Identifies a folder or zip from one import to the next; empty for single files."""
     label: str
-    files: list[SourceFile]
+    pictures: list[SourceFile] = field(default_factory=list)
+    """The files that are pictures by their name or by their first bytes."""
+    caption_files: list[SourceFile] = field(default_factory=list)
+    """The files that may hold captions."""
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    """(file or folder, key of the sentence that says why it is neither of the two)."""
 
-    @cached_property
-    def pictures(self) -> list[SourceFile]:
-        """The files that are pictures by their name or by their first bytes, in the order of `files`."""
-        return [file for file in self.files if file.suffix in PICTURES or _disguised(file)]
+    def sort_in(self, files: list[SourceFile]) -> None:
+        """Add each file to the list in which it belongs."""
+        masks = masks_among([file.path for file in files if file.suffix in PICTURES])
+        for file in files:
+            reason = file_reason(file.name) or ("import.reason_mask" if file.path in masks else None)
+            if reason is not None:
+                self.left_out.append((file.path, reason))
+            elif file.suffix in PICTURES:
+                self.pictures.append(file)
+            elif file.suffix in SIDECARS | TABLES:
+                self.caption_files.append(file)
+            else:
+                self._sort_by_content(file)
+
+    def _sort_by_content(self, file: SourceFile) -> None:
+        """Sort in a file whose name is not that of a picture, which it may be all the same, as a PNG `그림.dat`."""
+        try:
+            head = file.read(16)
+        except (OSError, Unreadable):
+            head = b""
+        if looks_like_a_picture(head):
+            self.pictures.append(file)
+        else:
+            reason = ending_reason(file.name) or content_reason(head) or "import.reason_other"
+            self.left_out.append((file.path, reason))
 
 
 @contextmanager
@@ -76,22 +104,21 @@ def open_sources(paths: list[Path], names: Mapping[Path, str] | None = None) -> 
     with ExitStack() as stack:
         sources, files = [], []
         for path in paths:
+            name = (names or {}).get(path, path.name)
             if path.is_dir():
                 sources.append(_folder(path))
             elif not path.is_file():
                 raise StudioError("import.not_there", path=path)
-            elif _is_zip(path, label := (names or {}).get(path, path.name)):
-                sources.append(_zip(stack.enter_context(_opened_zip(path, label)), path, label))
+            elif is_zip(path, name):
+                label = displayable_path(name)
+                sources.append(_zip(stack.enter_context(opened_zip(path, label)), path, label))
             else:
-                files.append(SourceFile(displayable_path(label), _reader(path)))
+                files.append(SourceFile(displayable_path(name), _reader(path)))
         if files:
-            sources.append(Source("", files[0].name, files))
+            single = Source("", files[0].name)
+            single.sort_in(files)
+            sources.append(single)
         yield sources
-
-
-def _is_zip(path: Path, label: str) -> bool:
-    suffix = PurePosixPath(label).suffix.lower()
-    return suffix == ".zip" or (suffix not in PICTURES and zipfile.is_zipfile(path))  # pictures may end in a zip
 
 
 def displayable_path(name: str) -> str:
@@ -104,27 +131,21 @@ def displayable_path(name: str) -> str:
 
 
 def _folder(folder: Path) -> Source:
-    files = []
-    for parent, folders, names in os.walk(folder, onerror=_forbidden):
-        folders[:] = sorted(name for name in folders if not _skipped(name))  # the folders that os.walk goes into
-        for name in sorted(names):
-            path = Path(parent) / name
-            if _skipped(name) or not path.is_file():
-                continue
-            files.append(SourceFile(displayable_path(path.relative_to(folder).as_posix()), _reader(path)))
-            if len(files) > MAX_FILES:
-                raise StudioError("import.too_many", name=folder.name, limit=MAX_FILES)
+    walk, files = Walk(folder), []
+    for path in walk.files():
+        files.append(SourceFile(_path_inside(path, folder), _reader(path)))
+        if len(files) > MAX_FILES:
+            raise StudioError("import.too_many", name=folder.name, limit=MAX_FILES)
     full = folder.resolve()
     key = hashlib.sha256(os.fsencode(full)).hexdigest()[:12]
-    return Source(f"{displayable_path(full.name)}#{key}", displayable_path(full.name), files)
+    source = Source(f"{displayable_path(full.name)}#{key}", displayable_path(full.name))
+    source.sort_in(files)
+    source.left_out.extend((_path_inside(path, folder), reason) for path, reason in walk.left_out)
+    return source
 
 
-def _forbidden(error: OSError) -> None:
-    raise StudioError("import.forbidden", path=error.filename) from error
-
-
-def _skipped(name: str) -> bool:
-    return name.startswith(".") or name.lower() in ("__macosx", "thumbs.db", "desktop.ini")
+def _path_inside(path: Path, folder: Path) -> str:
+    return displayable_path(path.relative_to(folder).as_posix())
 
 
 def _reader(path: Path) -> Callable[[int], bytes]:
@@ -135,87 +156,53 @@ def _reader(path: Path) -> Callable[[int], bytes]:
     return read
 
 
-@contextmanager
-def _opened_zip(path: Path, label: str) -> Iterator[zipfile.ZipFile]:
-    try:
-        opened = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise StudioError("import.bad_zip", name=displayable_path(label)) from error
-    with opened:
-        yield opened
-
-
 def _zip(opened: zipfile.ZipFile, path: Path, label: str) -> Source:
-    label = displayable_path(label)
-    entries = [entry for entry in opened.infolist() if not entry.is_dir()]
-    if len(entries) > MAX_FILES:
-        raise StudioError("import.too_many", name=label, limit=MAX_FILES)
-    total = sum(entry.file_size for entry in entries)
-    if total > MAX_ZIP_BYTES or total > max(_FREE_ZIP_BYTES, MAX_ZIP_RATIO * path.stat().st_size):
-        raise StudioError("import.zip_bomb", name=label, size=f"{total / 1e9:.1f}")
-    if entries and all(entry.flag_bits & 1 for entry in entries):
-        raise StudioError("import.zip_password", name=label)
-    named = [
-        (displayable_path(_zip_name(entry)), entry) for entry in entries if not stat.S_ISLNK(entry.external_attr >> 16)
-    ]
-    named = [(name, entry) for name, entry in named if name and not any(map(_skipped, name.split("/")))]
-    files = [SourceFile(name, _zip_reader(opened, entry)) for name, entry in sorted(named, key=lambda pair: pair[0])]
-    return Source(f"{label}#zip", label, files)
+    source = Source(f"{label}#zip", label)
+    left_out: dict[str, str] = {}
+    named = [(displayable_path(name), entry) for name, entry in zip_entries(opened, path, label, MAX_FILES)]
+    projects = _projects_among([name for name, _ in named])
+    files = []
+    for name, entry in sorted(named, key=lambda pair: pair[0]):
+        folder, reason = _folder_left_out(name, projects)
+        if reason is not None:
+            left_out[folder] = reason
+        elif is_link(entry):
+            left_out[name] = "import.reason_zip_link"
+        elif name:
+            files.append(SourceFile(name, entry_reader(opened, entry)))
+    source.sort_in(files)
+    source.left_out.extend(left_out.items())
+    return source
 
 
-def _zip_name(entry: zipfile.ZipInfo) -> str:
-    """The entry's name. Korean Windows writes names in cp949 and macOS in UTF-8, both without the flag that says so."""
-    if entry.flag_bits & 0x800:
-        return entry.filename
-    try:
-        raw = entry.orig_filename.encode("cp437")
-    except UnicodeEncodeError:
-        return entry.filename
-    for encoding in ("utf-8", "cp949"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return entry.filename
+def _projects_among(paths: list[str]) -> set[str]:
+    """The folders that are projects of the studio itself, as in a backup of one."""
+    names: dict[str, set[str]] = {}
+    for path in map(PurePosixPath, paths):
+        names.setdefault(str(path.parent), set()).add(path.name)
+    return {folder for folder, inside in names.items() if inside >= PROJECT_FILES}
 
 
-def _zip_reader(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[int], bytes]:
-    def read(limit: int) -> bytes:
-        if entry.flag_bits & 1:
-            raise Unreadable("import.reason_password")
-        try:
-            with opened.open(entry) as file:
-                return file.read(limit)
-        except (
-            zipfile.BadZipFile,
-            NotImplementedError,
-            RuntimeError,
-            EOFError,
-            ValueError,
-            OSError,
-            zlib.error,
-        ) as error:
-            raise Unreadable("import.reason_damaged") from error
-
-    return read
+def _folder_left_out(path: str, projects: set[str]) -> tuple[str, str | None]:
+    """The outermost folder on the way to a file that is left out, and why; None when the file may be read."""
+    for folder in reversed(PurePosixPath(path).parents):
+        if str(folder) in projects:
+            return ("" if str(folder) == "." else str(folder)) or "project.json", "import.reason_project"
+        reason = folder_reason(folder.name)
+        if reason is not None:
+            return str(folder), reason
+    return path, None
 
 
-def _disguised(file: SourceFile) -> bool:
-    """Whether a file is a picture by its first bytes although its name does not say so, as a PNG called `그림.dat`."""
-    if file.suffix in SIDECARS or file.name.lower() in TABLES:
-        return False
-    try:
-        return looks_like_a_picture(file.read(16))
-    except (OSError, Unreadable):
-        return False
+def read_all(file: SourceFile, limit: int = MAX_FILE_BYTES, too_heavy: str = "import.reason_heavy") -> bytes:
+    """All bytes of the file.
 
-
-def read_all(file: SourceFile, limit: int = MAX_FILE_BYTES) -> bytes:
-    """All bytes of the file. Raises Unreadable when there are more than `limit`, or when it cannot be read."""
+    Raises Unreadable when it cannot be read, or with the reason `too_heavy` when there are more bytes than `limit`.
+    """
     try:
         data = file.read(limit + 1)
     except OSError as error:
         raise Unreadable("import.reason_forbidden") from error
     if len(data) > limit:
-        raise Unreadable("import.reason_heavy")
+        raise Unreadable(too_heavy)
     return data

@@ -39,12 +39,33 @@ def describe(event: Event, language: Language) -> str:
             return translate(f"events.{event.kind}", language, **_figures(event, language))
 
 
+MOST_FILES = 10
+"""Files named for one reason; of more, the number is said."""
+
+
 def files_to_look_at(event: Imported, language: Language) -> list[str]:
     """The files of an import of which something is to be said: those left out and those gone, each with the reason."""
-    reasons = [(name, translate("events.same_as", language, name=kept)) for name, kept in event.duplicates]
-    reasons += [(name, translate(key, language)) for name, key in event.unreadable]
-    reasons += [(name, translate("events.gone", language)) for name in event.gone]
-    return [f"{name}: {reason}" for name, reason in reasons]
+    same = [(name, translate("events.same_as", language, name=kept)) for name, kept in event.duplicates]
+    gone = [(name, translate("events.gone", language)) for name in event.gone]
+    unreadable = [(key, name) for name, key in event.unreadable]
+    lines = _named(same, translate("events.same_as_others", language), language)
+    for key in dict.fromkeys(key for key, _ in unreadable):
+        reason = translate(key, language)
+        lines += _named([(name, reason) for each, name in unreadable if each == key], reason, language)
+    return lines + _named(gone, translate("events.gone", language), language)
+
+
+def files_left_out(event: Imported) -> int:
+    """How many files `files_to_look_at` speaks of."""
+    return len(event.duplicates) + len(event.unreadable) + len(event.gone)
+
+
+def _named(files: list[tuple[str, str]], reason: str, language: Language) -> list[str]:
+    """A line for each of the first files, and one that counts the others."""
+    lines = [f"{name}: {why}" for name, why in files[:MOST_FILES]]
+    if len(files) > MOST_FILES:
+        lines.append(translate("events.more_files", language, count=len(files) - MOST_FILES, reason=reason))
+    return lines
 
 
 def _figures(

@@ -110,6 +110,36 @@ def test_exact_duplicates_are_named_by_file_and_by_pixels(project, folder):
     assert imported.duplicates == (("복사.png", "가.png"), ("하.bmp", "가.png"))
 
 
+def test_a_twin_keeps_the_first_caption_and_the_other_is_named(project, folder):
+    save_pictures(folder, "가.png", "다.png")
+    for name in ("나.png", "라.png"):
+        (folder / name).write_bytes((folder / "가.png").read_bytes())
+    (folder / "마.png").write_bytes((folder / "다.png").read_bytes())
+    for name, text in (("가", "first"), ("나", "second"), ("라", "first"), ("마", "only the twin has one")):
+        (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+    for captions in (2, 0):
+        imported, warned = run_import(folder, project)
+        assert imported.captions == captions
+        assert [(event.key, event.values["count"], event.values["names"]) for event in warned] == [
+            ("import.twin_captions", "1", "나.png (= 가.png)")
+        ]
+        with Catalogue(project) as catalogue:
+            texts = {row.original_name: row.caption for row in catalogue.drawings()}
+        assert texts == {"가.png": "first", "다.png": "only the twin has one"}
+
+
+def test_a_twin_from_another_folder_does_not_replace_the_caption(project, folder, tmp_path):
+    save_pictures(folder, "가.png")
+    (folder / "가.txt").write_text("first", encoding="utf-8")
+    run_import(folder, project)
+    other = save_pictures(tmp_path / "other", "copy.png")
+    (other / "copy.txt").write_text("second", encoding="utf-8")
+    imported, warned = run_import(other, project)
+    assert (imported.captions, [event.key for event in warned]) == (0, ["import.twin_captions"])
+    (folder / "가.txt").write_text("renewed", encoding="utf-8")
+    assert run_import(folder, project)[0].captions == 1
+
+
 def test_uploaded_files_keep_the_names_they_had(project, folder):
     save_pictures(folder, "tmp1.png", "tmp2.png")
     names = {folder / "tmp1.png": "눈 오는 날.png", folder / "tmp2.png": "../../etc/passwd.png"}
@@ -166,7 +196,7 @@ def test_unreadable_files_are_listed_and_the_rest_comes_in(project, folder):
         "끊김.png": "import.reason_damaged",
         "빈.png": "import.reason_empty",
         "벡터.svg": "import.reason_vector",
-        "스케치.psd": "import.reason_format",
+        "스케치.psd": "import.reason_photoshop",
         "좁음.png": "import.reason_narrow",
     }
 

@@ -193,11 +193,11 @@ def test_damaged_files_have_a_reason():
         ("그냥 글".encode(), "no_picture"),
         (b"<html><script>alert(1)</script></html>", "no_picture"),
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "vector"),
-        (b"8BPS\0\1" + bytes(40), "format"),
+        (b"8BPS\0\1" + bytes(40), "photoshop"),
         (b"SIMPLE  =                    T" + bytes(40), "format"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(40), "format"),
-        (b"\0\0\0\x1cftypavif" + bytes(40), "format"),
-        (b"%PDF-1.7", "format"),
+        (b"\0\0\0\x1cftypavif" + bytes(40), "avif"),
+        (b"%PDF-1.7", "pdf"),
     ],
 )
 def test_other_formats_are_refused_by_their_content(data, why):
@@ -205,7 +205,7 @@ def test_other_formats_are_refused_by_their_content(data, why):
 
 
 def test_a_tiff_under_the_name_of_a_jpeg_is_refused():
-    assert reason(data_of(picture(1), "TIFF")) == "format"
+    assert reason(data_of(picture(1), "TIFF")) == "tiff"
 
 
 def test_metadata_bombs_do_not_stop_the_drawing_or_are_refused():

@@ -1,6 +1,5 @@
-"""Reads and writes tables of captions: the original program's unquoted info.csv, proper CSV, and metadata.jsonl."""
+"""Reads and writes tables of captions: the original program's unquoted info.csv, proper CSV, JSON, metadata.jsonl."""
 
-import codecs
 import csv
 import io
 import json
@@ -9,11 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import get_args
 
-from ksh_studio.drawings.sources import PICTURES, displayable_path
+from ksh_studio.drawings.file_kinds import PICTURES, ending_reason
+from ksh_studio.drawings.sources import displayable_path
 from ksh_studio.project.catalogue import By, Source
 
-NAME_COLUMNS = ("file_name", "image", "filename", "file", "name", "path")
-CAPTION_COLUMNS = ("text", "caption", "prompt", "description")
+NAME_COLUMNS = (
+    *("file_name", "image", "filename", "file", "name", "path", "image_path", "image_file", "file_path", "filepath"),
+    *("img", "image_name", "파일", "파일명", "파일 이름", "이미지", "그림"),
+)
+CAPTION_COLUMNS = ("text", "caption", "prompt", "description", "캡션", "설명", "텍스트")
+TAG_COLUMNS = ("tags", "tag_string", "tag", "태그")
+SEPARATORS = (",", ";", "\t", "|")
 
 
 @dataclass(frozen=True)
@@ -37,27 +42,15 @@ class Table:
     """How many lines have no name or no caption."""
 
 
-def read_table(name: str, data: bytes, known: set[str]) -> Table:
-    """The rows of info.csv, metadata.csv or metadata.jsonl.
+def read_table(name: str, text: str, known: set[str]) -> Table:
+    """The rows of a table of captions: JSON lines, one JSON value, or cells separated by commas, semicolons or tabs.
 
     known: the names that a table may use for pictures, which tell where a row begins when the CSV is not valid.
-    Raises ValueError when the encoding is none that `text_of` knows, or when no row of a CSV is about a picture.
+    Raises ValueError when no row is about a picture.
     """
-    text = text_of(data)
-    return _read_json_lines(text) if name.endswith(".jsonl") else _read_comma_separated(text, known)
-
-
-def text_of(data: bytes) -> str:
-    """Decode UTF-8 (with or without a byte order mark), UTF-16 with one, or cp949, which Korean Windows uses.
-
-    Raises UnicodeDecodeError for any other encoding.
-    """
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp949")
+    if name.endswith((".jsonl", ".ndjson")):
+        return _read_json_lines(text)
+    return read_json(text) if name.endswith(".json") else _read_separated(text, known)
 
 
 def by_text(by: By) -> str:
@@ -87,18 +80,67 @@ def _by(text: object) -> By | None:
 def _read_json_lines(text: str) -> Table:
     table = Table()
     for line in text.splitlines():
-        if not line.strip():
-            continue
-        try:
-            cells = json.loads(line)
-        except (ValueError, RecursionError):
-            cells = None
-        name, caption = (_first(cells, NAME_COLUMNS), _first(cells, CAPTION_COLUMNS)) if cells else (None, None)
-        if isinstance(name, str) and isinstance(caption, str):
-            table.rows.append(Row(name, caption, _by(cells.get("source"))))
-        else:
-            table.skipped += 1
+        if line.strip():
+            _take_cells(table, _json(line))
     return table
+
+
+def _json(text: str) -> object:
+    """The value, or None when it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _take_cells(table: Table, cells: object) -> None:
+    name, caption = _first(cells, NAME_COLUMNS), caption_in(cells)
+    if isinstance(name, str) and caption is not None:
+        table.rows.append(Row(name, caption, _by(cells.get("source") if isinstance(cells, dict) else None)))
+    else:
+        table.skipped += 1
+
+
+def read_json(text: str) -> Table:
+    """The rows of a JSON file: a list of objects, or an object of captions by the names of the pictures, as kohya's.
+
+    Raises ValueError when there are no rows.
+    """
+    value, table = _json(text), Table()
+    if isinstance(value, dict):
+        lists = [inner for inner in value.values() if isinstance(inner, list)]
+        if len(lists) == 1 and all(isinstance(each, dict) for each in lists[0]):
+            value = lists[0]  # {"images": [...]}
+    if isinstance(value, list):
+        for each in value:
+            _take_cells(table, each)
+    elif isinstance(value, dict):
+        captions = {name: each if isinstance(each, str) else caption_in(each) for name, each in value.items()}
+        table.rows = [Row(name, caption) for name, caption in captions.items() if caption is not None]
+        table.skipped = len(captions) - len(table.rows)
+    if not table.rows:
+        raise ValueError("no row is about a picture")
+    return table
+
+
+def caption_in_json(text: str) -> str:
+    """The caption in the JSON file of one picture: a text, or an object that has one. Raises ValueError without one."""
+    value = _json(text)
+    caption = value if isinstance(value, str) else caption_in(value)
+    if caption is None:
+        raise ValueError("no caption")
+    return caption
+
+
+def caption_in(cells: object) -> str | None:
+    """The caption among named values: a text, else the tags, joined by commas."""
+    caption = _first(cells, CAPTION_COLUMNS)
+    if isinstance(caption, str):
+        return caption
+    tags = next((cells[name] for name in TAG_COLUMNS if name in cells), None) if isinstance(cells, dict) else None
+    if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
+        return ", ".join(tags)
+    return tags if isinstance(tags, str) else None
 
 
 def _first(cells: object, columns: tuple[str, ...]) -> object:
@@ -108,23 +150,30 @@ def _first(cells: object, columns: tuple[str, ...]) -> object:
     return value[0] if isinstance(value, list) and value else value
 
 
-def _read_comma_separated(text: str, known: set[str]) -> Table:
+def _read_separated(text: str, known: set[str]) -> Table:
     """The rows of valid CSV; otherwise those of a table without quotes, as the original wrote it, by known names."""
-    rows = _proper(text)
-    if rows is not None:
-        name_at, caption_at, body = _columns(rows, known)
-        if all(_begins_a_row(row[name_at], known) for row in body):
-            return Table([Row(row[name_at], row[caption_at]) for row in body])
-    repaired_rows = list(_by_known_names(text, known))
-    if not repaired_rows:
-        raise ValueError("no row begins with the name of a picture")
-    return Table(repaired_rows, repaired=True)
+    first_line, _, rest = text.partition("\n")
+    if first_line.strip().lower() in ("sep=,", "sep=;", "sep=\t", "sep="):  # for Excel
+        text = rest
+    for separator in SEPARATORS:
+        rows = _proper(text, separator)
+        if rows is not None:
+            name_at, caption_at, body = _columns(rows, known)
+            names = known if body is rows else known | {PurePosixPath(name).stem for name in known}
+            if body and all(_begins_a_row(row[name_at], names) for row in body):
+                return Table([Row(row[name_at], row[caption_at]) for row in body])
+    for separator in SEPARATORS:
+        repaired_rows = list(_by_known_names(text, separator, known))
+        if repaired_rows:
+            return Table(repaired_rows, repaired=True)
+    raise ValueError("no row begins with the name of a picture")
 
 
-def _proper(text: str) -> list[list[str]] | None:
+def _proper(text: str, separator: str) -> list[list[str]] | None:
     """The rows when this is valid CSV and all have the same number of cells, at least two; otherwise None."""
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+        lines = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
+        rows = [row for row in lines if row]
     except csv.Error:
         return None
     widths = {len(row) for row in rows}
@@ -134,21 +183,23 @@ def _proper(text: str) -> list[list[str]] | None:
 def _columns(rows: list[list[str]], known: set[str]) -> tuple[int, int, list[list[str]]]:
     header = [cell.strip().lower() for cell in rows[0]]
     name = next((header.index(column) for column in NAME_COLUMNS if column in header), None)
-    caption = next((header.index(column) for column in CAPTION_COLUMNS if column in header), None)
+    caption = next((header.index(column) for column in CAPTION_COLUMNS + TAG_COLUMNS if column in header), None)
     if name is not None and caption is not None:
         return name, caption, rows[1:]
     return 0, 1, rows if _begins_a_row(rows[0][0], known) else rows[1:]
 
 
 def _begins_a_row(name: str, known: set[str]) -> bool:
-    return displayable_path(name) in known or PurePosixPath(name.strip()).suffix.lower() in PICTURES
+    if displayable_path(name) in known or PurePosixPath(name.strip()).suffix.lower() in PICTURES:
+        return True
+    return ending_reason(name.strip()) is not None  # a drawing in a format that is not read
 
 
-def _by_known_names(text: str, known: set[str]) -> Iterator[Row]:
-    """Begin a row at each line that starts with a picture's name and a comma; other lines continue the caption."""
+def _by_known_names(text: str, separator: str, known: set[str]) -> Iterator[Row]:
+    """Begin a row at each line that starts with a picture's name and a separator; other lines continue the caption."""
     name, parts = "", []
     for line in text.splitlines():
-        begins = _name_before_comma(line, known)
+        begins = _name_before(line, separator, known)
         if begins is None:
             parts.append(line)
             continue
@@ -159,9 +210,9 @@ def _by_known_names(text: str, known: set[str]) -> Iterator[Row]:
         yield Row(name, _unquoted(parts))
 
 
-def _name_before_comma(line: str, known: set[str]) -> str | None:
+def _name_before(line: str, separator: str, known: set[str]) -> str | None:
     """The longest known name at the start of the line, else its first cell when that ends like a picture's name."""
-    cuts = [at for at, letter in enumerate(line[:1000]) if letter == ","]
+    cuts = [at for at, letter in enumerate(line[:1000]) if letter == separator]
     for at in reversed(cuts):
         if displayable_path(line[:at]) in known:
             return line[:at]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from ksh_studio.config import Trigger
 from ksh_studio.events import Event, Failed, Imported, Warned
-from ksh_studio.jobs.describe import describe, files_to_look_at
+from ksh_studio.jobs.describe import describe, files_left_out, files_to_look_at
 from ksh_studio.jobs.history import JobHistory
 from ksh_studio.jobs.status import JobStatus
 from ksh_studio.locales import Language, translate
@@ -55,7 +55,7 @@ def import_report(event: Event, language: Language) -> Html:
     if not isinstance(event, Imported):
         return _warned_or_failed(event, language)
     files = files_to_look_at(event, language)
-    title = translate("caption_tab.left_out", language, count=len(files))
+    title = translate("caption_tab.left_out", language, count=files_left_out(event))
     report = note(describe(event, language), "good")
     return notes([report, details(title, "\n".join(files))]) if files else report
 

@@ -97,8 +97,73 @@ def test_what_cannot_be_read_is_named_and_the_drawings_come_in(project, drawings
     imported, warned = run_import(drawings, project)
     assert (imported.added, imported.captions) == (3, 1)
     assert [event.key for event in warned] == [
-        "import.table_unreadable", "import.table_lines", "import.caption_too_long",
+        "import.table_lines", "import.encoding_uncertain", "import.caption_too_long",
     ]  # fmt: skip
+    assert [event.values["names"] for event in warned[1:]] == ["info.csv", "하위/다.txt"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "하위/다.TXT", "하위/다.png.txt", "하위/다.PNG.TXT", "하위/다.txt.txt", "하위/다.Caption", "하위/다.cap",
+        "하위/다.tags",
+        "하위/captions/다.txt", "캡션/../하위/Labels/다.txt", "하위/다.json", "captions.csv", "DATA.CSV", 
+        "meta_cap.json", "캡션.jsonl", "a.tsv", "Info.CSV",
+    ],
+)  # fmt: skip
+def test_caption_files_in_other_spellings_and_places_are_taken(project, drawings, name):
+    texts = {
+        ".json": '{"다.png": {"caption": "a girl"}}' if "meta" in name else '{"caption": "a girl"}',
+        ".csv": "image,text\n다.png,a girl\n",
+        ".tsv": "image\ttext\n다.png\ta girl\n",
+        ".jsonl": '{"image": "하위/다.png", "text": "a girl"}\n',
+    }
+    path = drawings / name
+    for folder in (drawings / "캡션", path.parent):
+        folder.mkdir(exist_ok=True)
+    path.write_text(texts.get(path.suffix.lower(), "a girl"), encoding="utf-8")
+    imported, warned = run_import(drawings, project)
+    assert (imported.captions, imported.unreadable, warned) == (1, (), [])
+    assert captions(project)["다.png"][0] == "a girl"
+
+
+def test_files_for_captions_that_belong_to_no_drawing_are_counted_and_named(project, drawings):
+    (drawings / "읽어 주세요.txt").write_text("글", encoding="utf-8")
+    (drawings / "orders.csv").write_text("id,price\n1,20\n2,30\n", encoding="utf-8")
+    (drawings / "config.json").write_text('{"rank": 16}', encoding="utf-8")
+    (drawings / "가.json").write_text('{"width": 16}', encoding="utf-8")
+    (drawings / "나.caption").write_text("no drawing", encoding="utf-8")
+    (drawings / "표.xlsx").write_bytes(b"PK\3\4 table")
+    (drawings / "글.hwp").write_bytes(b"\xd0\xcf\x11\xe0 text")
+    imported, warned = run_import(drawings, project)
+    assert (imported.added, imported.captions, warned) == (3, 0, [])
+    assert dict(imported.unreadable) == {
+        "읽어 주세요.txt": "import.reason_caption_alone",
+        "나.caption": "import.reason_caption_alone",
+        "orders.csv": "import.reason_no_captions",
+        "config.json": "import.reason_no_captions",
+        "가.json": "import.reason_no_captions",
+        "표.xlsx": "import.reason_spreadsheet",
+        "글.hwp": "import.reason_document",
+    }
+
+
+@pytest.mark.parametrize("text", ["青い髪の少女", "かわいい猫, 笑顔"])
+def test_japanese_captions_in_shift_jis_are_japanese(project, drawings, text):
+    (drawings / "가.txt").write_bytes(text.encode("cp932"))
+    run_import(drawings, project)
+    assert captions(project)["가.png"][0] == text
+
+
+def test_many_files_of_an_uncertain_encoding_are_one_warning(project, folder):
+    save_pictures(folder, *(f"{n}.png" for n in range(7)))
+    for number in range(7):
+        (folder / f"{number}.txt").write_bytes("蓝色头发的女孩".encode("gb18030"))
+    imported, warned = run_import(folder, project)
+    assert (imported.added, imported.captions, [event.key for event in warned]) == (7, 0, ["import.encoding_uncertain"])
+    assert warned[0].values["count"] == "7"
+    assert warned[0].values["names"] == "0.txt, 1.txt, 2.txt, 3.txt, 4.txt, … (+2)"
+    assert "GBK" in warned[0].text("ko") and "UTF-8" in warned[0].text("en")
 
 
 def test_uploaded_pictures_take_their_table_along(project, drawings, tmp_path):
