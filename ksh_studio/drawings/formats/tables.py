@@ -19,6 +19,10 @@ NAME_COLUMNS = (
 CAPTION_COLUMNS = ("text", "caption", "prompt", "description", "캡션", "설명", "텍스트")
 TAG_COLUMNS = ("tags", "tag_string", "tag", "태그")
 SEPARATORS = (",", ";", "\t", "|")
+MOST_COLUMNS = 200
+MOST_SEPARATORS = 20
+"""In the name of a picture that a table without quotes is searched for."""
+MOST_LINES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,10 @@ def read_table(name: str, text: str, known: set[str]) -> Table:
     """The rows of a table of captions: JSON lines, one JSON value, or cells separated by commas, semicolons or tabs.
 
     known: the names that a table may use for pictures, which tell where a row begins when the CSV is not valid.
-    Raises ValueError when no row is about a picture.
+    Raises ValueError when no row is about a picture, or when there are more than MOST_LINES lines.
     """
+    if text.count("\n") > MOST_LINES:
+        raise ValueError(f"more than {MOST_LINES} lines")
     if name.endswith((".jsonl", ".ndjson")):
         return _read_json_lines(text)
     return read_json(text) if name.endswith(".json") else _read_separated(text, known)
@@ -170,14 +176,18 @@ def _read_separated(text: str, known: set[str]) -> Table:
 
 
 def _proper(text: str, separator: str) -> list[list[str]] | None:
-    """The rows when this is valid CSV and all have the same number of cells, at least two; otherwise None."""
+    """The rows when this is valid CSV and all have the same number of cells, from 2 to MOST_COLUMNS; otherwise None."""
+    rows: list[list[str]] = []
     try:
-        lines = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
-        rows = [row for row in lines if row]
+        for row in csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator):
+            if not row:
+                continue
+            if not 2 <= len(row) <= MOST_COLUMNS or len(row) != len(rows[0] if rows else row):
+                return None
+            rows.append(row)
     except csv.Error:
         return None
-    widths = {len(row) for row in rows}
-    return rows if len(widths) == 1 and min(widths) >= 2 else None
+    return rows or None
 
 
 def _columns(rows: list[list[str]], known: set[str]) -> tuple[int, int, list[list[str]]]:
@@ -198,8 +208,9 @@ def _begins_a_row(name: str, known: set[str]) -> bool:
 def _by_known_names(text: str, separator: str, known: set[str]) -> Iterator[Row]:
     """Begin a row at each line that starts with a picture's name and a separator; other lines continue the caption."""
     name, parts = "", []
+    inside = min(MOST_SEPARATORS, max((name.count(separator) for name in known), default=0))
     for line in text.splitlines():
-        begins = _name_before(line, separator, known)
+        begins = _name_before(line, separator, known, inside)
         if begins is None:
             parts.append(line)
             continue
@@ -210,15 +221,28 @@ def _by_known_names(text: str, separator: str, known: set[str]) -> Iterator[Row]
         yield Row(name, _unquoted(parts))
 
 
-def _name_before(line: str, separator: str, known: set[str]) -> str | None:
-    """The longest known name at the start of the line, else its first cell when that ends like a picture's name."""
-    cuts = [at for at, letter in enumerate(line[:1000]) if letter == separator]
-    for at in reversed(cuts):
-        if displayable_path(line[:at]) in known:
-            return line[:at]
-    if cuts and _begins_a_row(line[: cuts[0]], known):
-        return line[: cuts[0]]
-    return None
+def _name_before(line: str, separator: str, known: set[str], inside: int) -> str | None:
+    """The longest known name at the start of the line, else its first cell when that ends like a picture's name.
+
+    inside: the most separators that a known name has in it; the line is not looked at behind the next one.
+    """
+    cuts = _places(line[:1000], separator, inside + 1)
+    if not cuts:
+        return None
+    shown = displayable_path(line[: cuts[-1]])  # once; a separator that names have in them stays in it as it is
+    for cut, end in reversed(list(zip(cuts, [*_places(shown, separator, inside), len(shown)], strict=False))):
+        if shown[:end] in known:
+            return line[:cut]
+    return line[: cuts[0]] if _begins_a_row(line[: cuts[0]], known) else None
+
+
+def _places(text: str, separator: str, most: int) -> list[int]:
+    """Where the first `most` separators of the text are."""
+    places, at = [], text.find(separator)
+    while at >= 0 and len(places) < most:
+        places.append(at)
+        at = text.find(separator, at + 1)
+    return places
 
 
 def _unquoted(parts: list[str]) -> str:
