@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ksh_studio.drawings.file_kinds import content_reason, looks_like_a_picture
+from ksh_studio.drawings.png import SIGNATURE, pixels_of
 from ksh_studio.locales import sentence
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
@@ -94,6 +95,9 @@ def read_upright(data: bytes) -> tuple[Image.Image, set[str]]:
 
 
 def _decode(data: bytes) -> tuple[Image.Image, set[str]]:
+    profile = None
+    if data.startswith(SIGNATURE):
+        data, profile = pixels_of(data)
     with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
         _check_size(opened)
         if opened.format == "PNG":
@@ -102,7 +106,7 @@ def _decode(data: bytes) -> tuple[Image.Image, set[str]]:
         flags = {"animated"} if getattr(opened, "is_animated", False) else set()
         opened.seek(0)
         opened.load()
-        return _flatten(_turned(opened, flags), flags), flags
+        return _flatten(_turned(opened, flags), profile or opened.info.get("icc_profile"), flags), flags
 
 
 def _check_size(image: Image.Image) -> None:
@@ -127,8 +131,7 @@ def _turned(image: Image.Image, flags: set[str]) -> Image.Image:
         return image
 
 
-def _flatten(image: Image.Image, flags: set[str]) -> Image.Image:
-    profile = image.info.get("icc_profile")
+def _flatten(image: Image.Image, profile: bytes | None, flags: set[str]) -> Image.Image:
     alpha = _alpha(image)
     colour = _eight_bit(image, flags)
     if alpha is not None and np.asarray(alpha).min() < 255:

@@ -208,15 +208,61 @@ def test_a_tiff_under_the_name_of_a_jpeg_is_refused():
     assert reason(data_of(picture(1), "TIFF")) == "tiff"
 
 
-def test_metadata_bombs_do_not_stop_the_drawing_or_are_refused():
-    text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(50_000_000), 9))
-    rows = (b"\0" + bytes(48)) * 48
-    try:
-        made = convert(png(48, 48, rows, extra=text))
-    except Unreadable as error:
-        assert error.sentence.key == "import.reason_damaged"
-    else:
-        assert made.width == 48
+ROWS = (b"\0" + bytes(48)) * 48
+MEGABYTES = zlib.compress(bytes(50_000_000), 9)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        chunk(b"zTXt", b"Comment\0\0" + MEGABYTES),
+        chunk(b"iTXt", b"workflow\0\1\0\0\0" + MEGABYTES),
+        chunk(b"tEXt", b"prompt\0" + b"x" * 3_000_000),
+        chunk(b"zTXt", b"Raw profile type exif\0\0" + MEGABYTES),
+        chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + MEGABYTES),
+        chunk(b"iCCP", b"profile\0\0" + MEGABYTES),
+        chunk(b"iCCP", b"profile\0\5nonsense"),
+        chunk(b"eXIf", b"MM\0*" + b"\xff" * 2_000_000),
+        chunk(b"pHYs", b"\0"),
+        chunk(b"prVT", b"x" * 2_000_000),
+        chunk(b"tEXt", b"damaged\0x")[:-1] + b"?",
+        b"".join(chunk(b"tEXt", b"a\0" + b"x" * 900_000) for _ in range(100)),
+    ],
+)
+def test_what_is_no_pixel_never_makes_a_drawing_unreadable(extra):
+    data = png(48, 48, ROWS, extra=extra)
+    made = convert(data)
+    assert (made.width, made.flags) == (48, ())
+    end = data.rindex(b"IEND") - 4
+    assert convert(png(48, 48, ROWS)[:-12] + extra + data[end:]).width == 48  # after the pixels
+    damaged = bytearray(data)
+    damaged[data.rindex(b"IDAT") + 8] ^= 0xFF
+    assert reason(bytes(damaged)) == "damaged"
+
+
+def test_a_large_colour_profile_is_used():
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    opened, flags = read_upright(
+        png(48, 48, ROWS, extra=chunk(b"iCCP", b"p\0\0" + zlib.compress(profile + bytes(3_000_000))))
+    )
+    assert flags <= {"colour_profile", "broken_profile"} and flags
+    assert opened.getpixel((3, 3)) == (0, 0, 0)
+
+
+def test_the_comment_of_comfyui_is_left_aside():
+    workflow = chunk(b"zTXt", b"workflow\0\0" + zlib.compress(b'{"nodes": []}' * 200_000, 9))
+    assert convert(png(48, 48, ROWS, extra=workflow)).width == 48
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt"])
+def test_the_way_up_is_also_read_from_texts(kind):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    raw = exif.tobytes()
+    text = f"\nexif\n{len(raw)}\n{raw.hex()}\n".encode()
+    body = b"Raw profile type exif\0" + (text if kind == b"tEXt" else b"\0" + zlib.compress(text))
+    opened, flags = read_upright(png(60, 40, (b"\0" + bytes(60)) * 40, extra=chunk(kind, body)))
+    assert (opened.size, flags) == ((40, 60), {"turned"})
 
 
 def test_broken_exif_leaves_the_pixels_as_they_are():
