@@ -54,7 +54,8 @@ def short_training(base_folder: Path, **values) -> TrainConfig:
     few = {
         "base_model": str(base_folder), "name": "ksh", "max_train_steps": 6, "train_batch_size": 2,
         "gradient_accumulation_steps": 1, "checkpointing_steps": 100, "validation_steps": 100,
-        "lr_warmup_steps": 2, "learning_rate": 1e-2, "rank": 4, "lora_alpha": 2.0, "caption_dropout": 0.3,
+        "lr_warmup_steps": min(2, values.get("max_train_steps", 2)),
+        "learning_rate": 1e-2, "rank": 4, "lora_alpha": 2.0, "caption_dropout": 0.3,
         "random_flip": True, "mixed_precision": "no", "validation_prompts": ("a girl",), "clip_skip": 1,
         "resolution": 64,
     }  # fmt: skip

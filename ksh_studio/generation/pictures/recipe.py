@@ -30,6 +30,24 @@ QUOTED = re.compile(r"[,:\n]")
 FEWEST_PAIRS = 3
 MOST_PIXELS = 64_000_000
 SIDES = re.compile(r"(\d{1,6})x(\d{1,6})")
+FIELDS = {
+    "prompt": "Prompt",
+    "negative_prompt": "Negative prompt",
+    "num_inference_steps": "Steps",
+    "sampler": "Sampler",
+    "schedule": "Schedule type",
+    "guidance_scale": "CFG scale",
+    "seed": "Seed",
+    "width": "Size",
+    "height": "Size",
+    "clip_skip": "Clip skip",
+}
+"""What A1111 calls the settings of one picture."""
+NO_SETTINGS = {"Model", "Model hash", "Lora hashes", "TI hashes", "Hashes", "Version", "Pad conds", "RNG: CPU"}
+"""Fields, or fields with a value, of which nothing is missing in a request that does not have them."""
+MOST_NOT_TAKEN = 12
+LONGEST_VALUE = 80
+"""Fields that are named when they could not be taken, and characters of each; the file may be anybody's."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +75,10 @@ class Recipe:
     config: GenerateConfig
     exact: bool
     """Whether `config` comes from the studio's JSON; otherwise it holds what A1111's text says."""
+    model: str = ""
+    """The name of the base model that the picture was drawn with; empty when the file does not say."""
+    not_taken: tuple[tuple[str, str], ...] = ()
+    """Name and value of A1111's fields that change the picture and of which `config` has nothing."""
 
 
 def model_name(entry: BaseEntry) -> str:
@@ -119,24 +141,36 @@ def read_recipe(path: Path) -> Recipe:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise StudioError("generate.no_picture", name=path.name) from error
     parameters = chunks.get(A1111_CHUNK, "")
-    recorded = _recorded(chunks.get(OWN_CHUNK, ""))
+    recorded = _recorded(chunks.get(OWN_CHUNK, ""), parameters)
     if recorded is not None:
-        return Recipe(parameters, recorded, exact=True)
+        return recorded
     if not parameters:
         raise StudioError("generate.no_recipe", name=path.name)
-    return Recipe(parameters, config_of(parameters), exact=False)
+    return read_parameters(parameters)
 
 
-def config_of(parameters: str) -> GenerateConfig:
-    """The settings in A1111's text; one that is missing, unknown or out of bounds keeps its default."""
+def read_parameters(parameters: str) -> Recipe:
+    """The settings in A1111's text; one that is missing, unknown or out of bounds keeps its default.
+
+    What the text has beyond them is named in `not_taken`.
+    """
     prompt, negative, fields = split_parameters(parameters)
     values: dict[str, Any] = {"prompt": prompt, "negative_prompt": negative} | _settings(fields)
     while True:
         try:
-            return GenerateConfig.model_validate(values)
+            config = GenerateConfig.model_validate(values)
+            break
         except ValidationError as error:
             for problem in error.errors():
                 values.pop(str(problem["loc"][0]), None)
+    named = {"Prompt": prompt, "Negative prompt": negative} | fields
+    taken = {FIELDS[name] for name in values} - {"Size" for name in ("width", "height") if name not in values}
+    not_taken = [
+        (name, value[:LONGEST_VALUE])
+        for name, value in named.items()
+        if name not in taken and value and not {name, f"{name}: {value}"} & NO_SETTINGS
+    ]
+    return Recipe(parameters, config, False, fields.get("Model", "")[:LONGEST_VALUE], tuple(not_taken[:MOST_NOT_TAKEN]))
 
 
 def split_parameters(parameters: str) -> tuple[str, str, dict[str, str]]:
@@ -189,11 +223,12 @@ def _sampler(name: str, schedule: str) -> tuple[str | None, str | None]:
     return name, schedule if schedule in get_args(Schedule) else None
 
 
-def _recorded(chunk: str) -> GenerateConfig | None:
-    """The settings in the studio's JSON; None when it is missing or damaged, or has settings that are not valid."""
+def _recorded(chunk: str, parameters: str) -> Recipe | None:
+    """The recipe in the studio's JSON; None when it is missing or damaged, or has settings that are not valid."""
     try:
         record = json.loads(chunk)
-        return GenerateConfig.model_validate(record["config"] | {"seed": record["seed"], "batch_size": 1})
+        config = GenerateConfig.model_validate(record["config"] | {"seed": record["seed"], "batch_size": 1})
+        return Recipe(parameters, config, True, str(record["facts"]["model"])[:LONGEST_VALUE])
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.budget import check_chunks
+from ksh_studio.generation.prompt.half_width import half_width
 from ksh_studio.generation.prompt.parse import Parsed, ParsedPrompts
 from ksh_studio.generation.prompt.weights import Fragment
 
@@ -130,7 +131,8 @@ def _lengthened(chunks: list[Chunk], length: int) -> list[Chunk]:
 
 
 def _tokens(tokenizer: "CLIPTokenizer", text: str) -> list[int]:
-    return tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids if text else []
+    plain = half_width(text)
+    return tokenizer(plain, add_special_tokens=False, truncation=False, verbose=False).input_ids if plain else []
 
 
 def _after_comma(chunk: Chunk, last_comma: int) -> Chunk:

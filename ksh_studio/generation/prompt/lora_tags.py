@@ -2,9 +2,10 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from ksh_studio.generation.prompt.half_width import half_width
 from ksh_studio.generation.prompt.notes import Notes
 from ksh_studio.generation.prompt.positions import SourceText
 
@@ -33,9 +34,10 @@ class LoraTag:
         return f"<lora:{self.name}:{_plain(self.te)}:{_plain(self.unet)}>"
 
 
-def take_tags(source: SourceText, notes: Notes, negative: bool) -> tuple[SourceText, list[LoraTag]]:
+def take_tags(source: SourceText, notes: Notes, typed: str, negative: bool) -> tuple[SourceText, list[LoraTag]]:
     """Take the tags out of a prompt; return the text without them, and the tags.
 
+    typed: the prompt as it was typed, in which the name of a file keeps its full-width characters.
     Tags in a negative prompt, unclosed tags and those that cannot be read stay in the text, with a note.
     """
     spans, tags = [], []
@@ -44,6 +46,8 @@ def take_tags(source: SourceText, notes: Notes, negative: bool) -> tuple[SourceT
         closed += 1
         position = source.position(match.start())
         tag = _tag(match.group(1))
+        if tag is not None:
+            tag = replace(tag, name=_as_typed(tag.name, source, match.start(1), typed))
         if negative:
             notes.add("prompt.lora_in_negative", position)
         elif tag is None:
@@ -70,6 +74,14 @@ def _tag(content: str) -> LoraTag | None:
         values[key] = float(number)
     te = values.get("te", 1.0)
     return LoraTag(name.strip(), te, values.get("unet", te), values.get("dyn"))
+
+
+def _as_typed(name: str, source: SourceText, start: int, typed: str) -> str:
+    """The name with the characters that were typed, of which `source` has the half-width forms."""
+    start += source.text[start:].index(name)
+    at = source.position(start)
+    characters = typed[at : at + len(name)]
+    return characters if half_width(characters) == name else name
 
 
 def _plain(number: float) -> str:

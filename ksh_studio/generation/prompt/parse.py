@@ -1,13 +1,15 @@
 """Parses prompts in the syntax of A1111 1.6 and later: weights, escapes, BREAK, LoRA tags, comments.
 
-Parsing takes time linear in the length of the prompt and never raises. What is not understood stays in the text, with
-a note that says where it is. No torch, no tokenizer.
+Parsing takes time linear in the length of the prompt and never raises. Full-width characters and curly quotes are read
+as those of ASCII. What is not understood stays in the text, with a note that says where it is. No torch, no tokenizer.
 """
 
 import re
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from ksh_studio.generation.prompt.foreign import note_foreign_syntax
+from ksh_studio.generation.prompt.half_width import half_width
 from ksh_studio.generation.prompt.lora_tags import LoraTag, take_tags
 from ksh_studio.generation.prompt.notes import Note, Notes
 from ksh_studio.generation.prompt.positions import SourceText
@@ -15,11 +17,14 @@ from ksh_studio.generation.prompt.weights import Fragment, weighted_runs
 from ksh_studio.locales import Sentence, sentence
 
 HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
-COMMENT = re.compile(r"#[^\n]*+\n?+")
-BARE_WEIGHT = re.compile(r":\s*+[+-]?\d++(?:\.\d*+)?+\s*+$")
-AND = re.compile(r"\bAND\b")
-SQUARE = re.compile(r"\[([^\[\]]*+)\]")
-SWITCH = re.compile(r":\s*+(?:\d++(?:\.\d*+)?+|\.\d++)\s*+$")
+COMMENT = re.compile(r"(?<!\\)#[^\n]*+\n?+")
+SYNTAX = re.compile(r"[()\[\]\\#]")
+WORDS = (
+    (re.compile(r"(?<!\w)BREA(?=K(?!\w))"), r"BREA\\"),
+    (re.compile(r"\bAN(?=D\b)"), r"AN\\"),
+    (re.compile("<lora:"), r"<\\lora:"),
+)
+"""Words that mean something in a prompt, and what is written in their place to have them as text."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +67,16 @@ def parse_prompts(prompt: str, negative_prompt: str) -> ParsedPrompts:
 
 
 def parse(text: str, negative: bool = False, comments: bool = True) -> Parsed:
-    """The prompt's fragments, LoRA tags and notes.
+    r"""The prompt's fragments, LoRA tags and notes.
 
     negative: whether it is a negative prompt, in which LoRA tags are plain text and get a note.
-    comments: whether to remove comments, from `#` to the end of the line.
+    comments: whether to remove comments, from `#` to the end of the line; `\#` is the character itself.
     """
-    source, notes = SourceText(text), Notes()
+    source, notes = SourceText(half_width(text)), Notes()
     if comments:
         source = source.without(COMMENT, "\n")
-    source, loras = take_tags(source, notes, negative)
-    _hints(source, notes)
+    source, loras = take_tags(source, notes, text, negative)
+    note_foreign_syntax(source, notes)
     fragments = _merged(weighted_runs(source, notes))
     return Parsed(tuple(fragments) or (Fragment(""),), tuple(loras), notes.kept())
 
@@ -82,17 +87,22 @@ def render(parsed: Parsed) -> str:
     return "".join(parts) + "".join(tag.text() for tag in parsed.loras)
 
 
+def escaped(text: str) -> str:
+    """A prompt that `parse` reads as this very text, as a caption is: no weights, no tags, no comments."""
+    text = SYNTAX.sub(r"\\\g<0>", half_width(text))
+    for word, as_text in WORDS:
+        text = word.sub(as_text, text)
+    return text
+
+
 def is_korean(text: str) -> bool:
     """Whether the text has Hangul in it: Stable Diffusion 1.5 understands English only."""
     return HANGUL.search(text) is not None
 
 
 def _rendered(fragment: Fragment) -> str:
-    text = re.sub(r"[()\[\]\\]", r"\\\g<0>", fragment.text)
-    text = text.replace("BREAK", "BREA\\K").replace("<lora:", "<\\lora:")
-    if fragment.weight == 1.0:
-        return text
-    return f"({text}:{Decimal(repr(fragment.weight)):f})"
+    text = escaped(fragment.text)
+    return text if fragment.weight == 1.0 else f"({text}:{Decimal(repr(fragment.weight)):f})"
 
 
 def _merged(runs: list[Fragment]) -> list[Fragment]:
@@ -126,16 +136,3 @@ def _merged(runs: list[Fragment]) -> list[Fragment]:
             texts.append(text)
     close()
     return fragments
-
-
-def _hints(source: SourceText, notes: Notes) -> None:
-    """Add notes for text that other programs read differently or that is not supported; it stays text."""
-    text = source.text
-    bare = BARE_WEIGHT.search(text[-40:].rstrip())
-    if bare and ")" not in text[-40:]:
-        notes.add("prompt.bare_weight", source.position(max(len(text) - 40, 0) + bare.start()))
-    for match in AND.finditer(text):
-        notes.add("prompt.and_is_text", source.position(match.start()))
-    for match in SQUARE.finditer(text):
-        if "|" in match.group(1) or SWITCH.search(match.group(1)[-30:]):
-            notes.add("prompt.schedule_is_text", source.position(match.start()), text=match.group()[:60])

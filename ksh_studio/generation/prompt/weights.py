@@ -20,7 +20,9 @@ ESCAPABLE = "()[]\\"
 WEIGHT = re.compile(r":\s*+([+-]?(?:\d++(?:\.\d*+)?+|\.\d++))\s*+\)")
 WORD_BREAK = re.compile(r"(?<!\w)BREAK(?!\w)")
 PLAIN = re.compile(r"[^()\[\]\\:B]++")
-TRIED = re.compile(r"[:：]\s*+([+-]?[\d.,][^:：()\[\]]*+|)$")
+TRIED = re.compile(r":\s*+([+-]?[\d.,][^:()\[\]]*+|)$")
+FACE = re.compile(r":\d\)")
+"""An emoticon such as `:3`, which only looks like a weight."""
 NUMBER_IN = re.compile(r"[+-]?(?:\d++(?:[.,]\d++)?+|\.\d++)(?!e)")
 Stack = Literal["(", "["]
 
@@ -41,6 +43,7 @@ class _Bracket:
     factor: float
     letters_before: int
     """How many characters other than blanks came before it, which shows at its end whether it is empty."""
+    breaks_before: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class _Scanner:
         self.pieces: list[_Piece] = []
         self.buffer: list[str] = []
         self.letters = 0
+        self.breaks = 0
         self.open: dict[Stack, list[_Bracket]] = {"(": [], "[": []}
 
     def scan(self) -> list[_Piece]:
@@ -113,6 +117,7 @@ class _Scanner:
         if letter == "B" and WORD_BREAK.match(self.text, at):
             self._flush()
             self.pieces.append(None)
+            self.breaks += 1
             return at + len("BREAK")
         match = PLAIN.match(self.text, at)
         return self._keep(match.group() if match else letter, at)
@@ -132,7 +137,7 @@ class _Scanner:
 
     def _begin(self, stack: Stack, at: int) -> None:
         factor = STRONGER if stack == "(" else 1 / STRONGER
-        bracket = _Bracket(stack, at, factor, self.letters)
+        bracket = _Bracket(stack, at, factor, self.letters, self.breaks)
         self._mark(bracket, opens=True)
         self.open[stack].append(bracket)
 
@@ -153,8 +158,11 @@ class _Scanner:
             return False
         bracket, number = self.open["("][-1], float(match.group(1))
         if bracket.letters_before == self.letters:
-            self.notes.add("prompt.only_weight", self.source.position(match.start()), text=match.group()[:20])
-            return False
+            is_face = FACE.fullmatch(match.group()) and bracket.breaks_before == self.breaks
+            key = "prompt.only_weight" if is_face else "prompt.empty_weight"
+            self.notes.add(key, self.source.position(match.start()), text=match.group()[:20])
+            if is_face:
+                return False
         if not math.isfinite(number):
             self.notes.add("prompt.failed_weight", self.source.position(bracket.position), text=match.group()[1:20])
             return False

@@ -11,6 +11,7 @@ from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Preview, Warned
 from ksh_studio.generation.interrupting import Interrupted, interruptible
 from ksh_studio.generation.pictures.recipe import RecipeDetails, model_name, shareable, to_png
+from ksh_studio.generation.prompt.parse import escaped
 from ksh_studio.generation.request import settle
 from ksh_studio.generation.sampling.denoising import make_pictures
 from ksh_studio.jobs.folder import Job
@@ -30,7 +31,8 @@ def preview_prompts(config: SettledTraining, project: Project, trigger: Trigger,
     """What is drawn: the job's prompts, else the project's, else captions of the drawings, spread evenly.
 
     Prompts made of captions end with one without the trigger, which shows how far the style has leaked into
-    everything. Prompts that a person wrote are drawn as they are.
+    everything. Captions are plain text to the training, and so they are here; prompts that a person wrote are drawn as
+    they are.
     """
     written = config.validation_prompts or project.settings().preview_prompts
     if written:
@@ -38,7 +40,8 @@ def preview_prompts(config: SettledTraining, project: Project, trigger: Trigger,
     captions = list(dict.fromkeys(item.caption for item in items))
     samples = captions[:: max(1, len(captions) // FROM_CAPTIONS)][:FROM_CAPTIONS]
     bare = trigger.strip(samples[0])
-    return (*samples, bare) if bare and bare != samples[0] else tuple(samples)
+    prompts = (*samples, bare) if bare and bare != samples[0] else samples
+    return tuple(map(escaped, prompts))
 
 
 class Previews:

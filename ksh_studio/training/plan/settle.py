@@ -38,8 +38,8 @@ def settled(config: TrainConfig, project: Project, device_type: str) -> SettledT
 def resolve(config: TrainConfig, entry: BaseEntry, drawings: int) -> SettledTraining:
     """The settings with every open one filled: the artist's, else the base model's, else by the number of drawings.
 
-    Raises StudioError when there is no drawing, the size does not fit the base model, or the epochs make more steps
-    than a training may have.
+    Raises StudioError when there is no drawing, the size does not fit the base model, the epochs make more steps than a
+    training may have, or the learning rate would still be rising at the last step.
     """
     if drawings < 1:
         raise StudioError("train.no_drawings")
@@ -54,7 +54,10 @@ def resolve(config: TrainConfig, entry: BaseEntry, drawings: int) -> SettledTrai
         alpha = entry.training.get("lora_alpha") if values["rank"] == entry.training.get("rank") else None
         values["lora_alpha"] = float(alpha or values["rank"] / 2)
     _check_size(values["resolution"], entry)
-    return validated(SettledTraining, values | _amounts(config, values, entry, drawings))
+    values |= _amounts(config, values, entry, drawings)
+    if config.lr_warmup_steps and config.lr_warmup_steps > values["max_train_steps"]:
+        raise StudioError("train.warmup", warmup=config.lr_warmup_steps, steps=values["max_train_steps"])
+    return validated(SettledTraining, values)
 
 
 def per_step(config: SettledTraining) -> int:

@@ -2,6 +2,7 @@
 
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.pictures.gallery import pictures_of
+from ksh_studio.generation.prompt.parse import escaped
 from ksh_studio.locales import Language
 from ksh_studio.lora.file.header import LoraHeader
 from ksh_studio.lora.listing import LoraFiles, find_lora, list_loras, path_in_workspace
@@ -46,10 +47,10 @@ def check_lora(project: Project, path: str) -> None:
 
 
 def first_prompt(project: Project) -> str:
-    """The project's first caption with the trigger; the trigger alone where there is no caption."""
+    """The project's first caption with the trigger, as a prompt; the trigger alone where there is no caption."""
     trigger = project.settings().trigger
     if not project.captions_db.is_file():
-        return trigger.text
+        return escaped(trigger.text)
     with Catalogue(project) as catalogue:
         rows = catalogue.page(limit=1, which="captioned").rows
-    return trigger.apply(rows[0].caption if rows else "")
+    return escaped(trigger.apply(rows[0].caption if rows else ""))

@@ -8,7 +8,8 @@ import gradio as gr
 from ksh_studio.config import GenerateConfig
 from ksh_studio.disk import open_folder
 from ksh_studio.errors import StudioError
-from ksh_studio.generation.pictures.recipe import read_recipe
+from ksh_studio.generation.pictures.recipe import model_name, read_recipe
+from ksh_studio.models.registry import base_entry
 from ksh_studio.paths import inside
 from ksh_studio.ui.access.guard import filling, guarded
 from ksh_studio.ui.access.roles import Action
@@ -16,7 +17,8 @@ from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.generate.form import FORM
 from ksh_studio.ui.generate.project_files import known_picture
-from ksh_studio.ui.generate.view import picture_with_recipe
+from ksh_studio.ui.generate.view import picture_with_recipe, restored_note
+from ksh_studio.ui.model_choice import base_of
 from ksh_studio.ui.parts.form import Form, form_values
 from ksh_studio.ui.parts.languages import page_text
 from ksh_studio.ui.parts.outputs import QUIET, Update, clicked_value, visible
@@ -42,6 +44,7 @@ class Restored:
     """The settings in a dropped PNG, and the components of the form; the field is emptied for the next PNG."""
 
     form: Form | dict[str, object]
+    note: gr.HTML | str
     file: gr.File | None = None
 
 
@@ -57,11 +60,12 @@ def build_recipe_panel(
         folder = gr.Button(page_text("ui.open_folder"), elem_id="generate-open-folder")
     with gr.Accordion(page_text("generate_tab.drop"), open=False):
         file = gr.File(file_types=[".png"], label=page_text("generate_tab.drop"), elem_id="drop-recipe", height=110)
+        restored = html("recipe-restored")
     parts = ShownPicture(name, large, reuse, reuse_seed)
     pictures.select(inputs=slug, **filling(studio, "download_picture", show_picture, parts), **QUIET)
     reuse.click(inputs=[slug, name], **filling(studio, "generate", reuse_recipe, form), **QUIET)
     reuse_seed.click(inputs=[slug, name], **filling(studio, "generate", recipe_seed, form["seed"]), **QUIET)
-    restore = filling(studio, "generate", restore_recipe, Restored(form, file))
+    restore = filling(studio, "generate", restore_recipe, Restored(form, restored, file))
     file.upload(inputs=[slug, file], **restore, **QUIET)
     folder.click(guarded(studio, "open_folder", open_pictures_folder), slug, None, **QUIET)
     return [(folder, "open_folder")]
@@ -87,11 +91,13 @@ def recipe_seed(visit: Visit, slug: str, name: str) -> int | None:
 
 
 def restore_recipe(visit: Visit, slug: str, upload: str) -> Restored:
-    """The settings in a PNG that was dropped on the page, for the form."""
+    """The settings in a PNG that was dropped on the page, for the form, and what of its recipe is not among them."""
     path = Path(upload)
     if path.stat().st_size > LARGEST_DROP:
         raise StudioError("generate_tab.too_large", limit=LARGEST_DROP // 1_000_000)
-    return Restored(_for_form(read_recipe(path).config))
+    recipe = read_recipe(path)
+    base = base_entry(base_of(visit, visit.project(slug)))
+    return Restored(_for_form(recipe.config), restored_note(recipe, model_name(base), visit.language))
 
 
 def open_pictures_folder(visit: Visit, slug: str) -> None:

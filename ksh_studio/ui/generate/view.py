@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ksh_studio.events import Event, Failed, Finished, Picture, Progress, Stopped, Warned
+from ksh_studio.generation.pictures.recipe import Recipe
 from ksh_studio.generation.prompt.parse import Parsed, ParsedPrompts
 from ksh_studio.locales import Language, translate
 from ksh_studio.lora.file.header import LoraHeader
@@ -28,6 +29,20 @@ def gallery(names: Sequence[str], address: Callable[[str], str], language: Langu
 def picture_with_recipe(address: str, name: str, parameters: str, language: Language) -> Html:
     """One picture large, with its recipe as text and a link that downloads it."""
     return large_picture(address, name, parameters, translate("ui.download", language))
+
+
+def restored_note(recipe: Recipe, base: str, language: Language) -> Html:
+    """What of a dropped picture's recipe is in the form by now, and what could not be taken.
+
+    base: the name of the project's base model, as recipes have it.
+    """
+    parts = []
+    if recipe.not_taken:
+        fields = ", ".join(f"{name}: {value}" for name, value in recipe.not_taken)
+        parts.append(note(translate("generate_tab.not_taken", language, fields=fields), "warn"))
+    if recipe.model and recipe.model != base:
+        parts.append(note(translate("generate_tab.other_model", language, model=recipe.model, base=base), "warn"))
+    return notes(parts or [note(translate("generate_tab.restored", language), "good")])
 
 
 def lora_choices(

@@ -12,8 +12,8 @@ from ksh_studio.config import GenerateConfig, SettledGeneration
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.pictures.recipe import (
     RecipeDetails,
-    config_of,
     parameters_text,
+    read_parameters,
     read_recipe,
     split_parameters,
     to_png,
@@ -106,13 +106,42 @@ def test_another_tools_picture_is_read_as_far_as_it_goes(tmp_path):
 
 
 def test_what_is_missing_is_what_it_was_in_a1111():
-    config = config_of("a fox\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 512x512")
+    config = read_parameters("a fox\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 512x512").config
     assert (config.clip_skip, config.schedule, config.sampler) == (1, "Automatic", "Euler")
 
 
 def test_values_out_of_bounds_and_unknown_samplers_are_left_at_the_default():
-    config = config_of("a\nSteps: 9999, Sampler: Restart, CFG scale: x, Seed: -1, Size: 513x512, Clip skip: 12")
-    assert config == GenerateConfig(prompt="a", height=512)
+    recipe = read_parameters("a\nSteps: 9999, Sampler: Restart, CFG scale: x, Seed: -1, Size: 513x512, Clip skip: 12")
+    assert recipe.config == GenerateConfig(prompt="a", height=512)
+    assert [name for name, _ in recipe.not_taken] == ["Steps", "Sampler", "CFG scale", "Seed", "Size", "Clip skip"]
+
+
+def test_what_the_studio_does_not_have_is_named_with_its_value():
+    recipe = read_parameters(
+        "a fox\nSteps: 20, Sampler: DPM++ SDE Karras, CFG scale: 7, Seed: 1, Size: 512x512, Model hash: 0123456789, "
+        'Model: anything-v5, Denoising strength: 0.4, Hires upscale: 2, RNG: NV, Lora hashes: "i: 0", Version: v1.6'
+    )
+    assert dict(recipe.not_taken) == {
+        "Sampler": "DPM++ SDE Karras",
+        "Denoising strength": "0.4",
+        "Hires upscale": "2",
+        "RNG": "NV",
+    }
+    assert (recipe.model, recipe.config.sampler) == ("anything-v5", GenerateConfig().sampler)
+
+
+def test_of_the_studios_own_pictures_everything_is_taken(tmp_path):
+    path = tmp_path / "own.png"
+    path.write_bytes(to_png(Image.new("RGB", (8, 8)), CONFIG, 7, DETAILS))
+    recipe = read_recipe(path)
+    assert (recipe.not_taken, recipe.model) == ((), DETAILS.model)
+    assert read_parameters(recipe.parameters).not_taken == ()
+
+
+def test_fields_of_a_stranger_are_bounded_when_they_are_named():
+    fields = ", ".join(f"Field {letter}{letter}: {'x' * 200}" for letter in "abcdefghijklmnopqrst")
+    named = read_parameters(f"a\n{fields}").not_taken
+    assert len(named) == 12 and all(len(value) <= 80 for _, value in named)
 
 
 def test_quoted_values_and_prompts_that_look_like_fields_are_told_apart():

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ksh_studio.generation.prompt.half_width import half_width
 from ksh_studio.generation.prompt.lora_tags import LoraTag
-from ksh_studio.generation.prompt.parse import is_korean, parse, render
+from ksh_studio.generation.prompt.parse import escaped, is_korean, parse, render
 from ksh_studio.generation.prompt.positions import SourceText
 from ksh_studio.generation.prompt.weights import Fragment
 from ksh_studio.locales import LANGUAGES
@@ -58,6 +59,11 @@ WORKED = [
     ("(ink)(wash)", [("inkwash", 1.1)]),
     ("", [("", 1.0)]),
     ("(:3)", [(":3", 1.1)]),
+    ("a (:1.5)b", [("a b", 1.0)]),
+    ("a (BREAK:1.5) b", [("a", 1.0), BREAK, ("b", 1.0)]),
+    ("（a：１.５），b　c、d", [("a", 1.5), (",b c,d", 1.0)]),
+    ("it’s “soft”", [('it\'s "soft"', 1.0)]),
+    (r"no \# remark", [("no # remark", 1.0)]),
     ("(a:+.5)(b:-1)(c:0)(d:1.)", [("a", 0.5), ("b", -1.0), ("c", 0.0), ("d", 1.0)]),
     ("(a\n:\n1.5\n)b", [("a\n", 1.5), ("b", 1.0)]),
     (r"(a\:1.5)", [("a", 1.5)]),
@@ -83,7 +89,6 @@ def test_a_worked_example_means_what_the_syntax_says(text, expected):
             "(rain:1.5.2), (snow:1,5), a] b)",
             [("failed_weight", 0), ("failed_weight", 14), ("stray", 27), ("stray", 30)],
         ),
-        ("(a：1.5)", [("failed_weight", 0)]),
         ("(a:)", [("failed_weight", 0)]),
         ("(a:1e3)", [("failed_weight", 0)]),
         ("(a:1.5x)", [("failed_weight", 0)]),
@@ -101,6 +106,16 @@ def test_a_worked_example_means_what_the_syntax_says(text, expected):
         ("[(a:1.2)::10] [b|c]", [("schedule_is_text", 0), ("schedule_is_text", 14)]),
         ("a AND b", [("and_is_text", 2)]),
         ("HAND ANDY", []),
+        ("embedding:EasyNegative, a girl", [("embedding_is_text", 0)]),
+        ("a <lyco:x:1> <hypernet:y:0.5>", [("tag_is_text", 2), ("tag_is_text", 13)]),
+        ("{red|blue} hat, {cute}", [("choice_is_text", 0), ("curly_is_text", 16)]),
+        ("a __hair colour__ girl", []),
+        ("a __hair__ girl, __a/b-c__", [("wildcard_is_text", 2), ("wildcard_is_text", 17)]),
+        ("ink++, (wash)--, c+ x-y", [("plus_is_text", 3), ("plus_is_text", 13)]),
+        ("【ink】 「wash」", [("bracket_is_text", 0), ("bracket_is_text", 6)]),
+        ("（ink：1.2）", []),
+        ("a (:1.5)", [("empty_weight", 3)]),
+        ("(BREAK:3)", [("empty_weight", 6)]),
     ],
 )
 def test_a_note_stands_at_its_character(text, expected):
@@ -109,11 +124,11 @@ def test_a_note_stands_at_its_character(text, expected):
 
 def test_a_failed_weight_comes_with_what_is_meant():
     suggestions = {
-        text: parse(text).notes[0].suggestion for text in ("(a:1,5)", "(a：1.5)", "(red fox:1.5.2)", "(a:1e3)")
+        text: parse(text).notes[0].suggestion for text in ("(a:1,5)", "（a：1，5）", "(red fox:1.5.2)", "(a:1e3)")
     }
     assert suggestions == {
         "(a:1,5)": "(a:1.5)",
-        "(a：1.5)": "(a:1.5)",
+        "（a：1，5）": "(a:1.5)",
         "(red fox:1.5.2)": "(red fox:1.5)",
         "(a:1e3)": "",
     }
@@ -137,6 +152,29 @@ def test_lora_tags_are_taken_out_with_their_strengths():
         LoraTag("a b", 0.4, 1.0),
         LoraTag("x", 1.0, 1.0),
     )
+
+
+def test_a_lora_keeps_the_full_width_name_of_its_file():
+    assert parse("# x\n<lora：수채화（１）：0.8>").loras == (LoraTag("수채화（１）", 0.8, 0.8),)
+
+
+CAPTIONS = [
+    "artoria pendragon (fate)",
+    r"\(fate\), [sketch]",
+    "<lora:x:1> girl",
+    "a BREAK b AND c # d",
+    "（winter） coat",
+]
+
+
+@pytest.mark.parametrize("caption", CAPTIONS)
+@given(st.text())
+@settings(max_examples=50)
+def test_an_escaped_caption_is_read_as_the_words_that_were_trained(caption, more):
+    text = caption + more
+    parsed = parse(escaped(text))
+    assert parsed.fragments == (Fragment(half_width(text)),)
+    assert parsed.loras == ()
 
 
 def test_lora_tags_in_a_negative_prompt_are_text_with_a_note():

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,15 @@ from PIL import Image
 
 from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
+from ksh_studio.generation.prompt.parse import parse
+from ksh_studio.generation.prompt.weights import Fragment
 from ksh_studio.generation.sampling import denoising
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.requests import forget_requests, pause_job, request_preview, stop_job
 from ksh_studio.jobs.status import job_status
 from ksh_studio.training.checkpoint import load_newest
+from ksh_studio.training.data.buckets import fit
+from ksh_studio.training.data.items import Item
 from ksh_studio.training.measures import previews
 from ksh_studio.training.stage import train
 from tests.training.lessons import is_whole
@@ -34,6 +39,18 @@ def spoken(made, say):
             say(event)
 
     return list(run_job(made.job, stage))
+
+
+def test_captions_are_drawn_as_the_plain_words_that_are_trained(lesson):
+    made = lesson(max_train_steps=1)
+    trigger = made.job.file.trigger
+    captions = ["artoria pendragon (fate)", "<lora:x:1> girl", "a BREAK b # c"]
+    items = [Item("id", Path("x"), trigger.apply(caption), fit(64, 64, 64, 8, "bucket"), "") for caption in captions]
+    config = made.job.file.config(SettledTraining).model_copy(update={"validation_prompts": ()})
+    prompts = previews.preview_prompts(config, made.job.project, trigger, items)
+    assert [parse(prompt).fragments for prompt in prompts] == [
+        (Fragment(text),) for text in [*(item.caption for item in items), captions[0]]
+    ]
 
 
 def test_a_paused_run_frees_the_device_and_goes_on_as_if_nothing_had_been(lesson):

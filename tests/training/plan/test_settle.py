@@ -109,6 +109,8 @@ def test_several_devices_see_as_many_times_the_drawings():
         ({"resolution": 64}, 5, "from 256 to 2048"),
         ({"resolution": 500}, 5, "multiple of 64, for example 448"),
         ({"num_train_epochs": 10_000}, 5000, "1000000"),
+        ({"max_train_steps": 2, "lr_warmup_steps": 100}, 5, "rise for 100 steps, but this training has 2"),
+        ({"num_train_epochs": 1, "lr_warmup_steps": 100}, 5, "rise for 100 steps, but this training has 2"),
     ],
 )
 def test_what_cannot_be_trained_is_one_sentence(values, drawings, sentence):

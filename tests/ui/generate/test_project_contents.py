@@ -6,6 +6,7 @@ import gradio as gr
 import pytest
 
 from ksh_studio.models.registry import base_entry
+from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.ui import app
 from ksh_studio.ui.app import build_app
 from tests.tiny import tiny_lora_file
@@ -73,6 +74,16 @@ def test_one_click_draws_the_newest_style_with_a_prompt_of_the_project(opened, w
     page.press("project-slug", "change")
     assert page.value("generate-suggested") == "a red square drawn by KSH drawing style"
     assert page.value("generate-lora") == "projects/mine/jobs/one/loras/ink-000500.safetensors"
+
+
+def test_a_caption_that_looks_like_syntax_is_suggested_as_plain_words(opened, with_drawings):
+    page = opened("owner")
+    with_drawings(page.project)
+    with Catalogue(page.project) as catalogue:
+        catalogue.save_caption(catalogue.page(limit=1).rows[0].id, "artoria pendragon (fate) <lora:x:1>")
+    page.press("project-slug", "change")
+    prompt = r"artoria pendragon \(fate\) <\lora:x:1> drawn by KSH drawing style"
+    assert page.value("generate-suggested") == prompt
 
 
 @pytest.mark.parametrize("role", ["owner", "guest"])

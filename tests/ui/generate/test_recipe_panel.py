@@ -2,7 +2,7 @@
 
 import gradio as gr
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from ksh_studio.config import GenerateConfig
 from ksh_studio.ui.generate import recipe_panel
@@ -76,6 +76,22 @@ def test_a_dropped_picture_restores_its_recipe_and_the_field_is_emptied(opened, 
     page.press("drop-recipe", "upload")
     assert form_of(page).model_dump(include=set(SETTINGS)) == SETTINGS
     assert page.value("drop-recipe") is None
+    assert "All settings" in page.value("recipe-restored")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_a_dropped_recipe_has_and_the_studio_has_not_is_named(opened, tmp_path, role):
+    text = PngImagePlugin.PngInfo()
+    text.add_text(
+        "parameters", "a fox\nSteps: 5, Sampler: DPM++ SDE <Karras>, CFG scale: 7, Seed: 1, Model: other-base"
+    )
+    Image.new("RGB", (8, 8)).save(tmp_path / "sde.png", pnginfo=text)
+    page = opened(role)
+    page.set("drop-recipe", str(tmp_path / "sde.png"))
+    page.press("drop-recipe", "upload")
+    message = page.value("recipe-restored")
+    assert "Sampler: DPM++ SDE &lt;Karras&gt;" in message and "other-base" in message and "pocket" in message.lower()
+    assert form_of(page).num_inference_steps == 5
 
 
 def test_a_dropped_file_without_a_recipe_or_too_large_is_refused(opened, tmp_path, monkeypatch):
