@@ -143,7 +143,7 @@ def _format_of(archive: zipfile.ZipFile) -> int | None:
         with archive.open(LABEL) as file:
             label = json.loads(file.read(CHUNK_BYTES))
         return int(label["format"])
-    except (KeyError, ValueError, TypeError, RuntimeError, RecursionError):
+    except (KeyError, ValueError, TypeError, OverflowError, RuntimeError, RecursionError):
         return None
 
 

@@ -5,11 +5,13 @@ import sqlite3
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from ksh_studio.config import Trigger
 from ksh_studio.disk import disk_errors
 from ksh_studio.errors import StudioError
+from ksh_studio.project.catalogue.values import all_sound
 
 FORMAT = 1
 BUSY_SECONDS = 30.0
@@ -76,6 +78,9 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, bool]:
         try:
             wal = _journal_mode(database)
             database.row_factory = sqlite3.Row
+            database.text_factory = partial(
+                str, encoding="utf-8", errors="replace"
+            )  # a damaged letter costs itself only
             database.execute("PRAGMA synchronous = FULL")
             database.execute("PRAGMA foreign_keys = ON")
             _lay_out(database, path)
@@ -86,9 +91,9 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, bool]:
 
 
 def check_foreign(path: Path) -> None:
-    """Raise StudioError unless the database at `path`, from elsewhere, is sound and has exactly our tables.
+    """Raise StudioError unless the database at `path`, from elsewhere, has exactly our tables and values as we write.
 
-    A layout of its own could hold triggers that run when we write.
+    A layout of its own could hold triggers that run when we write; the id of a drawing could name another file.
     """
     ours = sqlite3.connect(":memory:", isolation_level=None)
     theirs = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
@@ -100,8 +105,10 @@ def check_foreign(path: Path) -> None:
             if theirs.execute("PRAGMA user_version").fetchone()[0] > FORMAT:
                 raise StudioError("captions.newer", path=path.name)
             same = theirs.execute(layout).fetchall() == ours.execute(layout).fetchall()
-            if not same or theirs.execute("PRAGMA quick_check").fetchall() != [("ok",)]:
+            if not same or theirs.execute("PRAGMA quick_check").fetchall() != [("ok",)] or not all_sound(theirs):
                 raise StudioError("captions.damaged", path=path.name)
+    except sqlite3.OperationalError as error:  # text that is no UTF-8
+        raise StudioError("captions.damaged", path=path.name) from error
     finally:
         ours.close()
         theirs.close()

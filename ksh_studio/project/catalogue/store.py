@@ -5,20 +5,23 @@ edits says which number it saw, and undo only moves the pointer. Each write is o
 nothing, and several processes may write (the page while a captioning job does).
 """
 
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from ksh_studio.config import MAX_PROMPT_CHARACTERS
 from ksh_studio.disk import replacing
 from ksh_studio.errors import StudioError
 from ksh_studio.project.catalogue.database import bare, open_database, storage_errors, tidy, transaction
 from ksh_studio.project.catalogue.rows import By, CaptionConflict, Drawing, Filter, NewDrawing, Page, Revision, Seen
+from ksh_studio.project.catalogue.values import is_sound
 from ksh_studio.project.workspace import Project
 
+log = logging.getLogger(__name__)
 _FILTERS: dict[Filter, str] = {
     "all": "NOT excluded",
     "empty": "NOT excluded AND caption = ''",
@@ -226,11 +229,15 @@ class Catalogue:
             return self._open.execute(statement, values).fetchall()
 
     def _drawings(self, where: str, *values: str | int) -> list[Drawing]:
-        rows = self._query(f"SELECT * FROM current {where}", *values)
-        return [
-            Drawing(**(dict(row) | {"flags": tuple(row["flags"].split()), "excluded": bool(row["excluded"])}))
-            for row in rows
-        ]
+        rows = [dict(row) for row in self._query(f"SELECT * FROM current {where}", *values)]
+        drawings = [_drawing(row) for row in rows if is_sound(row)]
+        if len(drawings) < len(rows):
+            log.warning("%s: %d drawings that no studio writes", self.project.captions_db, len(rows) - len(drawings))
+        return drawings
+
+
+def _drawing(row: dict[str, Any]) -> Drawing:
+    return Drawing(**(row | {"flags": tuple(row["flags"].split()), "excluded": bool(row["excluded"])}))
 
 
 def _unchanged(before: Drawing, text: str, by: By) -> bool:
