@@ -18,6 +18,7 @@ DEFAULT_TRIGGER = "drawn by KSH drawing style"
 Sampler = Literal["Euler a", "Euler", "DPM++ 2M", "DDIM", "UniPC"]
 Schedule = Literal["Automatic", "Uniform", "Karras", "Exponential", "SGM Uniform"]
 Attention = Literal["sdpa", "xformers"]
+ExportFormat = Literal["imagefolder", "info.csv", "txt", "kohya"]
 
 
 class Config(BaseModel):
@@ -80,6 +81,22 @@ class ProjectSettings(Config):
     """A name of the registry, a hub id or a folder; None: the machine's default."""
     preview_prompts: tuple[str, ...] = Field((), title="Preview prompts")
     """Drawn while training, at fixed seeds; empty: made from the project's own captions."""
+
+
+class ImportConfig(Config):
+    """Settings of an import."""
+
+    sources: tuple[str, ...] = ()
+    """Folders, zips, pictures and caption files of this machine, by their whole paths; empty: what was uploaded."""
+
+
+class ExportConfig(Config):
+    """Settings of an export."""
+
+    format: ExportFormat = "imagefolder"
+    """How drawings and captions are written: see `drawings.exporting`."""
+    target: str = ""
+    """A folder or zip of this machine, by its whole path; empty: a zip in the job's folder, to be downloaded."""
 
 
 class CaptionConfig(Config):

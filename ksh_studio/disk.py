@@ -169,15 +169,16 @@ def open_folder(path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, key: str, **values: object) -> Iterator[None]:
+def locked(path: Path, key: str, seconds: float = LOCK_SECONDS, **values: object) -> Iterator[None]:
     """Hold the lock file `path` for the block.
 
-    Raises Busy with the sentence `key` when another process holds it, another StudioError when it may not be written.
+    seconds: how long to wait for it. Raises Busy with the sentence `key` when another process holds it longer, another
+    StudioError when it may not be written.
     """
     lock = lock_file(path)
     try:
         with disk_errors(path):
-            lock.acquire(timeout=LOCK_SECONDS, poll_interval=0.01)
+            lock.acquire(timeout=seconds, poll_interval=0.01)
     except Timeout as error:
         raise Busy(key, **values) from error
     try:

@@ -60,7 +60,7 @@ class Progress(_Event):
     """Work that is not the stage's own unit: loading a model, caching latents, denoising steps of a picture."""
 
     kind: Literal["progress"] = "progress"
-    phase: Literal["import", "export", "load", "latents", "captions", "denoise", "validate", "measure"]
+    phase: Literal["wait", "import", "export", "load", "latents", "captions", "denoise", "validate", "measure"]
     done: int
     total: int
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic
 
-from ksh_studio.config import C, CaptionConfig, SettledTraining
+from ksh_studio.config import C, CaptionConfig, ExportConfig, ImportConfig, SettledTraining
 from ksh_studio.events import Event
 from ksh_studio.jobs.folder import Job, StageName
 
@@ -25,6 +25,18 @@ class Stage(Generic[C]):
     def events(self, job: Job) -> Iterator[Event]:
         """Work on the job. Raises StudioError when its settings are not valid, and what the generator raises."""
         return self.generator(job.file.config(self.settings), job)
+
+
+def _import(config: ImportConfig, job: Job) -> Iterator[Event]:
+    from ksh_studio.drawings.stage import import_for_job
+
+    return import_for_job(config, job)
+
+
+def _export(config: ExportConfig, job: Job) -> Iterator[Event]:
+    from ksh_studio.drawings.stage import export_for_job
+
+    return export_for_job(config, job)
 
 
 def _caption(config: CaptionConfig, job: Job) -> Iterator[Event]:
@@ -45,8 +57,11 @@ def _train(config: SettledTraining, job: Job) -> Iterator[Event]:
     return train(config, job.project, job)
 
 
-STAGES: Mapping[StageName, Stage[CaptionConfig] | Stage[SettledTraining]] = MappingProxyType(
+AnyStage = Stage[ImportConfig] | Stage[ExportConfig] | Stage[CaptionConfig] | Stage[SettledTraining]
+STAGES: Mapping[StageName, AnyStage] = MappingProxyType(
     {
+        "import": Stage(ImportConfig, _import),
+        "export": Stage(ExportConfig, _export),
         "caption": Stage(CaptionConfig, _caption),
         "check": Stage(SettledTraining, _check),
         "train": Stage(SettledTraining, _train),

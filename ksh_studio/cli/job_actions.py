@@ -24,7 +24,7 @@ class ActionOptions:
 
     project: Project
     job_id: str | None = None
-    """None: the job that works, else the newest training."""
+    """None: the job that works, the one on the device first, else the newest training."""
     language: Language = "en"
     prompt: str = ""
     seed: int | None = None
@@ -37,7 +37,9 @@ class ActionOptions:
             if not jobs:
                 raise StudioError("job.unknown", name=self.job_id)
             return jobs[0]
-        candidates = [job for job in jobs if job_status(job).alive] or jobs_of(self.project, "train")
+        alive = [job for job in jobs if job_status(job).alive]
+        on_device = [job for job in alive if job.uses_device]  # rather than an import beside it
+        candidates = on_device or alive or jobs_of(self.project, "train")
         if not candidates:
             raise StudioError("job.none")
         return candidates[0]

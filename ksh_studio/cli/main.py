@@ -20,7 +20,7 @@ from ksh_studio.cli.job_commands import add_job_commands
 from ksh_studio.cli.lora_commands import add_lora_commands
 from ksh_studio.cli.options import settings_of, settings_options
 from ksh_studio.cli.settings_table import settings_table
-from ksh_studio.config import CaptionConfig, GenerateConfig, TrainConfig, Trigger
+from ksh_studio.config import CaptionConfig, ExportConfig, GenerateConfig, ImportConfig, TrainConfig, Trigger
 from ksh_studio.disk import any_disk_errors, is_locked
 from ksh_studio.errors import StudioError, validated
 from ksh_studio.events import Failed, Warned
@@ -30,7 +30,7 @@ from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.queue import start_next_job
 from ksh_studio.jobs.requests import forget_requests, request_stop
 from ksh_studio.jobs.spawn import set_computing_environment
-from ksh_studio.jobs.start import create_job_if_free, own_device
+from ksh_studio.jobs.start import create_job, create_job_if_free, own_device
 from ksh_studio.locales import Language
 from ksh_studio.models.choice import base_model_of
 from ksh_studio.models.registry import base_entry
@@ -130,13 +130,11 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from ksh_studio.drawings.importing import import_drawings
-
     project = project_of(arguments, make=True)
     if arguments.trigger is not None:
         project.change(trigger=validated(Trigger, {"text": arguments.trigger}))
-    source = arguments.source[0] if len(arguments.source) == 1 else arguments.source
-    return print_events(import_drawings(source, project), arguments.language)
+    sources = tuple(str(source.absolute()) for source in arguments.source)
+    return _work_here_until_stopped(create_job(project, "import", ImportConfig(sources=sources)), arguments.language)
 
 
 def _caption(arguments: argparse.Namespace) -> int:
@@ -160,8 +158,7 @@ def _train(arguments: argparse.Namespace) -> int:
             print(queue_training(project, config, arguments.language))
             return 0
         job = create_job_if_free(project, "check" if arguments.check else "train", config)
-    signal.signal(signal.SIGINT, lambda *_: request_stop(job))  # Ctrl+C keeps everything, as Stop on the page does
-    return _work_here(job, arguments.language)
+    return _work_here_until_stopped(job, arguments.language)
 
 
 def _training_settings(arguments: argparse.Namespace, project: Project, device_type: str) -> TrainConfig:
@@ -174,6 +171,15 @@ def _training_settings(arguments: argparse.Namespace, project: Project, device_t
     if arguments.preset and arguments.set_resolution is None:
         print_events((Warned.of(change) for change in presets[arguments.preset].changes), arguments.language)
     return settings_of(arguments, TrainConfig, {name: preset.settings for name, preset in presets.items()})
+
+
+def _work_here_until_stopped(job: Job, language: Language) -> int:
+    """As `_work_here`; Ctrl+C keeps everything, as Stop on the page does."""
+    before = signal.signal(signal.SIGINT, lambda *_: request_stop(job))
+    try:
+        return _work_here(job, language)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _work_here(job: Job, language: Language) -> int:
@@ -193,9 +199,8 @@ def _generate(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from ksh_studio.drawings.exporting import export
-
-    return print_events(export(project_of(arguments), arguments.target, arguments.format), arguments.language)
+    config = ExportConfig(format=arguments.format, target=str(arguments.target.absolute()))
+    return _work_here_until_stopped(create_job(project_of(arguments), "export", config), arguments.language)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -4,30 +4,40 @@ An import of what was exported gives the same drawings and captions again.
 """
 
 import shutil
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Protocol, get_args
 
-from ksh_studio.config import Trigger
+from ksh_studio.config import ExportFormat, Trigger
 from ksh_studio.disk import disk_errors, replacing, sync
 from ksh_studio.drawings.formats.tables import by_text, comma_separated, json_lines
 from ksh_studio.errors import StudioError
-from ksh_studio.events import Event, Finished, Progress, Warned
+from ksh_studio.events import Event, Finished, Progress, Stopped, Warned
 from ksh_studio.project.catalogue import By, Catalogue, Drawing
 from ksh_studio.project.workspace import Project
 
-ExportFormat = Literal["imagefolder", "info.csv", "txt", "kohya"]
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 # The Hub's loader takes the split (train, test, ...) from words in file names; inside a folder `train` all is train.
 _FOLDERS: dict[ExportFormat, str] = {"imagefolder": "train/", "info.csv": "", "txt": "", "kohya": "10_ksh/"}
 _FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
 SHOWN_NAMES = 5
+PROGRESS_SECONDS = 0.5
 
 
-def export(project: Project, target: Path, export_format: ExportFormat) -> Iterator[Event]:
+class _StopRequested(Exception):
+    """Leaves the block that writes, so that nothing half-written becomes the target."""
+
+
+def export(
+    project: Project,
+    target: Path,
+    export_format: ExportFormat,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
     """Write every drawing that is not excluded, with its caption and the trigger, to `target`.
 
     target: a folder that is empty or does not exist yet, or a new `.zip`. It is put there when it is complete.
@@ -35,7 +45,7 @@ def export(project: Project, target: Path, export_format: ExportFormat) -> Itera
     table of the original program, as proper CSV; "txt" is a text file beside each picture; "kohya" is the same in
     `10_ksh/`, whose name asks kohya's scripts for ten repeats.
     The id of a drawing is the name of its file. The text of a drawing without a caption is the trigger alone.
-    Yields Progress, warnings and Finished.
+    Yields Progress, warnings, and Finished or Stopped; of a stopped export nothing is left.
     Raises StudioError when there is nothing to export, `target` exists and is not empty, or the disk is full.
     """
     if export_format not in EXPORT_FORMATS:
@@ -51,8 +61,12 @@ def export(project: Project, target: Path, export_format: ExportFormat) -> Itera
         yield Warned.saying("export.lost", **_counted([drawing.original_name for drawing in missing]))
     if export_format == "info.csv":
         yield from _formula_warning(exported)
-    with _staged(target) as package:
-        yield from _write(package, exported, export_format)
+    try:
+        with _staged(target) as package:
+            yield from _write(package, exported, export_format, should_stop)
+    except _StopRequested:
+        yield Stopped.saying("export.stopped")
+        return
     yield Finished.saying("export.finished", count=len(exported), name=target.name)
 
 
@@ -92,13 +106,20 @@ def _split_missing(project: Project, drawings: list[Drawing]) -> tuple[list[_Exp
     return exported, missing
 
 
-def _write(package: _Package, exported: list[_ExportedDrawing], export_format: ExportFormat) -> Iterator[Event]:
-    folder = _FOLDERS[export_format]
+def _write(
+    package: _Package, exported: list[_ExportedDrawing], export_format: ExportFormat, should_stop: Callable[[], bool]
+) -> Iterator[Event]:
+    folder, reported = _FOLDERS[export_format], time.monotonic()
+    yield Progress(phase="export", done=0, total=len(exported))
     for done, one in enumerate(exported, 1):
+        if should_stop():
+            raise _StopRequested
         package.copy(folder + one.name, one.picture)
         if export_format in ("txt", "kohya") and one.text:  # kohya's loader refuses an empty text file
             package.write(f"{folder}{one.drawing.id}.txt", one.text.encode())
-        yield Progress(phase="export", done=done, total=len(exported))
+        if time.monotonic() - reported > PROGRESS_SECONDS or done == len(exported):
+            reported = time.monotonic()
+            yield Progress(phase="export", done=done, total=len(exported))
     if export_format == "imagefolder":
         package.write(f"{folder}metadata.jsonl", json_lines(map(_cells, exported)))
     elif export_format == "info.csv":

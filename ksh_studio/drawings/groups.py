@@ -4,12 +4,10 @@ A sync and a commit for each drawing take three times as long as reading it.
 """
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from ksh_studio.disk import write_all
 from ksh_studio.project.catalogue import NewDrawing
@@ -42,12 +40,18 @@ class Group(Generic[F]):
 
 
 class GroupWriter(Generic[F]):
-    """Writes the copies of one group at a time, in a thread, while the next group is being read."""
+    """Writes the copies of one group at a time, in a thread, while the next group is read. For a `with` block."""
 
-    def __init__(self, thread: ThreadPoolExecutor) -> None:
-        self.thread = thread
+    def __init__(self) -> None:
+        self.thread = ThreadPoolExecutor(1, "import")
         self.group: Group[F] | None = None
         self.written: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.thread.shutdown()
 
     def exchange(self, group: Group[F]) -> Group[F] | None:
         """Begin to write this group; the one before it, whose copies are on disk by now. Raises as `write_all` does."""
@@ -62,10 +66,3 @@ class GroupWriter(Generic[F]):
             self.written.result()
             self.written = None
         return group
-
-
-@contextmanager
-def group_writer() -> Iterator[GroupWriter[F]]:
-    """A writer for the length of the block."""
-    with ThreadPoolExecutor(1, "import") as thread:
-        yield GroupWriter(thread)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from ksh_studio.disk import locked
 from ksh_studio.drawings.decoding import Decoders
 from ksh_studio.drawings.formats.caption_files import CaptionFiles
-from ksh_studio.drawings.groups import Group, group_writer
+from ksh_studio.drawings.groups import Group, GroupWriter
 from ksh_studio.drawings.pixels import ConvertedPicture, Unreadable
 from ksh_studio.drawings.sources import Source, SourceFile, open_sources, read_all
 from ksh_studio.errors import StudioError
@@ -129,7 +129,7 @@ class _Import:
     ) -> Iterator[Group[_File]]:
         """The files in groups, each when the copies of its drawings are on disk; ends early when asked to stop."""
         group = Group[_File]()
-        with Decoders[_File]() as decoders, group_writer() as writer:
+        with Decoders[_File]() as decoders, GroupWriter[_File]() as writer:
             for file, converted in decoders.convert(self._read(files)):
                 self._add(group, file, converted)
                 if group.is_full:

@@ -22,7 +22,7 @@ from ksh_studio.events import (
     Validated,
     Warned,
 )
-from ksh_studio.jobs.figures import loss_figure, roughly, share
+from ksh_studio.jobs.figures import duration, loss_figure, roughly, share
 from ksh_studio.locales import Language, translate
 
 
@@ -34,9 +34,18 @@ def describe(event: Event, language: Language) -> str:
         case Warned() | Stopped() | Paused() | Failed() | Finished():
             return event.text(language)
         case Progress():
-            return translate(f"events.phase_{event.phase}", language, done=event.done, total=event.total)
+            done, total = f"{event.done:,}", f"{event.total:,}"
+            return translate(f"events.phase_{event.phase}", language, done=done, total=total)
         case _:
             return translate(f"events.{event.kind}", language, **_figures(event, language))
+
+
+def progress_text(event: Progress, seconds_left: float | None, language: Language) -> str:
+    """How far the work is, and the time that is left where that is known."""
+    text = describe(event, language)
+    if seconds_left is None:
+        return text
+    return f"{text}, {translate('events.time_left', language, time=duration(seconds_left, language))}"
 
 
 MOST_FILES = 10

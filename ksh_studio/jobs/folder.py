@@ -7,15 +7,28 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from ksh_studio.config import MAX_PROMPT_CHARACTERS, C, CaptionConfig, Config, SettledTraining, Trigger
+from ksh_studio.config import (
+    MAX_PROMPT_CHARACTERS,
+    C,
+    CaptionConfig,
+    Config,
+    ExportConfig,
+    ImportConfig,
+    SettledTraining,
+    Trigger,
+)
 from ksh_studio.disk import is_locked
 from ksh_studio.errors import StudioError, validated
 from ksh_studio.locales import valid_text
 from ksh_studio.project.workspace import Project, Workspace
 
-StageName = Literal["caption", "check", "train"]
-JobSettings = CaptionConfig | SettledTraining
+StageName = Literal["import", "export", "caption", "check", "train"]
+JobSettings = ImportConfig | ExportConfig | CaptionConfig | SettledTraining
 """What `job.json` may hold: `stages.py` says which class belongs to which stage."""
+DEVICE_STAGES: frozenset[StageName] = frozenset({"caption", "check", "train"})
+"""Stages that compute on the device. The others neither wait for it nor keep anybody from it."""
+DRAWINGS_STAGES: frozenset[StageName] = frozenset({"import", "export", "caption"})
+"""Stages that go through all drawings of a project: one after the other."""
 log = logging.getLogger(__name__)
 
 
@@ -107,6 +120,19 @@ class Job:
         except (OSError, ValueError) as error:
             raise StudioError("job.unreadable", path=self.folder) from error
 
+    @property
+    def uses_device(self) -> bool:
+        """Whether the job computes on the device; a job whose settings cannot be read counts as one that does."""
+        try:
+            return self.file.stage in DEVICE_STAGES
+        except StudioError:
+            return True
+
+    @property
+    def uploads(self) -> Path:
+        """Files that were uploaded to be imported; deleted when they have been."""
+        return self.folder / "uploads"
+
     def stop_requested(self) -> bool:
         """Whether the artist asked this job to stop."""
         return (self.control / "stop").exists()
@@ -163,9 +189,10 @@ def jobs_of(project: Project, stage: StageName | None = None) -> list[Job]:
 
 
 def running_job(workspace: Workspace) -> Job | None:
-    """The job that works right now, of whatever project."""
+    """The job that works on the device right now, or waits for it, of whatever project."""
     for project in workspace.projects():
         for lock in project.jobs.glob("*/lock"):
-            if is_locked(lock):
-                return Job(lock.parent, project)
+            job = Job(lock.parent, project)
+            if is_locked(lock) and job.uses_device:
+                return job
     return None

@@ -15,6 +15,7 @@ from ksh_studio.events import (
     Failed,
     Final,
     Finished,
+    Imported,
     LoraSaved,
     Paused,
     Planned,
@@ -30,6 +31,7 @@ from ksh_studio.events import (
 )
 from ksh_studio.jobs.folder import Job
 from ksh_studio.jobs.journal import EventReader
+from ksh_studio.jobs.pace import Pace
 
 KEPT_HISTORIES = 32
 SPEED_STEPS = 40
@@ -47,6 +49,9 @@ class JobHistory:
     started: Started | None = None
     progress: Progress | None = None
     """Work under way that is not a step; None once steps come."""
+    pace: Pace = field(default_factory=Pace)
+    """Of that work."""
+    imported: Imported | None = None
     steps: list[Step] = field(default_factory=list)
     planned: Planned | None = None
     validated: list[Validated] = field(default_factory=list)
@@ -73,6 +78,9 @@ class JobHistory:
                 self.started, self.progress, self.final = event, None, None
             case Progress():
                 self.progress = event
+                self.pace.take(event)
+            case Imported():
+                self.imported = event
             case Planned():
                 self.planned = self.planned or event  # that of a resumed run is about the rest only
             case Captioned():

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from types import FrameType
 
-from ksh_studio.disk import any_disk_errors, is_locked, locked
+from ksh_studio.disk import Busy, any_disk_errors, is_locked, locked
 from ksh_studio.errors import StudioError
-from ksh_studio.events import Event, Failed
-from ksh_studio.jobs.folder import Job
+from ksh_studio.events import Event, Failed, Progress, Stopped
+from ksh_studio.jobs.folder import DRAWINGS_STAGES, Job
 from ksh_studio.jobs.journal import Journal
 from ksh_studio.jobs.owner import owner_of, take_ownership
 from ksh_studio.jobs.requests import request_stop
@@ -43,7 +43,7 @@ def run_job(job: Job, stage: Callable[[Job], Iterator[Event]]) -> Iterator[Event
         take_ownership(job.folder)
         journal = held.enter_context(Journal(job.events_file, lambda: require_ownership(job)))
         with _StopOnSignal(job):
-            yield from _with_failure(_appended(_owning_device(stage, job, queued), journal), job, journal)
+            yield from _with_failure(_appended(_in_turn(stage, job, queued), journal), job, journal)
 
 
 def owned_by_this_process(job: Job) -> bool:
@@ -58,6 +58,31 @@ def require_ownership(job: Job) -> None:
     """Raises StudioError when another process has taken the job over, or the job is gone."""
     if not owned_by_this_process(job):
         raise StudioError("job.taken_over", name=job.id)
+
+
+def _in_turn(stage: Callable[[Job], Iterator[Event]], job: Job, patient: bool) -> Iterator[Event]:
+    """The stage's events, while the job holds what it needs: the project's drawings, then the device."""
+    with ExitStack() as held:
+        if job.file.stage in DRAWINGS_STAGES:
+            yield from _wait_for_drawings(job, held)
+            if job.stop_requested():
+                yield Stopped.saying("job.stopped_waiting")
+                return
+        yield from _owning_device(stage, job, patient) if job.uses_device else stage(job)
+
+
+def _wait_for_drawings(job: Job, held: ExitStack) -> Iterator[Event]:
+    """Hold the lock on the project's drawings, when nobody else does any more; give up when asked to stop."""
+    waiting = False
+    while not job.stop_requested():
+        try:
+            held.enter_context(locked(job.project.drawings_lock, "import.busy"))
+            return
+        except Busy:
+            if not waiting:
+                yield Progress(phase="wait", done=0, total=0)
+            waiting = True
+        time.sleep(WAIT_SECONDS)
 
 
 def _owning_device(stage: Callable[[Job], Iterator[Event]], job: Job, patient: bool) -> Iterator[Event]:

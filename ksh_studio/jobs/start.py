@@ -13,7 +13,7 @@ import time
 from contextlib import AbstractContextManager
 from datetime import datetime
 
-from ksh_studio.disk import Busy, disk_errors, is_locked, locked, write_text
+from ksh_studio.disk import LOCK_SECONDS, Busy, disk_errors, is_locked, locked, write_text
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.folder import Job, JobFile, JobSettings, StageName, jobs_of, running_job
 from ksh_studio.jobs.owner import release_ownership, take_ownership
@@ -68,15 +68,18 @@ def start_job(project: Project, stage: StageName, config: JobSettings, parent: s
 def begin_job(job: Job) -> None:
     """Start a new job, or resume one that has ended, in its own process; returns when it holds its lock or has ended.
 
-    Raises StudioError when another job works: two clicks, browsers or studios start exactly one.
+    Raises StudioError when another job works on the device that this one needs: two clicks, browsers or studios start
+    exactly one.
     """
-    with locked(job.project.workspace.start_lock, "job.starting"):
+    # A job without the device has nobody to lose its turn to: it waits while another one is being started.
+    seconds = LOCK_SECONDS if job.uses_device else START_SECONDS
+    with locked(job.project.workspace.start_lock, "job.starting", seconds):
         begin_locked(job)
 
 
 def begin_locked(job: Job) -> None:
     """As `begin_job`, for a caller that holds the workspace's start lock."""
-    other = running_job(job.project.workspace)
+    other = running_job(job.project.workspace) if job.uses_device else None
     if other is not None:
         raise Busy("job.busy", name=other.project.settings().name)
     if is_starting(job):

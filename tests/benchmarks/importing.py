@@ -33,7 +33,7 @@ def make_drawings(folder: Path, count: int, side: int, captions: bool) -> None:
         Image.open(path).convert("RGBA").convert("RGB").resize((side, side)) for path in sorted(DRAWINGS.glob("*.png"))
     ]
     for number in range(count):
-        shift = np.array([number // len(demo) * step for step in (7, 11, 13)], dtype=np.uint8)
+        shift = np.array([number // len(demo) * step % 256 for step in (7, 11, 13)], dtype=np.uint8)
         pixels = np.asarray(demo[number % len(demo)]) + shift
         Image.fromarray(pixels).save(folder / f"{number:05d}.png", compress_level=1)
         if captions:

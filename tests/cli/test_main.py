@@ -215,7 +215,7 @@ def test_a_busy_device_is_one_sentence_and_leaves_no_job(studio, drawings, tmp_p
     with own_device(workspace):
         said = [studio(stage, "--project", "p") for stage in ("caption", "train")]
     assert [(code, "at work" in err) for code, _, err in said] == [(1, True), (1, True)]
-    assert jobs_of(workspace.project("p")) == []
+    assert [job.file.stage for job in jobs_of(workspace.project("p"))] == ["import"]
 
 
 @pytest.fixture
@@ -317,7 +317,7 @@ def test_the_queue_is_listed_and_shortened(studio, project, drawings, monkeypatc
     assert studio("queue")[1].strip() == f"1. {job.id}  p"
     assert "waits in the queue" in studio("resume", "--project", "p", "--job", job.id)[2]
     assert studio("queue", "--remove", job.id)[1].strip() == "Nothing waits."
-    assert jobs_of(project) == []
+    assert jobs_of(project, "train") == []
 
 
 def test_a_job_that_is_first_in_the_queue_begins(studio, project, drawings, monkeypatch):

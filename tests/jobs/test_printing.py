@@ -27,6 +27,19 @@ def test_events_become_lines():
     ]
 
 
+def test_an_import_says_now_and_then_how_far_it_is_and_what_is_left(capsys):
+    counts = [(0, 0.0), (64, 1.0), (1757, 2.0), (1800, 2.5), (4500, 9.0)]
+    events = [Progress(phase="import", done=done, total=4500, time=1000 + time) for done, time in counts]
+    print_events(iter([Progress(phase="wait", done=0, total=0), *events]), "en")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Waiting for other work")
+    assert lines[1:] == [
+        "  Reading drawings: 0 of 4,500",
+        "  Reading drawings: 1,757 of 4,500, 3 s left",
+        "  Reading drawings: 4,500 of 4,500, 0 s left",
+    ]
+
+
 def test_a_terminal_leaves_out_what_would_only_scroll_by():
     assert terminal_lines(Heartbeat(), "en") is None
     assert terminal_lines(Progress(phase="load", done=1, total=2), "en") is None

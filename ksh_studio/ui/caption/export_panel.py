@@ -5,7 +5,8 @@ from typing import Any
 
 import gradio as gr
 
-from ksh_studio.drawings.exporting import EXPORT_FORMATS, ExportFormat, export
+from ksh_studio.config import ExportFormat
+from ksh_studio.drawings.exporting import EXPORT_FORMATS, export
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Progress
 from ksh_studio.locales import translate

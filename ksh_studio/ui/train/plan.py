@@ -124,7 +124,9 @@ def measured(visit: Visit, project: Project, config: SettledTraining) -> Planned
     settings = config.model_dump(mode="json", exclude=set(affecting(TrainConfig, "result")))
     for job in jobs_of(project)[:LOOKED_AT]:
         file = job.file
-        if file.stage == "caption" or any(file.settings.get(name) != value for name, value in settings.items()):
+        if file.stage not in ("train", "check") or any(
+            file.settings.get(name) != value for name, value in settings.items()
+        ):
             continue
         planned = visit.studio.histories.of(job).planned
         if planned is not None:
