@@ -1,13 +1,14 @@
 // The grid of drawings: only the cards in view exist, however many drawings there are. Texts of visitors enter the page
 // by `.value` and `.textContent` only. The page tells it what to show by `window.kshGrid` and the event `ksh-grid`.
 const TEXTS = __TEXTS__;
-const PAGE = 60, ROW = 268, SAVE_AFTER = 800, UNREACHABLE = 4000, REFUSED = 60000;
+const PAGE = 60, ROW = 268, SAVE_AFTER = 800, LOAD_AGAIN = 5000, UNREACHABLE = 4000, REFUSED = 60000;
 const drafts = window.kshDrafts;
 const view = element.querySelector('.ksh-view'), space = view.firstElementChild, empty = element.querySelector('.ksh-none');
 const aside = element.querySelector('.ksh-offers');
 let asked = new Set(), rows = new Map(), cards = new Map(), total = 0, columns = 1, life = 0;
 let place = '', slug = '';  // the project, and where the drafts of its captions are: known with its first rows
 let saving = new Set(), offers = new Map(), failures = new Map(), typed = new Map(), retrying;
+let trouble = '';  // why the drawings could not be loaded
 
 const text = (name) => (TEXTS[document.documentElement.lang] || TEXTS.en)[name] || TEXTS.en[name] || name;
 const wanted = () => window.kshGrid || { slug: '', query: '', show: 'all' };
@@ -25,17 +26,24 @@ function measure() {
   view.style.height = Math.min(3, Math.max(1, Math.ceil(total / columns))) * ROW + 'px';
   const shown = total > 0;
   view.style.display = shown ? '' : 'none';
-  empty.style.display = shown ? 'none' : '';
-  empty.textContent = text(wanted().query || wanted().show !== 'all' ? 'nothing_found' : 'empty');
+  empty.style.display = shown && !trouble ? 'none' : '';
+  empty.className = trouble ? 'ksh-note ksh-bad' : 'ksh-none';
+  empty.textContent = trouble || text(wanted().query || wanted().show !== 'all' ? 'nothing_found' : 'empty');
 }
 
 async function load(index) {
   const start = index - index % PAGE, mine = life, ask = wanted();
   if (asked.has(start) || !ask.slug) return;
   asked.add(start);
-  const page = await server.ksh_rows([ask.slug, ask.query, ask.show, start, PAGE]);
+  const page = await drafts.call('caption-grid', 'ksh_rows', [ask.slug, ask.query, ask.show, start, PAGE]);
   if (mine !== life) return;
-  if (!page || !page.ok) { asked.delete(start); return; }
+  const before = trouble;
+  trouble = page && page.ok ? '' : (page && page.message) || text('not_reached');
+  if (trouble !== before) measure();
+  if (trouble) {
+    setTimeout(() => { asked.delete(start); if (mine === life) load(start); }, LOAD_AGAIN);
+    return;
+  }
   const grew = total !== page.total, arriving = place !== page.place;
   total = page.total;
   place = page.place;

@@ -10,17 +10,17 @@ from ksh_studio.jobs.folder import Job, jobs_of
 from ksh_studio.jobs.requests import stop_job
 from ksh_studio.jobs.start import start_job
 from ksh_studio.jobs.status import job_status
-from ksh_studio.locales import translate
+from ksh_studio.locales import Language, translate
 from ksh_studio.models.registry import captioner_entry
 from ksh_studio.project.catalogue import Catalogue
-from ksh_studio.project.catalogue.counting import drawings_of
+from ksh_studio.project.catalogue.counting import drawings_of, unlisted
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.caption.view import counts_and_trigger, job_state
 from ksh_studio.ui.model_choice import captioner_of, known_models_only
 from ksh_studio.ui.parts.form import config_from
 from ksh_studio.ui.parts.languages import page_text
-from ksh_studio.ui.parts.markup import bar
+from ksh_studio.ui.parts.markup import Html, bar, note, notes
 from ksh_studio.ui.parts.outputs import UNCHANGED, News, Unchanged, Update, news, visible
 from ksh_studio.ui.parts.theme import html
 
@@ -94,7 +94,7 @@ def poll(visit: Visit, slug: str, seen: dict[str, str]) -> News[dict[str, str], 
     if not slug:
         return UNCHANGED
     project, language = visit.project(slug), visit.language
-    summary = counts_and_trigger(drawings_of(project), project.settings().trigger, language)
+    summary = _summary(project, language)
     job, status, working = _newest_job(project), "", False
     if job is not None:
         state = job_status(job)
@@ -106,6 +106,18 @@ def poll(visit: Visit, slug: str, seen: dict[str, str]) -> News[dict[str, str], 
         return CaptioningShown(summary, visible(may and not working), visible(may and working), status, version)
 
     return news(seen, version, display, shared=("status",))  # Start and Undo write there too
+
+
+def _summary(project: Project, language: Language) -> Html:
+    """The counts; or why they are not known, which says nothing of the captioning job."""
+    try:
+        count = drawings_of(project)
+        lost = [note(unlisted(project, count).text(language), "bad")] if count.unlisted else []
+        if lost and not count.total:
+            return notes(lost)
+        return notes([*lost, counts_and_trigger(count, project.settings().trigger, language)])
+    except StudioError as error:
+        return note(error.text(language), "bad")
 
 
 def _newest_job(project: Project) -> Job | None:

@@ -6,6 +6,7 @@ from pydantic import StrictInt, StrictStr, TypeAdapter, ValidationError
 
 from ksh_studio.errors import StudioError
 from ksh_studio.project.catalogue import CaptionConflict, Catalogue, Drawing
+from ksh_studio.project.catalogue.counting import require_catalogue
 from ksh_studio.project.catalogue.rows import Filter
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.parts.drafts import draft_place
@@ -48,6 +49,7 @@ def ksh_rows(visit: Visit, call: object) -> Rows:
     """`[project, search, filter, start, count]`: one page of the drawings that match."""
     slug, search, which, start, count = _parsed(_ROWS_CALL, call)
     project = visit.project(slug)
+    require_catalogue(project)
     if not project.captions_db.is_file():
         return {"total": 0, "rows": [], "place": draft_place(project)}
     with Catalogue(project) as catalogue:

@@ -8,6 +8,7 @@ import gradio as gr
 from ksh_studio.ui.access.guard import filling, guarded, guarded_call
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
+from ksh_studio.ui.access.timer import errors_in_place
 from ksh_studio.ui.caption.captioning import build_captioning, caption, poll, stop_captioning, undo_caption_change
 from ksh_studio.ui.caption.export_panel import build_export_panel
 from ksh_studio.ui.caption.grid import ksh_rows, ksh_save
@@ -52,7 +53,8 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> CaptionTab:
     )
     parts.stop.click(guarded(studio, "stop_captioning", stop_captioning), slug, None, **QUIET)
     undone = undo.click(inputs=slug, **filling(studio, "edit_captions", undo_caption_change, parts.status), **QUIET)
-    timer.tick(inputs=[slug, seen], **filling(studio, "look", poll, News(seen, parts)), **QUIET)
+    watched = errors_in_place(poll, lambda error: {"status": error})
+    timer.tick(inputs=[slug, seen], **filling(studio, "look", watched, News(seen, parts)), **QUIET)
     show_grid: dict[str, Any] = {"js": script("show_grid.js"), **QUIET}
     changes = [slug.change, parts.stamp.change, search.change, which.change]
     gr.on(changes, None, [slug, search, which], None, **show_grid)
@@ -75,7 +77,7 @@ def _build_grid(studio: Studio) -> tuple[gr.Textbox, gr.Radio]:
     gr.HTML(
         html_template=(
             '<div class="ksh-offers" role="status"></div>'
-            '<div class="ksh-view"><div></div></div><p class="ksh-none"></p>'
+            '<div class="ksh-view"><div></div></div><p class="ksh-none" role="status"></p>'
         ),
         js_on_load=script("grid.js", texts=json_texts("caption_tab.grid_")),
         server_functions=[guarded_call(studio, "look", ksh_rows), guarded_call(studio, "edit_captions", ksh_save)],

@@ -141,6 +141,14 @@ def news(
     return News(prints, new("display", make()))
 
 
+def only(
+    seen: Mapping[str, str] | None, display: Mapping[str, object]
+) -> News[dict[str, str], Mapping[str, object]] | Unchanged:
+    """Some parts of the display and nothing else, in place of `news`; the next `news` then shows everything again."""
+    now = _fingerprint(display)
+    return UNCHANGED if (seen or {}).get("") == now else News({"": now}, display)
+
+
 def _fingerprint(value: object) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()
 

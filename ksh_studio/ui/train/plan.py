@@ -15,7 +15,7 @@ from ksh_studio.locales import Language, Sentence, translate
 from ksh_studio.marks import affecting
 from ksh_studio.models.registry import base_entry
 from ksh_studio.presets import TRAIN_PRESETS
-from ksh_studio.project.catalogue.counting import Count, drawings_of
+from ksh_studio.project.catalogue.counting import Count, drawings_of, require_catalogue
 from ksh_studio.project.workspace import Project
 from ksh_studio.training.plan.estimate import Estimate, estimate
 from ksh_studio.training.plan.preset import fitted_preset
@@ -52,6 +52,7 @@ def settings_to_use(visit: Visit, slug: str, values: Mapping[str, object]) -> tu
     Raises StudioError when there is nothing to train on, or a setting is out of its bounds.
     """
     project = visit.project(slug)
+    require_catalogue(project)
     _need_captions(drawings_of(project))
     config = config_from(TrainConfig, {**values, "base_model": base_of(visit, project)})
     return project, settled(config, project, visit.studio.device().type)

@@ -7,6 +7,7 @@ import gradio as gr
 from ksh_studio.ui.access.guard import filling, guarded
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
+from ksh_studio.ui.access.timer import errors_in_place
 from ksh_studio.ui.parts.form import Form, form_inputs
 from ksh_studio.ui.parts.languages import page_text, script
 from ksh_studio.ui.parts.outputs import QUIET, News, in_order
@@ -74,7 +75,8 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> TrainTab:
     wire_file_tools(studio, tools, [slug, job_id], new.form, new.accordion)
     display = _display(new, waiting, job, more, tools, earlier)
     seen = gr.State({})
-    timer.tick(inputs=[slug, job_id, seen], **filling(studio, "look", poll, News(seen, display)), **QUIET)
+    watched = errors_in_place(poll, lambda error: {"job": {"status": error}})
+    timer.tick(inputs=[slug, job_id, seen], **filling(studio, "look", watched, News(seen, display)), **QUIET)
     restricted: list[tuple[gr.blocks.Block, Action]] = [(new.accordion, "train"), (new.buttons.start, "train")]
     return TrainTab(
         job.buttons.use_lora, job.display.files, job_id, restricted, new.plan, new.preset, new.checked, new.form

@@ -1,7 +1,10 @@
 """The two calls of the grid, as each role may make them."""
 
+import os
+
 import pytest
 
+from ksh_studio.disk import locked
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.ui.parts.drafts import draft_place
 from tests.ui.open_page import ROLES
@@ -74,3 +77,57 @@ def test_a_caption_that_cannot_be_one_is_refused(opened, with_drawings, values):
 def test_a_caption_for_a_project_without_drawings_is_refused(opened):
     answer = opened("owner").call("ksh_save", "mine", "x", "a", 0)
     assert not answer["ok"] and "Reload the page" in answer["message"]
+
+
+def overwritten(project):
+    project.captions_db.write_bytes(b"not a database, but long enough to be taken for one" * 100)
+
+
+def emptied(project):
+    project.captions_db.write_bytes(b"")
+    for log in project.root.glob("captions.db-*"):
+        log.unlink()
+
+
+def removed(project):
+    emptied(project)
+    project.captions_db.unlink()
+
+
+def a_device(project):
+    project.captions_db.unlink()
+    project.captions_db.symlink_to("/dev/full")
+
+
+DAMAGES = {
+    overwritten: "is damaged. Restore the project from a backup",
+    emptied: "2 drawings in",
+    removed: "2 drawings in",
+    a_device: "captions.db",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no full device")
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_drawings_whose_list_cannot_be_read_are_not_taken_for_none(opened, with_drawings, damage):
+    page = opened("owner")
+    damage(with_drawings(page.project))
+    answer = page.call("ksh_rows", "mine", "", "all", 0, 10)
+    assert not answer["ok"] and DAMAGES[damage] in answer["message"]
+    assert DAMAGES[damage] in page.tick()["caption-about"].unescape()
+    if damage in (emptied, removed):
+        with_drawings(page.project)  # importing again is the remedy that it names
+        assert page.call("ksh_rows", "mine", "", "all", 0, 10)["total"] == 2
+        assert "2 drawings, 1 with a caption" in page.tick()["caption-about"]
+
+
+def test_drawings_that_an_older_list_does_not_know_are_counted_and_the_others_shown(opened, with_drawings):
+    page = opened("owner")
+    with_drawings(page.project)
+    drawing = next(page.project.drawings.glob("*.webp"))
+    (page.project.drawings / "0123456789abcdef.webp").write_bytes(drawing.read_bytes())
+    about = page.tick()["caption-about"]
+    assert "1 drawings in" in about and "2 drawings, 1 with a caption" in about
+    assert page.call("ksh_rows", "mine", "", "all", 0, 10)["total"] == 2
+    with locked(page.project.drawings_lock, "import.busy"):  # an import writes the drawing first
+        assert "1 drawings in" not in page.tick()["caption-about"]

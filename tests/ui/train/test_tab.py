@@ -283,3 +283,18 @@ def test_files_picked_are_averaged_in_a_process_of_their_own(owner, drawn):
     [made] = owner.workspace.loras.glob("*.safetensors")
     assert "ksh-good" in message and made.name.endswith("-10-20.safetensors")
     assert read_header(made).metadata
+
+
+@pytest.mark.parametrize(("error", "sentence"), [(StudioError("job.none"), "no training yet"), (ValueError(), "wrong")])
+def test_what_goes_wrong_in_a_tick_stands_where_the_state_of_the_job_does(opened, monkeypatch, error, sentence):
+    page = opened("owner")
+    page.tick()
+
+    def fails(*_):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ksh_studio.ui.train.watch.jobs_now", fails)
+        assert sentence in page.tick()["train-status"]
+        assert "train-status" not in page.tick()
+    assert "Nothing has been trained" in page.tick()["train-status"]
