@@ -4,6 +4,7 @@ Each stage is a generator of these. The command line prints them, a job appends 
 that file. A path is always relative to the job's project folder, POSIX style, so that a backed-up project stays valid.
 """
 
+import json
 import time
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Self
@@ -278,6 +279,15 @@ def from_line(line: bytes) -> Event | None:
         return _ADAPTER.validate_json(line)
     except ValidationError:
         return None
+
+
+def is_of_newer_studio(line: bytes) -> bool:
+    """Whether the line, which `from_line` does not know, is a whole event: of another kind, or with other fields."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(event, dict) and isinstance(event.get("kind"), str) and isinstance(event.get("time"), int | float)
 
 
 def valid_events(events: Iterable[Event]) -> Iterator[Event]:

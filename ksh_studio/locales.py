@@ -5,7 +5,7 @@ A key is `<room>.<name>`: `import.empty_folder` is `empty_folder` in `import.jso
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Literal
 
@@ -37,12 +37,16 @@ def translate(key: str, language: Language = "en", **values: object) -> str:
     A value `@key` is itself a sentence of the locales, such as a setting's label.
     Raises KeyError for a key that no language has; the tests find such keys.
     """
+    return _filled(key, language, values)
+
+
+def _filled(key: str, language: Language, values: Mapping[str, object]) -> str:
     text = sentences(language).get(key)
     if text is None:
         text = sentences("en")[key]
     if not values:
         return text
-    return text.format(**{name: _resolved(value, language) for name, value in values.items()})
+    return text.format_map({name: _resolved(value, language) for name, value in values.items()})
 
 
 class Sentence(BaseModel):
@@ -54,8 +58,12 @@ class Sentence(BaseModel):
     values: dict[str, str] = {}
 
     def text(self, language: Language = "en") -> str:
-        """The sentence in `language`."""
-        return translate(self.key, language, **self.values)
+        """The sentence in `language`; of one that only a newer studio knows, its key and values in plain words."""
+        try:
+            return _filled(self.key, language, self.values)
+        except (LookupError, ValueError):  # unknown, or without a value that it needs
+            values = ", ".join(f"{name}: {value}" for name, value in self.values.items())
+            return translate("ui.unknown_sentence", language, name=self.key, values=f" ({values})" if values else "")
 
 
 def sentence(key: str, **values: object) -> Sentence:

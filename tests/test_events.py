@@ -1,4 +1,17 @@
-from ksh_studio.events import Checkpoint, Failed, Finished, Preview, Resumed, Step, from_line, to_line, valid_events
+import pytest
+
+from ksh_studio.events import (
+    Checkpoint,
+    Failed,
+    Finished,
+    Preview,
+    Resumed,
+    Step,
+    from_line,
+    is_of_newer_studio,
+    to_line,
+    valid_events,
+)
 
 
 def step(number: int) -> Step:
@@ -30,3 +43,20 @@ def test_what_an_earlier_life_said_of_later_steps_is_dropped():
     assert [event.step for event in kept if isinstance(event, Step)] == [1, 2, 3]
     assert not any(isinstance(event, Failed) for event in kept)
     assert isinstance(kept[-1], Finished)
+
+
+@pytest.mark.parametrize(
+    ("line", "newer"),
+    [
+        (b'{"kind": "surprise", "time": 1.5, "size": 3}', True),
+        (to_line(step(1)).replace(b"{", b'{"colour": "red", ', 1), True),
+        (b'{"kind": "surprise"}', False),
+        (b'{"kind": "surprise", "ti', False),
+        (b'{"kind": ["step"], "time": 1}', False),
+        (b"[1, 2]", False),
+        (b"[" * 100_000, False),
+        (b"\xff\xfe", False),
+    ],
+)
+def test_an_event_of_a_newer_studio_is_told_from_a_torn_line(line, newer):
+    assert from_line(line) is None and is_of_newer_studio(line) is newer

@@ -7,7 +7,7 @@ import pytest
 
 from ksh_studio.config import setting_sentences
 from ksh_studio.errors import StudioError
-from ksh_studio.locales import FOLDER, sentences, translate
+from ksh_studio.locales import FOLDER, LANGUAGES, Sentence, sentence, sentences, translate
 
 SPEAKING = {"StudioError", "Busy", "LoginRequired", "NothingToTrain", "translate", "sentence", "saying", "note"}
 PACKAGE = Path(__file__).resolve().parent.parent / "ksh_studio"
@@ -70,3 +70,22 @@ def test_an_error_speaks_both_languages():
     error = StudioError("job.unknown", name="x{y}")
     assert str(error) == "There is no job x{y}."
     assert error.text("ko") == "작업 x{y}이(가) 없습니다."
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        Sentence(key="x.y"),
+        Sentence(key="train.finally", values={"steps": "7", "key": "a", "language": "b"}),
+        Sentence(key="disk.full", values={"folder": "a value that it does not ask for"}),
+    ],
+)
+def test_a_sentence_of_a_newer_studio_is_said_in_plain_words(unknown, language):
+    text = unknown.text(language)
+    assert unknown.key in text and all(value in text for value in unknown.values.values())
+    assert translate("ui.unknown_sentence", language)[-20:] in text
+
+
+def test_half_letters_in_the_name_of_a_file_are_replaced():
+    assert sentence("disk.full", path="a\udcb1b").text().startswith("The disk is full: a\N{REPLACEMENT CHARACTER}b")

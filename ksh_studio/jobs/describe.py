@@ -23,7 +23,7 @@ from ksh_studio.events import (
     Warned,
 )
 from ksh_studio.jobs.figures import duration, loss_figure, roughly, share
-from ksh_studio.locales import Language, translate
+from ksh_studio.locales import Language, sentence, translate
 
 
 def describe(event: Event, language: Language) -> str:
@@ -59,7 +59,7 @@ def files_to_look_at(event: Imported, language: Language) -> list[str]:
     unreadable = [(key, name) for name, key in event.unreadable]
     lines = _named(same, translate("events.same_as_others", language), language)
     for key in dict.fromkeys(key for key, _ in unreadable):
-        reason = translate(key, language)
+        reason = sentence(key).text(language)
         lines += _named([(name, reason) for each, name in unreadable if each == key], reason, language)
     return lines + _named(gone, translate("events.gone", language), language)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ksh_studio.disk import disk_errors
 from ksh_studio.errors import StudioError
-from ksh_studio.events import Event, Final, Heartbeat, from_line, to_line
+from ksh_studio.events import Event, Final, Heartbeat, from_line, is_of_newer_studio, to_line
 from ksh_studio.jobs.owner import boot_id
 
 HEARTBEAT_SECONDS = 5.0
@@ -70,13 +70,15 @@ class EventReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.offset = 0
+        self.unknown = 0
+        """Events read so far that only a newer studio knows."""
 
     def new(self) -> list[Event]:
         """Events of the next complete lines, of about `READ_BYTES`; from the beginning when the file was replaced."""
         try:
             size = self.path.stat().st_size
             if size < self.offset:
-                self.offset = 0
+                self.offset = self.unknown = 0
             with self.path.open("rb") as file:
                 file.seek(self.offset)
                 data = file.read(READ_BYTES)
@@ -86,8 +88,14 @@ class EventReader:
         if not end and len(data) == READ_BYTES:
             end = len(data)  # no event is that long: a block of rubbish, skipped piece by piece
         self.offset += end
-        events = (from_line(line) for line in data[:end].splitlines())
-        return [event for event in events if event is not None]
+        events = []
+        for line in data[:end].splitlines():
+            event = from_line(line)
+            if event is not None:
+                events.append(event)
+            elif is_of_newer_studio(line):
+                self.unknown += 1
+        return events
 
     def rest(self) -> list[Event]:
         """Events of all complete lines not read yet."""

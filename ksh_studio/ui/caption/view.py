@@ -9,7 +9,7 @@ from ksh_studio.jobs.history import JobHistory
 from ksh_studio.jobs.status import JobStatus
 from ksh_studio.locales import Language, translate
 from ksh_studio.project.catalogue.counting import Count
-from ksh_studio.ui.parts.events import event_bar, event_note
+from ksh_studio.ui.parts.events import event_bar, event_note, unknown_events
 from ksh_studio.ui.parts.markup import Html, bar, chip, details, line, note, notes
 
 
@@ -29,6 +29,7 @@ def job_state(history: JobHistory, status: JobStatus, language: Language, with_l
     """
     parts = [_headline(history, status, language)]
     parts += [event_note(warning, language) for warning in history.warnings]
+    parts += unknown_events(history, language)
     if status.state == "ended unexpectedly" and with_log and status.last_log_lines:
         parts.append(details(translate("ui.last_lines", language), status.last_log_lines))
     return notes(parts)

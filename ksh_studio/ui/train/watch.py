@@ -103,6 +103,7 @@ def _version(visit: Visit, slug: str, jobs: ProjectJobs) -> object:
         if job is not None and status is not None:
             history = visit.studio.histories.of(job)
             version += [job.id, status.state, len(history.steps), len(history.measurements()), len(history.warnings)]
+            version.append(history.reader.unknown)
             version += [str(history.progress), str(history.final), history.planned is None]
     return version
 
