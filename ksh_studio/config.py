@@ -159,7 +159,7 @@ class TrainConfig(Config):
     base_model: Annotated[str, Mark("project", affects="step", by_base=True)] = Field("", title="Base model")
     """The model that learns: a name of the registry, a hub id, a folder or a .safetensors; empty: the project's."""
     name: Annotated[str, Mark("plain", affects="result")] = Field("", title="Name of the LoRA", max_length=64)
-    """File name of the result: letters, digits, `_` `.` `-`; empty: the project's."""
+    """File name of the result; Hangul becomes Latin letters, since other programs need them; empty: the project's."""
     resolution: Annotated[int | None, Mark("plain", affects="step", by_base=True)] = Field(
         None, ge=64, le=2048, title="Size"
     )

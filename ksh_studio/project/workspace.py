@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import shutil
-import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from ksh_studio.config import ProjectSettings
 from ksh_studio.disk import disk_errors, is_locked, locked, write_text
 from ksh_studio.errors import StudioError, validated
 from ksh_studio.paths import FileKind, file_inside, is_device_name
+from ksh_studio.romanized import romanized
 
 VISITORS = "visitors"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -29,9 +29,8 @@ def default_root() -> Path:
 
 
 def slug_of(name: str) -> str:
-    """An ASCII folder name for a display name in any script; random where nothing ASCII is left."""
-    ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    slug = re.sub(r"[^a-z0-9]+", "-", ascii_only.lower()).strip("-")[:40]
+    """An ASCII folder name for a display name, Hangul in Latin letters; random where nothing can be written so."""
+    slug = re.sub(r"[^a-z0-9]+", "-", romanized(name).lower()).strip("-")[:40].strip("-")
     if is_device_name(slug):
         return f"{slug}-1"
     return slug or f"project-{secrets.token_hex(3)}"

@@ -24,7 +24,6 @@ from ksh_studio.events import (
 )
 from ksh_studio.jobs.folder import Job
 from ksh_studio.jobs.status import job_events
-from ksh_studio.lora.file.metadata import safe_stem
 from ksh_studio.models.device import pick_device
 from ksh_studio.models.loading import Base, load_base
 from ksh_studio.models.registry import base_entry
@@ -42,7 +41,7 @@ from ksh_studio.training.measures.validation import Validation
 from ksh_studio.training.memory.offload import offload
 from ksh_studio.training.memory.out_of_memory import memory_errors
 from ksh_studio.training.processes.group import Group, join
-from ksh_studio.training.saving.saver import Saver
+from ksh_studio.training.saving.saver import Saver, lora_stem
 from ksh_studio.training.step.adapter import add_adapter, notes_of
 from ksh_studio.training.step.backoff import BackOff
 from ksh_studio.training.step.from_file import begin_from_file
@@ -113,7 +112,7 @@ def set_up(config: SettledTraining, project: Project, job: Job, began: float) ->
     offload(base)
     if config.gradient_checkpointing:
         base.unet.enable_gradient_checkpointing()
-    saver = Saver(base, job, training_state, data.items, safe_stem(config.name or project.slug))
+    saver = Saver(base, job, training_state, data.items, lora_stem(job, config.name))
     counters = yield from _resume(training_state, job, saver.digest, saved)
     group.check(int(saver.digest[:12], 16) + training_state.step)
     return _assembled(base, data, saver, counters, group, began)

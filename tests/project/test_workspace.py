@@ -9,13 +9,20 @@ import pytest
 from ksh_studio.config import ProjectSettings
 from ksh_studio.disk import is_locked, locked
 from ksh_studio.errors import StudioError
-from ksh_studio.project.workspace import Workspace, slug_of
+from ksh_studio.project.workspace import Project, Workspace, slug_of
 
 
-def test_a_korean_name_gets_an_ascii_slug():
+def test_a_name_in_any_script_gets_an_ascii_slug():
     assert slug_of("Ink & Wash 2") == "ink-wash-2"
-    assert slug_of("내 그림").isascii()
-    assert slug_of("내 그림").startswith("project-")
+    assert slug_of("내 그림") == "nae-geurim"
+    assert slug_of("日本").isascii() and slug_of("日本").startswith("project-")
+
+
+def test_a_project_of_an_older_studio_keeps_its_folder(workspace):
+    project = Project(workspace.projects_folder / "project-6a7928", workspace)
+    project.save_settings(ProjectSettings(name="수채화"))
+    assert workspace.project("project-6a7928").settings().name == "수채화"
+    assert workspace.create_project(ProjectSettings(name="수채화")).slug == "suchaehwa"
 
 
 @pytest.mark.parametrize("name", ["CON", "aux", "com1", "Lpt9"])
@@ -27,12 +34,12 @@ def test_no_project_bears_a_name_that_windows_keeps_for_itself(name):
 def test_projects_are_made_renamed_and_deleted_to_the_trash(workspace):
     first = workspace.create_project(ProjectSettings(name="수채화 style"))
     second = workspace.create_project(ProjectSettings(name="수채화 style"))
-    assert first.slug == "style"
-    assert second.slug == "style-2"
+    assert first.slug == "suchaehwa-style"
+    assert second.slug == "suchaehwa-style-2"
     first.change(name="새 이름 \"'<b>")
-    assert workspace.project("style").settings().name == "새 이름 \"'<b>"
+    assert workspace.project("suchaehwa-style").settings().name == "새 이름 \"'<b>"
     trashed = workspace.delete_project(second)
-    assert [project.slug for project in workspace.projects()] == ["style"]
+    assert [project.slug for project in workspace.projects()] == ["suchaehwa-style"]
     assert json.loads((trashed / "project.json").read_text(encoding="utf-8"))["name"] == "수채화 style"
 
 

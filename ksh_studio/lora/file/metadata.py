@@ -5,24 +5,28 @@ Every value is a string; no value holds a path. Hashes: kohya-ss/sd-scripts `lib
 """
 
 import hashlib
-import re
 from datetime import UTC, datetime
 
 import safetensors.torch
 from torch import Tensor
 
 from ksh_studio import __version__
+from ksh_studio.paths import is_device_name
+from ksh_studio.romanized import ascii_name
 
-_NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_.-]+")
+MOST_CHARACTERS = 64
 
 
 def safe_stem(name: str) -> str:
-    """`name` reduced to the characters that every program accepts in a LoRA's name; "lora" when nothing is left.
+    """`name` in the characters that every program accepts in a LoRA's name, Hangul in Latin letters; never empty.
 
-    "none" is never returned: A1111 writes it where there is no LoRA.
+    Two names that differ by more than punctuation stay two. "none" is never returned: A1111 writes it where there is
+    no LoRA; nor is a name that Windows keeps for itself.
     """
-    stem = _NOT_ALLOWED.sub("-", name).strip("-.")[:64]
-    return "lora" if stem.lower() in ("", "none") else stem
+    stem = ascii_name(name, MOST_CHARACTERS, instead="lora")
+    if stem.lower() == "none":
+        return "lora"
+    return f"{stem}-1" if is_device_name(stem) else stem
 
 
 def base_family(cross_attention_dim: int, widths: tuple[int, ...], name: str) -> dict[str, str]:

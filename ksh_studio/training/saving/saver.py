@@ -7,6 +7,7 @@ from typing import Any
 from ksh_studio.events import Checkpoint, Event, LoraSaved
 from ksh_studio.jobs.folder import Job
 from ksh_studio.jobs.process import require_ownership
+from ksh_studio.lora.file.metadata import safe_stem
 from ksh_studio.lora.save import save_lora
 from ksh_studio.models.loading import Base
 from ksh_studio.training.checkpoint import save_checkpoint
@@ -18,6 +19,15 @@ from ksh_studio.training.step.state import TrainingState
 
 MINUTES_BETWEEN_CHECKPOINTS = 10
 """How much work a crash may cost at most, however many steps the settings leave between two checkpoints."""
+
+
+def lora_stem(job: Job, name: str) -> str:
+    """What the job's LoRA files are called before the step: the given name, else the project's, fit for a file.
+
+    A job that has files already goes on with their name, also when the project is called otherwise by now.
+    """
+    earlier = sorted(job.loras.glob("[!.]*-*.safetensors"))
+    return earlier[0].stem.rpartition("-")[0] if earlier else safe_stem(name or job.project.settings().name)
 
 
 class Saver:

@@ -21,14 +21,40 @@ def test_sd15_is_called_sd_v1_and_nothing_else_is():
         ("my style!", "my-style"),
         ("a/b\\c:d", "a-b-c-d"),
         ("..", "lora"),
-        ("그림", "lora"),
+        ("수채화", "suchaehwa"),
+        ("연필화", "yeonpilhwa"),
+        ("내 그림 – 봄 2026", "nae-geurim-bom-2026"),
+        ("Café", "Cafe"),
+        ("con", "con-1"),
+        ("!!!", "lora"),
         ("None", "lora"),
         ("", "lora"),
     ],
 )
 def test_a_name_is_reduced_to_what_every_program_accepts(name, stem):
-    assert safe_stem(name) == stem
-    assert len(safe_stem("x" * 100)) == 64
+    assert safe_stem(name) == stem == safe_stem(stem)
+    assert len(safe_stem("x" * 100)) == len(safe_stem("수" * 100)) == 64
+
+
+def test_two_names_never_write_one_file():
+    names = [
+        "꽃",
+        "꼿",
+        "日本",
+        "中国",
+        "그림 日本",
+        "그림 中国",
+        "🎨",
+        "🖌",
+        "x" * 100,
+        "x" * 101,
+        "수" * 60,
+        "수" * 61,
+        "그림",
+    ]
+    stems = [safe_stem(name) for name in names]
+    assert len(set(stems)) == len(names)
+    assert all(stem == safe_stem(stem) and stem.isascii() for stem in stems)
 
 
 def test_the_prediction_type_and_the_trigger_are_said_as_readers_expect():

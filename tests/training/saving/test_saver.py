@@ -15,11 +15,13 @@ from safetensors import SafetensorError
 
 from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
+from ksh_studio.jobs.folder import Job
 from ksh_studio.jobs.owner import OWNER_FILE, take_ownership
 from ksh_studio.lora.file.header import read_header
 from ksh_studio.training.checkpoint import clean, load_newest
 from ksh_studio.training.preflight import check as preflight
 from ksh_studio.training.saving import saver as saving
+from ksh_studio.training.saving.saver import lora_stem
 from ksh_studio.training.stage import train
 
 CALLS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "shutil.rmtree"}
@@ -199,3 +201,18 @@ def test_a_training_that_lost_its_job_saves_nothing_more(lesson):
     assert [event.step for event in said if event.kind == "checkpoint"] == [2]
     assert [path.name for path in made.job.checkpoints.iterdir()] == ["step-000002"]
     assert [path.name for path in made.job.loras.glob("*.safetensors")] == ["ksh-000002.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"), [("수채화", "suchaehwa"), ("연필화", "yeonpilhwa"), ("", "nae-geurim"), ("ksh", "ksh")]
+)
+def test_the_files_are_called_by_their_name_or_the_projects(project, name, stem):
+    assert lora_stem(Job(project.jobs / "a", project), name) == stem
+
+
+def test_a_job_goes_on_with_the_name_of_its_files(project):
+    job = Job(project.jobs / "a", project)
+    job.loras.mkdir(parents=True)
+    (job.loras / "project-6a7928-000500.safetensors").touch()
+    project.change(name="수채화")
+    assert lora_stem(job, "") == "project-6a7928"
