@@ -4,8 +4,10 @@ A URL is `/ksh/<project>/<kind>/<name>` and holds no path of this machine. gradi
 it would open whole folders to everybody.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -14,7 +16,7 @@ from starlette.routing import Route
 
 from ksh_studio.disk import any_disk_errors
 from ksh_studio.errors import StudioError
-from ksh_studio.paths import inside
+from ksh_studio.paths import inside, is_plain
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
@@ -32,15 +34,16 @@ class ServedFiles:
     suffixes: tuple[str, ...]
     download: bool = False
     """The browser saves the file instead of showing it."""
-    cached: bool = False
-    """The browser may keep the file: its content never changes under its name."""
+    keep: Literal["never", "version", "always"] = "never"
+    """Whether the browser may keep the file: always where its name is made from its content; where another file may get
+    the same name later, under the address of its version only."""
 
 
 SERVED: dict[str, ServedFiles] = {
-    "thumb": ServedFiles("look", (".webp",), cached=True),
-    "drawing": ServedFiles("look", (".webp",), cached=True),
-    "preview": ServedFiles("look", (".webp", ".png"), cached=True),
-    "picture": ServedFiles("download_picture", (".png",), cached=True),
+    "thumb": ServedFiles("look", (".webp",), keep="always"),
+    "drawing": ServedFiles("look", (".webp",), keep="always"),
+    "preview": ServedFiles("look", (".webp", ".png"), keep="version"),
+    "picture": ServedFiles("download_picture", (".png",), keep="version"),
     "lora": ServedFiles("download_lora", (".safetensors",), download=True),
     "export": ServedFiles("export", (".zip",), download=True),
     "backup": ServedFiles("backup", (".zip",), download=True),
@@ -49,8 +52,16 @@ SERVED: dict[str, ServedFiles] = {
 
 def file_url(project: Project, kind: str, name: str, **query: str) -> str:
     """The URL of a file. `name`: its path in the folder of its kind, POSIX style; `query`: parameters to add."""
+    if SERVED[kind].keep == "version" and is_plain(name):
+        with suppress(OSError):
+            query["v"] = _version(_folder(project, kind) / name)
     parameters = "&".join(f"{key}={quote(value)}" for key, value in query.items())
     return f"/ksh/{project.slug}/{kind}/{quote(name)}{'?' + parameters if parameters else ''}"
+
+
+def _version(path: Path) -> str:
+    """Another one for another file of this name, such as a picture drawn anew after it was deleted."""
+    return f"{path.stat().st_mtime_ns:x}"
 
 
 def download_folder(project: Project, kind: str) -> Path:
@@ -66,15 +77,19 @@ def file_routes(studio: Studio) -> list[Route]:
     def send(request: Request) -> Response:
         try:
             with any_disk_errors(studio.workspace.root):
-                return _response(visit_of(studio, request), **request.path_params)
+                version = request.query_params.get("v", "")
+                return _response(visit_of(studio, request), version, **request.path_params)
         except StudioError as error:
             return PlainTextResponse(str(error), 401 if isinstance(error, LoginRequired) else 403)
 
     return [Route("/ksh/{slug}/{kind}/{name:path}", send)]
 
 
-def _response(visit: Visit, slug: str, kind: str, name: str) -> Response:
-    """The file, or 404. Raises StudioError when this visitor may not have it."""
+def _response(visit: Visit, version: str, slug: str, kind: str, name: str) -> Response:
+    """The file, or 404. Raises StudioError when this visitor may not have it.
+
+    version: which one of this name is asked for; the browser keeps it only when it is this one.
+    """
     served = SERVED.get(kind)
     if served is None:
         return PlainTextResponse("Not served.", 404)
@@ -83,7 +98,8 @@ def _response(visit: Visit, slug: str, kind: str, name: str) -> Response:
     path = inside(_folder(project, kind), name)
     if path.suffix not in served.suffixes or path.name.startswith(".") or not path.is_file():
         return PlainTextResponse("Not served.", 404)
-    headers = {"Cache-Control": "private, max-age=31536000, immutable" if served.cached else "no-store"}
+    kept = served.keep == "always" or (served.keep == "version" and version == _version(path))
+    headers = {"Cache-Control": "private, max-age=31536000, immutable" if kept else "no-store"}
     media_type = MEDIA_TYPES.get(path.suffix, "application/octet-stream")
     filename = path.name if served.download else None
     return FileResponse(path, media_type=media_type, headers=headers, filename=filename)

@@ -1,6 +1,7 @@
 """Which files of a project are served, to whom, and how."""
 
 import asyncio
+import os
 
 import httpx
 import pytest
@@ -36,12 +37,41 @@ def write(path, content=b"content"):
     path.write_bytes(content)
 
 
-def test_what_never_changes_may_be_kept_by_the_browser_and_is_shown(project, get):
+def test_a_picture_may_be_kept_by_the_browser_and_is_shown(project, get):
     write(project.pictures / "2026-01-01" / "1-5 %.png")
     reply = get(file_url(project, "picture", "2026-01-01/1-5 %.png"))
     assert (reply.status_code, reply.content) == (200, b"content")
     assert (reply.headers["content-type"], reply.headers["cache-control"]) == ("image/png", IMMUTABLE)
     assert "content-disposition" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("picture", "2026-01-01/00001-1.png"), ("preview", "a/previews/000500-1.png")]
+)
+def test_a_new_picture_of_the_same_name_has_another_address(project, get, kind, name):
+    path = (project.pictures if kind == "picture" else project.jobs) / name
+    write(path, b"red")
+    before = file_url(project, kind, name)
+    path.unlink()
+    write(path, b"blue")
+    os.utime(path, ns=(1, path.stat().st_mtime_ns + 1))  # where the clock of the disk is coarse
+    after = file_url(project, kind, name)
+    assert after != before
+    assert (get(after).content, get(after).headers["cache-control"]) == (b"blue", IMMUTABLE)
+    for address in (before, before.split("?")[0]):
+        assert (get(address).content, get(address).headers["cache-control"]) == (b"blue", "no-store")
+
+
+def test_a_drawing_is_named_by_its_content_and_kept_under_any_address(project, get):
+    write(project.drawings / "0123456789abcdef.webp")
+    address = f"/ksh/{project.slug}/drawing/0123456789abcdef.webp"
+    assert file_url(project, "drawing", "0123456789abcdef.webp") == address
+    assert get(address).headers["cache-control"] == IMMUTABLE
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../project.json", "//host/share/x.png", "missing.png"])
+def test_an_address_is_made_without_a_look_outside_of_the_folder(project, name):
+    assert "?" not in file_url(project, "preview", name)
 
 
 @pytest.mark.parametrize("kind", ["export", "backup"])
@@ -63,7 +93,7 @@ def test_no_other_file_of_the_folder_is_served(project, get):
     for name in ("a/job.json", "a/log.txt", "a/.hidden.png"):
         write(project.jobs / name)
         assert [get(file_url(project, kind, name)).status_code for kind in ("preview", "lora")] == [404, 404], name
-    assert get(file_url(project, "nonsense", "a.png")).status_code == 404
+    assert get(f"/ksh/{project.slug}/nonsense/a.png").status_code == 404
     assert get(file_url(project, "preview", "missing.png")).status_code == 404
 
 
