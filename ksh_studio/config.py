@@ -19,6 +19,7 @@ Sampler = Literal["Euler a", "Euler", "DPM++ 2M", "DDIM", "UniPC"]
 Schedule = Literal["Automatic", "Uniform", "Karras", "Exponential", "SGM Uniform"]
 Attention = Literal["sdpa", "xformers"]
 ExportFormat = Literal["imagefolder", "info.csv", "txt", "kohya"]
+Prompts = Annotated[tuple[Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)], ...], Field(max_length=1000)]
 
 
 class Config(BaseModel):
@@ -79,7 +80,7 @@ class ProjectSettings(Config):
     """A name of the registry, a hub id, a folder or a .safetensors file; None: the machine's default."""
     captioner: str | None = Field(None, title="Captioner")
     """A name of the registry, a hub id or a folder; None: the machine's default."""
-    preview_prompts: tuple[str, ...] = Field((), title="Preview prompts")
+    preview_prompts: Prompts = Field((), title="Preview prompts")
     """Drawn while training, at fixed seeds; empty: made from the project's own captions."""
 
 
@@ -190,9 +191,7 @@ class TrainConfig(Config):
     """How much a crash can cost, ten minutes at most; None: a tenth of the run."""
     validation_steps: Annotated[int | None, Mark("amounts")] = Field(None, ge=1, title="Steps between previews")
     """None: a tenth of the run."""
-    validation_prompts: Annotated[tuple[str, ...], Mark("previews", affects="result")] = Field(
-        (), title="Preview prompts"
-    )
+    validation_prompts: Annotated[Prompts, Mark("previews", affects="result")] = Field((), title="Preview prompts")
     """Drawn at step 0 and along the way; empty: the project's."""
     learning_rate: Annotated[float | None, Mark("plain", by_base=True, metadata="learning_rate")] = Field(
         None, gt=0, le=1, title="Learning rate"

@@ -24,6 +24,12 @@ def _plain(path: str) -> str:
 
 ProjectPath = Annotated[str, Field(max_length=1000), AfterValidator(_plain)]
 """A path relative to the project, POSIX style. Whoever opens the file also follows links: `Project.file_at`."""
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""A number of things, or a step: what a float holds exactly."""
+LINE_BYTES = 250_000
+"""The longest line of an event: a prompt or caption of the greatest length in any script, and room for the rest."""
+FILE_LIST_BYTES = 4_000_000
+"""The longest line of an import, which names files."""
 
 
 class _Event(BaseModel):
@@ -52,7 +58,7 @@ class Started(_Event):
 
     kind: Literal["started"] = "started"
     stage: Literal["caption", "check", "train", "generate"]
-    total: int
+    total: Count
     device: str = ""
     """Where it runs and how: "cpu, bf16"."""
 
@@ -62,18 +68,18 @@ class Progress(_Event):
 
     kind: Literal["progress"] = "progress"
     phase: Literal["wait", "import", "export", "load", "latents", "captions", "denoise", "validate", "measure"]
-    done: int
-    total: int
+    done: Count
+    total: Count
 
 
 class Imported(_Event):
     """What an import did, and the files that are not among the drawings; names are the artist's own."""
 
     kind: Literal["imported"] = "imported"
-    added: int
-    known: int
+    added: Count
+    known: Count
     """Drawings the project already had."""
-    captions: int
+    captions: Count
     """Captions taken over from info.csv, metadata.jsonl or .txt files."""
     duplicates: tuple[tuple[str, str], ...] = ()
     """(file left out, file of the same content kept)."""
@@ -90,24 +96,24 @@ class Captioned(_Event):
     drawing: str
     """The drawing's id."""
     caption: str
-    done: int
-    total: int
+    done: Count
+    total: Count
 
 
 class Planned(_Event):
     """What a training will take, from two measured steps; comes before the first one."""
 
     kind: Literal["planned"] = "planned"
-    drawings: int
+    drawings: Count
     """Trained on; those held out not counted."""
-    held_out: int
-    buckets: tuple[tuple[int, int, int], ...]
+    held_out: Count
+    buckets: tuple[tuple[Count, Count, Count], ...]
     """(width, height, drawings) of each size, the largest first."""
-    steps: int
+    steps: Count
     epochs: float
-    train_batch_size: int
+    train_batch_size: Count
     """Drawings of one step on one device."""
-    split: int
+    split: Count
     """Parts that a batch is cut into so that it fits into the memory; 1: whole."""
     gradient_checkpointing: bool
     seconds: float
@@ -125,9 +131,9 @@ class Step(_Event):
     """One optimiser step is done."""
 
     kind: Literal["step"] = "step"
-    step: int
+    step: Count
     """1-based: the first step is 1."""
-    total: int
+    total: Count
     loss: float
     ema_loss: float
     learning_rate: float
@@ -141,7 +147,7 @@ class Validated(_Event):
     """Loss on the held-out drawings at fixed noise and timesteps."""
 
     kind: Literal["validated"] = "validated"
-    step: int
+    step: Count
     loss: float
 
 
@@ -149,7 +155,7 @@ class Scored(_Event):
     """How close this step's previews are to the artist's drawings."""
 
     kind: Literal["scored"] = "scored"
-    step: int
+    step: Count
     score: float
     """0: as far as pictures of the base model alone; 1: as close as the drawings are to each other."""
 
@@ -158,10 +164,10 @@ class Preview(_Event):
     """A preview picture is on disk."""
 
     kind: Literal["preview"] = "preview"
-    step: int
+    step: Count
     """0: before training, the base model's own picture."""
     prompt: str
-    seed: int
+    seed: Count
     path: ProjectPath
     asked: bool = False
     """Whether it was requested while the training ran, with a prompt of its own."""
@@ -171,7 +177,7 @@ class Checkpoint(_Event):
     """A complete state from which training resumes is on disk."""
 
     kind: Literal["checkpoint"] = "checkpoint"
-    step: int
+    step: Count
     path: ProjectPath
 
 
@@ -179,7 +185,7 @@ class LoraSaved(_Event):
     """A LoRA file is on disk, reloaded and compared."""
 
     kind: Literal["lora"] = "lora"
-    step: int
+    step: Count
     path: ProjectPath
 
 
@@ -188,17 +194,17 @@ class Picture(_Event):
 
     kind: Literal["picture"] = "picture"
     path: ProjectPath
-    seed: int
-    index: int
+    seed: Count
+    index: Count
     """0-based within this request."""
-    total: int
+    total: Count
 
 
 class Resumed(_Event):
     """The job goes on from step `step`: what earlier lines say of later steps is void."""
 
     kind: Literal["resumed"] = "resumed"
-    step: int
+    step: Count
 
 
 class Warned(SentenceEvent):
@@ -274,11 +280,14 @@ def to_line(event: Event) -> bytes:
 
 
 def from_line(line: bytes) -> Event | None:
-    """The event on this line; None for half a line, as a crash may leave it, and for what is no event."""
+    """The event on this line; None for half a line, as a crash may leave it, and for what is no event or too long."""
+    if len(line) > FILE_LIST_BYTES:
+        return None
     try:
-        return _ADAPTER.validate_json(line)
+        event = _ADAPTER.validate_json(line)
     except ValidationError:
         return None
+    return event if len(line) <= LINE_BYTES or isinstance(event, Imported) else None
 
 
 def is_of_newer_studio(line: bytes) -> bool:

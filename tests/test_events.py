@@ -1,12 +1,18 @@
+import json
+
 import pytest
 
+from ksh_studio.config import MAX_PROMPT_CHARACTERS
 from ksh_studio.events import (
+    Captioned,
     Checkpoint,
     Failed,
     Finished,
+    Imported,
     Preview,
     Resumed,
     Step,
+    Warned,
     from_line,
     is_of_newer_studio,
     to_line,
@@ -60,3 +66,29 @@ def test_what_an_earlier_life_said_of_later_steps_is_dropped():
 )
 def test_an_event_of_a_newer_studio_is_told_from_a_torn_line(line, newer):
     assert from_line(line) is None and is_of_newer_studio(line) is newer
+
+
+@pytest.mark.parametrize("path", ["/home/anna/.ssh/id_rsa", "../x.png", "a/../x.png", "//host/x.png", "C:\\x.png", ""])
+def test_an_event_names_files_below_its_project_only(path):
+    line = to_line(Preview(step=1, prompt="", seed=1, path="jobs/a/previews/1.png"))
+    hostile = json.loads(line) | {"path": path}
+    assert from_line(line) is not None and from_line(json.dumps(hostile).encode()) is None
+
+
+def test_the_longest_texts_of_ours_fit_into_a_line_and_longer_lines_are_no_events():
+    longest = "\U0001f98a" * MAX_PROMPT_CHARACTERS
+    for event in (
+        Preview(step=1, prompt=longest, seed=1, path="x.png"),
+        Captioned(drawing="a", caption=longest, done=1, total=1),
+        Warned.saying("train.preview_failed", step=1, why=longest),
+        Imported(added=1, known=0, captions=0, gone=tuple(f"{n} {'그' * 80}" for n in range(10_000))),
+    ):
+        assert from_line(to_line(event)) == event
+    assert from_line(to_line(Warned.saying("train.preview_failed", step=1, why=longest * 4))) is None
+    assert from_line(to_line(Imported(added=1, known=0, captions=0, gone=("x" * 5_000_000,)))) is None
+
+
+@pytest.mark.parametrize("step", ["-1", "9" * 20, "9" * 400])
+def test_a_step_is_a_number_that_can_be_computed_with(step):
+    line = to_line(Resumed(step=123456)).decode().replace("123456", step)
+    assert from_line(line.encode()) is None

@@ -40,9 +40,10 @@ class JobFile(Config):
     """Valid values of the stage's settings class, as JSON has them."""
     trigger: Trigger
     """As it was when the job began."""
-    parent: str | None = None
+    parent: str | None = Field(None, max_length=200)
     """Id of the training job that this one goes on from."""
-    created: float
+    created: float = Field(ge=0, le=32_503_680_000)
+    """Unix seconds, before the year 3000: every later job is later than this one."""
 
     def config(self, kind: type[C]) -> C:
         """The settings as the class that the table in `stages.py` names for this stage.

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from ksh_studio.disk import disk_errors, replacing, sync
 from ksh_studio.errors import StudioError
+from ksh_studio.paths import is_device_name
 from ksh_studio.project.catalogue import Catalogue, check_foreign
 from ksh_studio.project.workspace import Project, Workspace, slug_of
 
@@ -29,6 +30,8 @@ _FOLDERS = ("drawings", "jobs", "pictures")
 _SUFFIXES = (".webp", ".png", ".json", ".jsonl", ".txt", ".safetensors")
 _STORED = (".webp", ".png", ".safetensors")
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
+_SETTINGS_BYTES = 4_000_000
+"""The largest project.json and job.json: an import lists its files there."""
 _NOT_KEPT = ("process.json", "control")
 
 OnFile = Callable[[int, int], None]
@@ -99,7 +102,8 @@ def _belongs(name: str) -> bool:
     parts = name.split("/")
     if name in ("project.json", "captions.db"):
         return True
-    inside = len(parts) > 1 and parts[0] in _FOLDERS and all(_PART.fullmatch(part) for part in parts)
+    plain = all(_PART.fullmatch(part) and not part.endswith(".") and not is_device_name(part) for part in parts)
+    inside = len(parts) > 1 and parts[0] in _FOLDERS and plain
     return inside and parts[-1].endswith(_SUFFIXES) and not any(part in _NOT_KEPT for part in parts)
 
 
@@ -126,6 +130,10 @@ def _checked(archive: zipfile.ZipFile, source: Path, folder: Path) -> list[zipfi
     entries = [entry for entry in archive.infolist() if entry.filename != LABEL]
     total = sum(entry.file_size for entry in entries)
     if len(entries) > MAX_ENTRIES or total > max(FREE_BYTES, MAX_RATIO * source.stat().st_size):
+        raise StudioError("backup.too_much", name=source.name)
+    if any(
+        entry.file_size > _SETTINGS_BYTES for entry in entries if entry.filename.endswith(("project.json", "job.json"))
+    ):
         raise StudioError("backup.too_much", name=source.name)
     names = [entry.filename for entry in entries]
     unsafe = [entry for entry in entries if not _belongs(entry.filename) or stat.S_ISLNK(entry.external_attr >> 16)]

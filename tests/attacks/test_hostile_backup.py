@@ -109,3 +109,60 @@ def test_a_job_goes_on_from_no_folder_elsewhere(job, name):
     (job.folder / "job.json").write_text(json.dumps(file | {"parent": name}))
     with pytest.raises(StudioError):
         _newest(job)
+
+
+HUGE, LONG = 10**400, "x" * 100_000
+ODD_LINES = [
+    {"kind": "step", "step": HUGE, "total": 1, "loss": 1, "ema_loss": 1, "learning_rate": 1, "seconds": 1},
+    {"kind": "step", "step": 7, "total": 0, "loss": 1e308, "ema_loss": -1e308, "learning_rate": 1e308,
+     "seconds": 1e308},
+    {"kind": "step", "step": 8, "total": 1, "loss": -1e308, "ema_loss": 1e308, "learning_rate": 0, "seconds": 1e-300},
+    {"kind": "step", "step": -5, "total": -5, "loss": 0, "ema_loss": 0, "learning_rate": 0, "seconds": 0},
+    {"kind": "validated", "step": 7, "loss": 1e308},
+    {"kind": "validated", "step": 8, "loss": -1e308},
+    {"kind": "scored", "step": 7, "score": 1e308},
+    {"kind": "scored", "step": 8, "score": -1e308},
+    {"kind": "preview", "step": 8, "prompt": LONG * 3, "seed": 1, "path": "jobs/x/previews/1.png"},
+    {"kind": "preview", "step": 8, "prompt": "a" * 20_000, "seed": HUGE, "path": "jobs/x/previews/1.png"},
+    {"kind": "captioned", "drawing": "a", "caption": LONG * 3, "done": 1, "total": 1},
+    {"kind": "progress", "phase": "load", "done": HUGE, "total": 1},
+    {"kind": "progress", "phase": "load", "done": 2**53, "total": 0},
+    {"kind": "warned", "key": "train.data_changed", "values": {"x": LONG * 3}},
+    {"kind": "resumed", "step": HUGE},
+    {"kind": "lora", "step": 2**53, "path": "jobs/x/loras/a.safetensors"},
+    {"kind": "planned", "drawings": 2**53, "held_out": 0, "buckets": [[2**53, 0, 0]] * 50, "steps": 2**53,
+     "epochs": 1e308, "train_batch_size": 0, "split": 0, "gradient_checkpointing": True, "seconds": 1e308,
+     "memory_mb": 1e308, "memory_total_mb": 0, "disk_mb": -1e308, "disk_free_mb": 0},
+    {"kind": "heartbeat", "uptime": 1e308, "boot": LONG},
+    {"kind": "finished", "key": "train.finished", "values": {"name": "x", "steps": "1"},
+     "figures": {"seconds": 1e308, "steps": -1e308, "x" * 1000: 1}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_odd_numbers_and_long_texts_in_events_empty_no_tab(job, tmp_path, language):
+    """Shown line by line, so that each is once the newest, and then all together."""
+    from ksh_studio.jobs.describe import describe
+    from ksh_studio.jobs.status import job_status
+    from ksh_studio.ui.train.chart import loss_chart
+    from ksh_studio.ui.train.previews import preview_rows
+    from ksh_studio.ui.train.recommended import recommendation
+    from ksh_studio.ui.train.status import headline
+
+    theirs = restored(job, tmp_path)
+    history = JobHistory(EventReader(theirs.events_file))
+    for line in [{}, *ODD_LINES, *ODD_LINES]:
+        with theirs.events_file.open("ab") as file:
+            file.write(json.dumps({"time": 1} | line).encode() + b"\n")
+        for event in EventReader(theirs.events_file).rest():
+            assert len(describe(event, language)) < 70_000
+        best = recommendation(history.follow())
+        shown = [
+            headline(job_status(theirs), history, language, log=True),
+            loss_chart(history, language, best.step if best is not None else None),
+            recommended_step(theirs.project, history, "", language),
+            preview_rows(theirs.project, history.previews, "", language),
+            file_list(theirs.project, history, language, True),
+        ]
+        assert "ksh-000500" in shown[-1] and not any(LONG in part for part in shown)
+    assert {step.step for step in history.steps} == {7, 8} and history.planned is not None
