@@ -2,20 +2,30 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from typing import Generic, TypeVar
 
+import psutil
+
 from ksh_studio.drawings.pixels import ConvertedPicture, Unreadable, convert
+from ksh_studio.drawings.sandbox import allow_time_for_a_file, enter_sandbox
 
 MOST_PROCESSES = 8
-MEMORY_BYTES = 4 << 30
-SECONDS_A_FILE = 60
 HELD_BYTES = 400_000_000
 """The most bytes of files that are in memory while they wait to be converted."""
+FREE_MEMORY_SHARE = 0.6
+"""How much of the memory that is free at the start all decoders together may use."""
+PROCESS_BYTES = 60_000_000
+PIXEL_BYTES = 24
+"""Memory that decoding takes for each pixel at most: a 64-megapixel drawing in RGBA takes 1.1 GB, as WebP 1.3 GB."""
+STOP_SECONDS = 0.2
 
 T = TypeVar("T")
 Converted = ConvertedPicture | Unreadable
@@ -23,65 +33,171 @@ _Waiting = tuple[T, bytes | None, Future[Converted] | None]
 
 
 class Decoders(Generic[T]):
-    """A pool of child processes that convert pictures, with limits of memory and time.
+    """Child processes that convert pictures, with limits of memory and time.
 
-    Used as `with Decoders() as decoders: for file, converted in decoders.convert(files)`.
+    Used as `with Decoders() as decoders: for file, converted in decoders.convert(files)`. Leaving the block ends at
+    once what is still being decoded.
     """
 
     def __init__(self, processes: int | None = None) -> None:
         self.processes = processes or min(MOST_PROCESSES, _cores())
-        self._pool: ProcessPoolExecutor | None = None
+        self._threads = ThreadPoolExecutor(self.processes)  # each waits for one process
+        self._memory = _Memory(int(psutil.virtual_memory().available * FREE_MEMORY_SHARE))
+        self._idle: list[_Decoder] = []
+        self._all: set[_Decoder] = set()
+        self._lock = threading.Lock()
+        self._closed = False
 
     def __enter__(self) -> "Decoders[T]":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._close()
+        with self._lock:
+            self._closed = True
+            decoders = set(self._all)
+        for decoder in decoders:
+            decoder.end()
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def convert(self, files: Iterable[tuple[T, bytes | None]]) -> Iterator[tuple[T, Converted | None]]:
+    def convert(
+        self, files: Iterable[tuple[T, bytes | None]], should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[T, Converted | None]]:
         """Yield each file, in the given order, with its converted picture or the reason why it has none.
 
         Only a few files are in memory at a time. A file given without bytes is yielded in its place with None.
+        should_stop: called several times a second while a file is decoded; True ends this early.
         """
         waiting: deque[_Waiting[T]] = deque()
         for file, data in files:
-            waiting.append((file, data, self._submit(data) if data is not None else None))
+            future = None if data is None else self._threads.submit(self._convert, data)
+            waiting.append((file, data, future))
             while waiting and (len(waiting) > 2 * self.processes or _bytes_in(waiting) > HELD_BYTES):
-                yield self._next(waiting)
-        while waiting:
-            yield self._next(waiting)
+                if not _is_done(waiting[0], should_stop):
+                    return
+                yield _result(waiting.popleft())
+        while waiting and _is_done(waiting[0], should_stop):
+            yield _result(waiting.popleft())
 
-    def _next(self, waiting: "deque[_Waiting[T]]") -> tuple[T, Converted | None]:
-        file, data, future = waiting.popleft()
-        if data is None:
-            return file, None
+    def _convert(self, data: bytes) -> Converted:
+        """Convert in a process that is idle, or in a new one; a file that ends its process is no reason to end."""
+        converted, number = self._tried(data, self._memory)
+        if number == -signal.SIGKILL and not self._closed:  # the system had no memory left: once more, alone
+            with self._memory.whole() as memory:
+                converted, _ = self._tried(data, memory)
+        return converted or Unreadable("import.reason_crashed")
+
+    def _tried(self, data: bytes, memory: "_Memory") -> tuple[Converted | None, int | None]:
+        """The converted picture, or None and the exit code of the process that it has ended."""
+        with self._lock:
+            if self._closed:
+                return None, None
+            decoder = self._idle.pop() if self._idle else _Decoder()
+            self._all.add(decoder)
         try:
-            converted = future.result() if future else self._alone(data)
-        except BrokenProcessPool:  # this file ended it, or another that was converted at the same time
-            self._close()
-            converted = self._alone(data)
-        return file, converted
+            converted = decoder.convert(data, memory)
+        except (EOFError, OSError):
+            with self._lock:
+                self._all.discard(decoder)
+            return None, decoder.end()
+        with self._lock:
+            self._idle.append(decoder)
+        return converted, None
 
-    def _submit(self, data: bytes) -> "Future[Converted] | None":
-        if self._pool is None:
-            self._pool = _pool(self.processes)
+
+class _Memory:
+    """What all decoders together may use; one that needs more than there is waits until it is the only one."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._used = 0
+        self._freed = threading.Condition()
+
+    @contextmanager
+    def taken(self, need: int) -> Iterator[None]:
+        need = min(need, self.most)
+        with self._freed:
+            self._freed.wait_for(lambda: self._used + need <= self.most)
+            self._used += need
         try:
-            return self._pool.submit(_convert, data)
-        except BrokenProcessPool:
-            self._close()
-            return None  # `_next` converts it in a process of its own
+            yield
+        finally:
+            with self._freed:
+                self._used -= need
+                self._freed.notify_all()
 
-    def _close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+    @contextmanager
+    def whole(self) -> "Iterator[_Memory]":
+        """All of it, for one file."""
+        with self.taken(self.most):
+            yield _Memory(self.most)
 
-    def _alone(self, data: bytes) -> Converted:
-        with _pool(1) as pool:
-            try:
-                return pool.submit(_convert, data).result()
-            except BrokenProcessPool:
-                return Unreadable("import.reason_crashed")
+
+class _Decoder:
+    """One child process; it converts one picture at a time."""
+
+    def __init__(self) -> None:
+        # Not fork, since the page has threads. The fork server starts once and imports the decoder once.
+        ways = multiprocessing.get_all_start_methods()
+        context = multiprocessing.get_context("forkserver" if "forkserver" in ways else "spawn")
+        if "forkserver" in ways:
+            context.set_forkserver_preload(["__main__", __name__])
+        self._connection, inner = context.Pipe()
+        self._process = context.Process(target=_serve, args=(inner, _convert), daemon=True)
+        self._process.start()
+        inner.close()  # so that the end of the process is the end of the pipe
+
+    def convert(self, data: bytes, memory: _Memory) -> Converted:
+        """The picture or why it has none. Raises EOFError or OSError when the process has ended."""
+        self._connection.send_bytes(data)
+        answer = self._connection.recv()
+        if isinstance(answer, int):  # what it needs to go on
+            with memory.taken(answer):
+                self._connection.send(True)
+                answer = self._connection.recv()
+        return answer
+
+    def end(self) -> int | None:
+        """End the process, whatever it is doing; its exit code."""
+        self._process.kill()
+        self._process.join()
+        return self._process.exitcode
+
+
+def _serve(connection: Connection, converting: Callable[[bytes, Callable[[int], object]], Converted]) -> None:
+    """The child process: convert what comes until the other end of the connection is closed, however that ended."""
+    enter_sandbox()
+
+    def wait_for_memory(pixels: int) -> None:
+        connection.send(PROCESS_BYTES + PIXEL_BYTES * pixels)
+        connection.recv()
+
+    with suppress(EOFError, OSError):
+        while True:
+            connection.send(converting(connection.recv_bytes(), wait_for_memory))
+
+
+def _convert(data: bytes, before_decoding: Callable[[int], object]) -> Converted:
+    allow_time_for_a_file()
+    try:
+        return convert(data, before_decoding)
+    except Unreadable as error:
+        return error
+
+
+def _is_done(waiting: _Waiting[T], should_stop: Callable[[], bool]) -> bool:
+    """Whether the file is converted; waits until it is, or until `should_stop`."""
+    future = waiting[2]
+    while future is not None and not future.done():
+        if should_stop():
+            return False
+        with suppress(NotYet):
+            future.result(STOP_SECONDS)
+    return True
+
+
+def _result(waiting: _Waiting[T]) -> tuple[T, Converted | None]:
+    file, _, future = waiting
+    return file, None if future is None else future.result()
 
 
 def _bytes_in(waiting: "deque[_Waiting[T]]") -> int:
@@ -91,55 +207,3 @@ def _bytes_in(waiting: "deque[_Waiting[T]]") -> int:
 def _cores() -> int:
     """The number of cores that this process may use, which in a container are often fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _pool(processes: int) -> ProcessPoolExecutor:
-    # Not fork, since the page has threads. The fork server starts once and imports the decoder once.
-    ways = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in ways else "spawn")
-    if "forkserver" in ways:
-        context.set_forkserver_preload(["__main__", convert.__module__])
-    return ProcessPoolExecutor(processes, context, initializer=_prepare)
-
-
-def _prepare() -> None:
-    """What each process of the pool does first."""
-    _limit_memory()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that it works for ends, however that ends: nothing else would tell it."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _limit_memory() -> None:
-    if os.name == "nt":
-        return
-    import resource
-
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES if hard < 0 else min(MEMORY_BYTES, hard), hard))
-
-
-def _limit_time() -> None:
-    """Let the system end this process when the next file takes longer than SECONDS_A_FILE of processor time."""
-    if os.name == "nt":
-        return
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    soft = int(used.ru_utime + used.ru_stime) + SECONDS_A_FILE
-    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard < 0 else min(soft, hard), hard))
-
-
-def _convert(data: bytes) -> Converted:
-    _limit_time()
-    try:
-        return convert(data)
-    except Unreadable as error:
-        return error

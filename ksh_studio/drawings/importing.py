@@ -130,7 +130,7 @@ class _Import:
         """The files in groups, each when the copies of its drawings are on disk; ends early when asked to stop."""
         group = Group[_File]()
         with Decoders[_File]() as decoders, GroupWriter[_File]() as writer:
-            for file, converted in decoders.convert(self._read(files)):
+            for file, converted in decoders.convert(self._read(files), should_stop):
                 self._add(group, file, converted)
                 if group.is_full:
                     before, group = writer.exchange(group), Group()

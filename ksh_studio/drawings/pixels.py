@@ -2,7 +2,9 @@
 
 import hashlib
 import io
+import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +24,12 @@ MAX_RATIO = 10
 MAX_FILE_BYTES = 200_000_000
 ORIENTATION = 0x0112
 """EXIF tag."""
+MAX_SCANS = 64
+"""In a progressive JPEG; programs write about ten."""
+START_OF_SCAN, END_OF_JPEG = 0xDA, 0xD9
+NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7]")
+"""The marker after the compressed bytes of a scan."""
+ROWS_AT_ONCE = 256
 
 
 class Unreadable(Exception):
@@ -47,13 +55,14 @@ class ConvertedPicture:
     flags: tuple[str, ...]
 
 
-def convert(data: bytes) -> ConvertedPicture:
+def convert(data: bytes, before_decoding: Callable[[int], object] = lambda pixels: None) -> ConvertedPicture:
     """Convert the bytes of a picture file to what the project stores.
 
+    before_decoding: called with the number of pixels, when only the file's header has been read.
     Raises Unreadable when they are no picture in one of FORMATS, or the picture is damaged, too large, too small or too
     narrow.
     """
-    image, flags = read_upright(data)
+    image, flags = read_upright(data, before_decoding)
     if max(image.size) > LONG_SIDE:
         image.thumbnail((LONG_SIDE, LONG_SIDE), Image.Resampling.LANCZOS)
         flags.add("reduced")
@@ -71,7 +80,9 @@ def convert(data: bytes) -> ConvertedPicture:
     )
 
 
-def read_upright(data: bytes) -> tuple[Image.Image, set[str]]:
+def read_upright(
+    data: bytes, before_decoding: Callable[[int], object] = lambda pixels: None
+) -> tuple[Image.Image, set[str]]:
     """The picture in RGB at its full size, and flags that say what was changed. Raises Unreadable as `convert` does."""
     if not data:
         raise Unreadable("import.reason_empty")
@@ -81,7 +92,7 @@ def read_upright(data: bytes) -> tuple[Image.Image, set[str]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata; warnings about huge pictures become errors below
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _decode(data)
+            return _decode(data, before_decoding)
     except Unreadable:
         raise
     except MemoryError as error:
@@ -94,12 +105,15 @@ def read_upright(data: bytes) -> tuple[Image.Image, set[str]]:
         raise Unreadable("import.reason_damaged") from error
 
 
-def _decode(data: bytes) -> tuple[Image.Image, set[str]]:
+def _decode(data: bytes, before_decoding: Callable[[int], object]) -> tuple[Image.Image, set[str]]:
     profile = None
     if data.startswith(SIGNATURE):
         data, profile = pixels_of(data)
     with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
         _check_size(opened)
+        if opened.format in ("JPEG", "MPO"):
+            _check_scans(data)
+        before_decoding(opened.width * opened.height)
         if opened.format == "PNG":
             opened.verify()  # checks the checksums, which decoding ignores; the file must be opened again after it
     with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
@@ -119,6 +133,25 @@ def _check_size(image: Image.Image) -> None:
         raise Unreadable("import.reason_large")
     if short < MIN_SIDE:
         raise Unreadable("import.reason_small")
+
+
+def _check_scans(jpeg: bytes) -> None:
+    """Refuse a JPEG of very many scans, each of which would be decoded over the whole picture."""
+    scans, at = 0, 2
+    while at + 4 <= len(jpeg) and jpeg[at] == 0xFF:
+        kind = jpeg[at + 1]
+        if kind == END_OF_JPEG:
+            return
+        if kind == 0xFF or kind == 1 or 0xD0 <= kind <= 0xD8:  # padding, and markers without content
+            at += 1 if kind == 0xFF else 2
+            continue
+        at += 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+        if kind == START_OF_SCAN:
+            scans += 1
+            if scans > MAX_SCANS:
+                raise Unreadable("import.reason_scans")
+            marker = NEXT_MARKER.search(jpeg, at)
+            at = marker.start() if marker else len(jpeg)
 
 
 def _turned(image: Image.Image, flags: set[str]) -> Image.Image:
@@ -160,8 +193,11 @@ def _eight_bit(image: Image.Image, flags: set[str]) -> Image.Image:
     """The colours as L, RGB or CMYK, without opacity. 16-bit grey is scaled; Pillow would clip it at 255."""
     if image.mode.startswith("I"):
         flags.add("deep")
-        grey = np.asarray(image).astype(np.float64) / 257
-        return Image.fromarray(np.clip(np.round(grey), 0, 255).astype(np.uint8))
+        grey, eight_bit = np.asarray(image), np.empty((image.height, image.width), np.uint8)
+        for top in range(0, image.height, ROWS_AT_ONCE):  # a few rows at a time, so that memory stays small
+            rows = np.clip(grey[top : top + ROWS_AT_ONCE], 0, 65_535).astype(np.int32)
+            eight_bit[top : top + ROWS_AT_ONCE] = (rows + 128) // 257  # rounded: a half is never met
+        return Image.fromarray(eight_bit)
     if image.mode in ("L", "RGB", "CMYK"):
         return image
     if image.mode in ("1", "LA"):

@@ -274,3 +274,29 @@ def test_broken_exif_leaves_the_pixels_as_they_are():
 def test_a_picture_that_is_also_a_zip_is_only_a_picture():
     made = convert(data_of(picture(5)) + b"PK\x03\x04 <script>")
     assert b"script" not in made.webp
+
+
+def test_a_jpeg_of_very_many_scans_is_refused_before_it_is_decoded():
+    whole = data_of(Image.new("RGB", (64, 64), "red"), "JPEG", progressive=True)
+    last = whole.rindex(b"\xff\xda")
+    bomb = whole[:last] + whole[last:-2] * 100 + whole[-2:]
+    asked = []
+    with pytest.raises(Unreadable, match="reason_scans"):
+        convert(bomb, asked.append)
+    assert asked == []
+    few = whole[:last] + whole[last:-2] * 20 + whole[-2:]
+    assert convert(few).width == convert(whole).width == 64
+
+
+def test_scans_are_counted_by_markers_and_not_by_bytes():
+    """Bytes that look like a scan stand in a comment, and in what lies behind the end of the picture."""
+    whole = data_of(Image.new("RGB", (64, 64), "red"), "JPEG", progressive=True)
+    comment = b"\xff\xfe" + (2 + 2 * 200).to_bytes(2, "big") + b"\xff\xda" * 200
+    assert convert(whole[:2] + comment + whole[2:] + b"\xff\xda" * 200).width == 64
+
+
+def test_sixteen_bit_grey_is_rounded_to_the_nearest():
+    values = np.arange(65_536, dtype=np.uint16).reshape(256, 256)
+    image, flags = read_upright(data_of(Image.fromarray(values), "PNG"))
+    assert np.array_equal(np.asarray(image)[..., 0], np.round(values / 257).astype(np.uint8))
+    assert flags == {"deep"}
