@@ -1,8 +1,10 @@
-"""Paths that were read from a file or a request somebody else may have written: resolved inside their own folder."""
+"""Paths from outside: those of files and requests stay inside their folder, those of a person are understood."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import url2pathname
 
 from ksh_studio.errors import StudioError
 
@@ -11,6 +13,11 @@ SIGNATURE_BYTES = 64
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\..*)?", re.IGNORECASE)
 SHOWN_CHARACTERS = 200
+_BESIDE_A_PATH = (
+    " \t\r\n\N{NO-BREAK SPACE}\N{LEFT-TO-RIGHT EMBEDDING}\N{POP DIRECTIONAL FORMATTING}\N{ZERO WIDTH NO-BREAK SPACE}"
+)
+"""What comes along when a path is copied; Windows puts a direction mark before it."""
+_QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"), ("<", ">"))
 
 
 @dataclass(frozen=True)
@@ -45,8 +52,8 @@ def is_device_name(name: str) -> bool:
 
 
 def is_network_path(path: str) -> bool:
-    """Whether a path names a network share as Windows spells it: `//host/share`."""
-    return PureWindowsPath(path).drive.startswith("\\\\")
+    """Whether a path names a network share as Windows spells it: `//host/share`, also as `typed_path` reads it."""
+    return any(PureWindowsPath(spelling).drive.startswith("\\\\") for spelling in [path, *_spellings(path)])
 
 
 def inside(folder: Path, relative: str) -> Path:
@@ -82,6 +89,44 @@ def file_inside(folder: Path, relative: str, *kinds: FileKind) -> Path:
     if not any(path.suffix.lower() == kind.suffix and kind.signature.match(beginning) for kind in kinds):
         raise StudioError("disk.other_kind", path=_shown(relative), kinds=", ".join(kind.suffix for kind in kinds))
     return path
+
+
+def typed_path(text: str) -> Path:
+    """The absolute path that a person means who typed or pasted `text`.
+
+    Quotes around it (Windows: Copy as path; a file dragged into a terminal), `file://`, `~`, percent escapes, escaped
+    spaces and spaces at its ends are taken off, unless something is there whose name is spelt so.
+    """
+    spellings = _spellings(text)
+    paths = [_absolute(spelling) for spelling in [text, *spellings]]
+    return next((path for path in paths if _is_there(path)), _absolute(spellings[0]))
+
+
+def _spellings(text: str) -> list[str]:
+    """The paths that may be meant by what was typed, the likeliest first."""
+    plain = text.strip(_BESIDE_A_PATH)
+    for opening, closing in _QUOTES:
+        if len(plain) > 1 and plain.startswith(opening) and plain.endswith(closing):
+            plain = plain[1:-1].strip(_BESIDE_A_PATH)
+    if not plain.lower().startswith("file:"):
+        return [plain, plain.replace("\\ ", " "), unquote(plain)]
+    address = urlsplit(plain)
+    host = "" if address.netloc.lower() in ("", "localhost") else f"//{address.netloc}"
+    return [url2pathname(host + quote(unquote(address.path)))]
+
+
+def _absolute(path: str) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:  # the home of a user that this system does not have
+        return Path(path).absolute()
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
 
 
 def _refusal(key: str, relative: str) -> StudioError:

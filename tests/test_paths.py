@@ -1,4 +1,5 @@
 import os
+from urllib.parse import quote
 
 import pytest
 
@@ -13,6 +14,7 @@ from ksh_studio.paths import (
     is_device_name,
     is_network_path,
     is_plain,
+    typed_path,
 )
 
 PNG_BYTES = b"\x89PNG\r\n\x1a\n" + bytes(60)
@@ -104,3 +106,47 @@ def test_names_of_devices_and_shares_are_known():
     assert not any(is_device_name(name) for name in ("console", "com", "a.con", "nul-1"))
     assert is_network_path("//host/share/x") and is_network_path("\\\\host\\share")
     assert not is_network_path("/home/anna") and not is_network_path("C:\\models") and not is_network_path("org/model")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "{0}", '"{0}"', "'{0}'", "“{0}”", "  {0}  ", '"{0}" ', "\u202a{0}\u202c", "\ufeff{0}", "{0}/", "{0}\n", "<{0}>",
+        "file://{1}", "file://localhost{1}", "FILE://{1}", '"file://{1}"', "file:{1}", "file://{0}", "{1}", "{2}",
+    ],
+)  # fmt: skip
+def test_a_path_is_understood_as_people_type_and_paste_it(tmp_path, typed):
+    folder = tmp_path / "내 그림 100%"
+    folder.mkdir()
+    path = str(folder)
+    assert typed_path(typed.format(path, quote(path), path.replace(" ", "\\ "))) == folder
+
+
+def test_what_is_really_called_so_is_taken_as_it_is(tmp_path):
+    for name in ('"a"', " a ", "a%20b", "'a'", "a\\ b"):
+        (tmp_path / name).mkdir()
+        assert typed_path(str(tmp_path / name)) == tmp_path / name
+
+
+def test_a_typed_path_is_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert typed_path("rel/하위") == tmp_path / "rel/하위"
+    assert typed_path("~/그림") == typed_path('"~/그림"') == tmp_path / "그림"
+    assert typed_path("~nobody-has-this-name/x").is_absolute()
+    assert typed_path("a\0b").is_absolute()
+    assert typed_path("x" * 5000).is_absolute()
+    assert typed_path("") == tmp_path
+
+
+@pytest.mark.parametrize(
+    "typed", ["//host/share/x", '"//host/share/x"', " \\\\host\\share", "file://host/share/x", "<//host/share>"]
+)
+def test_a_network_path_is_one_however_it_is_typed(typed):
+    assert is_network_path(typed)
+
+
+def test_other_paths_are_no_network_paths():
+    for typed in ("/home/me/x", '"/home/me/x"', "file:///home/me/x", "file://localhost/home/me", "a/b", "C:\\x", ""):
+        assert not is_network_path(typed)

@@ -3,11 +3,11 @@
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from ksh_studio.config import ProjectSettings
 from ksh_studio.errors import StudioError, validated
 from ksh_studio.locales import translate
+from ksh_studio.paths import typed_path
 from ksh_studio.project.workspace import Project, Workspace
 
 Run = Callable[[argparse.Namespace], int]
@@ -46,7 +46,7 @@ class Commands:
 def common_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that every command has."""
     # SUPPRESS: a subcommand that is not given an option must not overwrite what stood before the subcommand.
-    parser.add_argument("--workspace", type=Path, help="where everything is kept", default=argparse.SUPPRESS)
+    parser.add_argument("--workspace", type=typed_path, help="where everything is kept", default=argparse.SUPPRESS)
     parser.add_argument("--language", choices=("en", "ko"), help="of what is printed", default=argparse.SUPPRESS)
 
 

@@ -7,20 +7,21 @@ from ksh_studio.cli.commands import Commands
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.figures import size
 from ksh_studio.locales import translate
+from ksh_studio.paths import typed_path
 from ksh_studio.project.workspace import Workspace
 
 
 def add_lora_commands(commands: Commands) -> None:
     """Add the three subcommands."""
     convert = commands.add("convert", _convert, "write a LoRA file in diffusers' own format")
-    convert.add_argument("lora", type=Path)
-    convert.add_argument("target", type=Path, help="a .safetensors file")
+    convert.add_argument("lora", type=typed_path)
+    convert.add_argument("target", type=typed_path, help="a .safetensors file")
     merge = commands.add("merge", _merge, "add several LoRA files up, each by its weight")
     merge.add_argument("parts", nargs="+", metavar="FILE=WEIGHT", help="such as a.safetensors=0.5")
-    merge.add_argument("--target", type=Path, required=True, help="a .safetensors file")
+    merge.add_argument("--target", type=typed_path, required=True, help="a .safetensors file")
     merge.add_argument("--rank", type=int, help="of the result; as large as needed to lose nothing when not given")
     push = commands.add("push", _push, "publish a LoRA on the Hugging Face Hub; without --yes only shows what")
-    push.add_argument("lora", type=Path)
+    push.add_argument("lora", type=typed_path)
     push.add_argument("repository", help="account/name")
     push.add_argument("--public", action="store_true", help="anybody may see it; private when not given")
     push.add_argument("--license", default="", help="the Hub's name of a licence, such as cc-by-4.0")
@@ -75,6 +76,6 @@ def _part(text: str) -> tuple[Path, float]:
     """A file and its weight. Raises StudioError when it is not written so."""
     path, _, weight = text.rpartition("=")
     try:
-        return Path(path or weight), float(weight) if path else 1.0
+        return typed_path(path or weight), float(weight) if path else 1.0
     except ValueError as error:
         raise StudioError("merge.part", text=text) from error

@@ -34,6 +34,7 @@ from ksh_studio.jobs.start import create_job, create_job_if_free, own_device
 from ksh_studio.locales import Language
 from ksh_studio.models.choice import base_model_of
 from ksh_studio.models.registry import base_entry
+from ksh_studio.paths import typed_path
 from ksh_studio.presets import CAPTION_PRESETS, TRAIN_PRESETS
 from ksh_studio.project.workspace import Project, Workspace, default_root
 from ksh_studio.stages import stage_events
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seed", type=int, default=0, help="same seed on the same machine, same result")
     demo.add_argument("--max-train-steps", type=int, help="fewer steps for a first look; the whole run by default")
     importing = add("import", _import, "bring drawings into a project", project=True)
-    importing.add_argument("source", type=Path, nargs="+", help="a folder, a zip, or pictures")
+    importing.add_argument("source", type=typed_path, nargs="+", help="a folder, a zip, or pictures")
     importing.add_argument("--trigger", help="words that call the style")
     caption = add("caption", _caption, "write captions", project=True)
     settings_options(caption, CaptionConfig, CAPTION_PRESETS)
@@ -84,13 +85,13 @@ def _parser() -> argparse.ArgumentParser:
     generate = add("generate", _generate, "draw pictures", project=True)
     settings_options(generate, GenerateConfig, {})
     export = add("export", _export, "write the drawings and captions for other programs", project=True)
-    export.add_argument("target", type=Path, help="a folder that does not exist yet, or a .zip")
+    export.add_argument("target", type=typed_path, help="a folder that does not exist yet, or a .zip")
     export.add_argument("--format", default="imagefolder", choices=("imagefolder", "info.csv", "txt", "kohya"))
     add_lora_commands(commands.add_group("lora", "convert, merge or publish LoRA files"))
     add("doctor", _doctor, "what this machine has, and what is missing")
     add("settings", _settings_table, "every setting of training as a Markdown table")
-    commands.add_internal("job", _job).add_argument("folder", type=Path)
-    commands.add_internal("worker", _worker).add_argument("root", type=Path)
+    commands.add_internal("job", _job).add_argument("folder", type=typed_path)
+    commands.add_internal("worker", _worker).add_argument("root", type=typed_path)
     return parser
 
 

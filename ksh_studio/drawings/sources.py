@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 
 from ksh_studio.drawings.file_kinds import (
@@ -23,7 +24,7 @@ from ksh_studio.drawings.file_kinds import (
 )
 from ksh_studio.drawings.folders import PROJECT_FILES, Walk
 from ksh_studio.drawings.pixels import MAX_FILE_BYTES, Unreadable
-from ksh_studio.drawings.zips import entry_reader, is_link, is_zip, opened_zip, zip_entries
+from ksh_studio.drawings.zips import entry_reader, is_zip, opened_zip, zip_entries
 from ksh_studio.errors import StudioError
 
 SIDECARS = frozenset((".txt", ".caption", ".cap", ".tags", ".json"))
@@ -81,6 +82,20 @@ class Source:
             else:
                 self._sort_by_content(file)
 
+    def sort_in_by_folder(self, files: list[SourceFile]) -> None:
+        """As `sort_in`, for files of a zip or an upload: those in folders that hold no drawings are left out."""
+        folders: dict[str, str] = {}
+        projects = _projects_among([file.path for file in files])
+        inside = []
+        for file in files:
+            folder, reason = _folder_left_out(file.path, projects)
+            if reason is None:
+                inside.append(file)
+            else:
+                folders[folder] = reason
+        self.sort_in(inside)
+        self.left_out.extend(folders.items())
+
     def _sort_by_content(self, file: SourceFile) -> None:
         """Sort in a file whose name is not that of a picture, which it may be all the same, as a PNG `그림.dat`."""
         try:
@@ -116,7 +131,7 @@ def open_sources(paths: list[Path], names: Mapping[Path, str] | None = None) -> 
                 files.append(SourceFile(displayable_path(name), _reader(path)))
         if files:
             single = Source("", files[0].name)
-            single.sort_in(files)
+            single.sort_in_by_folder(files)
             sources.append(single)
         yield sources
 
@@ -158,20 +173,9 @@ def _reader(path: Path) -> Callable[[int], bytes]:
 
 def _zip(opened: zipfile.ZipFile, path: Path, label: str) -> Source:
     source = Source(f"{label}#zip", label)
-    left_out: dict[str, str] = {}
     named = [(displayable_path(name), entry) for name, entry in zip_entries(opened, path, label, MAX_FILES)]
-    projects = _projects_among([name for name, _ in named])
-    files = []
-    for name, entry in sorted(named, key=lambda pair: pair[0]):
-        folder, reason = _folder_left_out(name, projects)
-        if reason is not None:
-            left_out[folder] = reason
-        elif is_link(entry):
-            left_out[name] = "import.reason_zip_link"
-        elif name:
-            files.append(SourceFile(name, entry_reader(opened, entry)))
-    source.sort_in(files)
-    source.left_out.extend(left_out.items())
+    files = [SourceFile(name, entry_reader(opened, entry)) for name, entry in sorted(named, key=itemgetter(0)) if name]
+    source.sort_in_by_folder(files)
     return source
 
 

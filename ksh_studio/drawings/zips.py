@@ -64,15 +64,12 @@ def zip_entries(opened: zipfile.ZipFile, path: Path, label: str, most: int) -> l
     return [(_entry_name(entry), entry) for entry in entries]
 
 
-def is_link(entry: zipfile.ZipInfo) -> bool:
-    """Whether the entry is a symbolic link."""
-    return stat.S_ISLNK(entry.external_attr >> 16)
-
-
 def entry_reader(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[int], bytes]:
     """A function that returns at most so many bytes of the entry, and raises Unreadable with the reason."""
 
     def read(limit: int) -> bytes:
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise Unreadable("import.reason_zip_link")
         if entry.flag_bits & 1:
             raise Unreadable("import.reason_password")
         if entry.compress_type not in _METHODS:  # Explorer packs large zips with Deflate64

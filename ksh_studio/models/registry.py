@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ksh_studio import ASSETS
 from ksh_studio.errors import StudioError
+from ksh_studio.paths import typed_path
 
 POCKET = ASSETS / "pocket"
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle")
@@ -136,7 +137,9 @@ def base_entry(name: str) -> BaseEntry:
     source_type, source = _locate(name, files_allowed=True)
     label = source if source_type == "hub" else Path(source).stem
     size = _native_size(source_type, source)
-    return BaseEntry(name=name, label=label, source=source, source_type=source_type, native_size=size)
+    return BaseEntry(
+        name=_lasting(name, source_type, source), label=label, source=source, source_type=source_type, native_size=size
+    )
 
 
 def captioner_entry(name: str) -> CaptionerEntry:
@@ -146,14 +149,19 @@ def captioner_entry(name: str) -> CaptionerEntry:
         return named[name]
     source_type, source = _locate(name, files_allowed=False)
     label = source if source_type == "hub" else Path(source).name
-    return CaptionerEntry(name=name, label=label, source=source, source_type=source_type)
+    return CaptionerEntry(name=_lasting(name, source_type, source), label=label, source=source, source_type=source_type)
+
+
+def _lasting(name: str, source_type: SourceType, source: str) -> str:
+    """The name as a job keeps it: a path must mean the same in another process, which works in another folder."""
+    return name if source_type == "hub" or Path(name).is_absolute() else source
 
 
 def _locate(name: str, files_allowed: bool) -> tuple[SourceType, str]:
     if name.lower().endswith(PICKLES):
         raise StudioError("models.pickle", name=name[:300])
     try:
-        path = Path(name).expanduser()
+        path = typed_path(name)
         is_folder, is_file = path.is_dir(), path.is_file()
     except (
         OSError,

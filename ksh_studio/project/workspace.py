@@ -16,7 +16,7 @@ import platformdirs
 from ksh_studio.config import ProjectSettings
 from ksh_studio.disk import disk_errors, is_locked, locked, write_text
 from ksh_studio.errors import StudioError, validated
-from ksh_studio.paths import FileKind, file_inside, is_device_name
+from ksh_studio.paths import FileKind, file_inside, is_device_name, typed_path
 from ksh_studio.romanized import romanized
 
 VISITORS = "visitors"
@@ -25,7 +25,8 @@ NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 def default_root() -> Path:
     """The user's data folder of this system, unless KSH_WORKSPACE names another."""
-    return Path(os.environ.get("KSH_WORKSPACE") or platformdirs.user_data_path("ksh-studio", appauthor=False))
+    named = os.environ.get("KSH_WORKSPACE")
+    return typed_path(named) if named else platformdirs.user_data_path("ksh-studio", appauthor=False)
 
 
 def slug_of(name: str) -> str:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -185,6 +186,15 @@ def test_options_before_and_after_the_command_count(tmp_path):
     before = cli._parser().parse_args(["--workspace", str(tmp_path), "demo"])
     after = cli._parser().parse_args(["demo", "--workspace", str(tmp_path)])
     assert before.workspace == after.workspace == tmp_path
+
+
+def test_paths_mean_the_same_wherever_a_child_works(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KSH_WORKSPACE", "from the environment")
+    assert cli._parser().parse_args([]).workspace == tmp_path / "from the environment"
+    arguments = cli._parser().parse_args(["--workspace", "rel", "import", "--project", "p", "'그림'", "file:///a%20b"])
+    assert arguments.workspace == tmp_path / "rel"
+    assert arguments.source == [tmp_path / "그림", Path("/a b")]
 
 
 def test_sigterm_closes_the_studio_as_ctrl_c_does(tmp_path, monkeypatch):

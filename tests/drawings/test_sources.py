@@ -87,7 +87,7 @@ def test_links_in_a_zip_are_not_followed(project, tmp_path):
     link = zipfile.ZipInfo("link.png")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     path = zip_of(tmp_path / "a.zip", [(link, "/etc/passwd"), ("b.png", data_of(picture(1)))])
-    assert run_import(path, project)[0].added == 1
+    assert left_out(path, project) == (1, {"link.png": "zip_link"})
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(project, tmp_path):
@@ -200,6 +200,32 @@ def test_what_is_no_drawing_is_left_out_and_named(project, folder, tmp_path, nam
         ]
         folder = zip_of(tmp_path / "a.zip", [(name, data) for name, data in entries if data])
     assert left_out(folder, project) == (1, {left: reason})
+
+
+def test_uploads_of_a_folder_are_sorted_as_the_folder_is(project, folder):
+    names = [
+        "그림/가.png",
+        "그림/@eaDir/가.png/thumb.jpg",
+        "그림/sample/a_000500.png",
+        "그림/가-masklabel.png",
+        "그림/a.clip",
+    ]
+    files = {}
+    for number, name in enumerate(names):
+        path = folder / str(number)
+        picture(number).save(path, "PNG")
+        files[path] = name
+    (folder / "4").write_bytes(b"CSFCHUNK" + bytes(20))
+    imported, _ = run_import(list(files), project, names=files)
+    assert (imported.added, dict(imported.unreadable)) == (
+        1,
+        {
+            "그림/@eaDir": "import.reason_thumbnails",
+            "그림/sample": "import.reason_sample",
+            "그림/가-masklabel.png": "import.reason_mask",
+            "그림/a.clip": "import.reason_clip_studio",
+        },
+    )
 
 
 def test_drawings_that_are_only_called_like_masks_and_samples_come_in(project, folder):

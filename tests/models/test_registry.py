@@ -143,3 +143,11 @@ def test_the_registry_needs_no_torch():
         "registry.base_models(); sys.exit('torch' in sys.modules or 'diffusers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_path_that_is_not_absolute_is_kept_so_that_another_process_finds_it(tmp_path, monkeypatch):
+    (tmp_path / "my model.safetensors").touch()
+    monkeypatch.chdir(tmp_path)
+    for name in ("my model.safetensors", "'my model.safetensors'", "./my%20model.safetensors"):
+        entry = base_entry(name)
+        assert entry.name == entry.source == str(tmp_path / "my model.safetensors")

@@ -10,6 +10,7 @@ import gradio as gr
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Progress
+from ksh_studio.paths import typed_path
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.guard import filling, shown_before_raised
 from ksh_studio.ui.access.studio import Studio
@@ -79,7 +80,7 @@ def import_folder(visit: Visit, slug: str, folder: str) -> Iterator[str]:
     """Import a folder of the machine that the studio runs on; yields the progress, then the report."""
     if not (folder or "").strip():
         raise StudioError("caption_tab.no_folder")
-    yield from _import(visit, visit.project(slug), Path(folder.strip()).expanduser())
+    yield from _import(visit, visit.project(slug), typed_path(folder))
 
 
 def _import(visit: Visit, project: Project, source: Path | list[Path]) -> Iterator[str]:
