@@ -5,6 +5,7 @@ from pathlib import Path
 from ksh_studio.config import Attention
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.loras import AppliedLora
+from ksh_studio.locales import Sentence
 from ksh_studio.lora.on_base.attach import ADAPTER, attach, detach, set_strength
 from ksh_studio.models.device import pick_device
 from ksh_studio.models.loading import Base, Precision, load_base
@@ -20,6 +21,8 @@ class LoadedModels:
         self._base: Base | None = None
         self._applied: tuple[tuple[Path, int], ...] = ()
         """The path and the time of change (ns) of each LoRA file that is applied to the base model."""
+        self._left_out: list[Sentence] = []
+        """What is not used of these files."""
 
     def base(self, name: str, attention: Attention = "sdpa") -> Base:
         """The base model of this name, loaded unless it is in memory. Raises StudioError as `load_base` does.
@@ -33,8 +36,8 @@ class LoadedModels:
             self._base = load_base(entry, self.device, precision, attention)
         return self._base
 
-    def apply_loras(self, base: Base, loras: list[AppliedLora]) -> None:
-        """Apply exactly these LoRA files to the base model, at their strengths.
+    def apply_loras(self, base: Base, loras: list[AppliedLora]) -> list[Sentence]:
+        """Apply exactly these LoRA files to the base model, at their strengths; say what of them is left out.
 
         When the same files are applied already, they are not read again. base: what `self.base` has returned.
         Raises StudioError when a file does not fit; then no LoRA is applied.
@@ -45,14 +48,14 @@ class LoadedModels:
             self._applied = ()
             detach(base)
             try:
-                for lora, adapter in zip(loras, adapters, strict=True):
-                    attach(base, lora.path, adapter=adapter)
+                fits = [attach(base, lora.path, adapter=name) for lora, name in zip(loras, adapters, strict=True)]
             except StudioError:
                 detach(base)
                 raise
-            self._applied = files
+            self._applied, self._left_out = files, [text for fit in fits for text in fit.warnings()]
         for lora, adapter in zip(loras, adapters, strict=True):
             set_strength(base, lora.unet, lora.te, adapter)
+        return self._left_out
 
     def unload(self) -> None:
         """Drop the base model and free its memory."""

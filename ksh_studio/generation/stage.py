@@ -61,7 +61,8 @@ def _generate(
         yield Warned.saying("models.downloading", name=name)
     base = models.base(name, config.attention)
     request = settle(config.model_copy(update={"base_model": name}), base.entry)
-    models.apply_loras(base, loras)
+    for sentence in models.apply_loras(base, loras):
+        yield Warned.of(sentence)
     check_work(request, longest_prompt(base.tokenizer, prompts))
     yield Progress(phase="load", done=1, total=1)
     yield from _Generation(base, request, prompts, loras, project, began).events(should_stop)

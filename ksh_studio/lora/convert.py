@@ -8,12 +8,12 @@ import torch
 
 from ksh_studio.disk import replacing
 from ksh_studio.errors import StudioError
-from ksh_studio.lora.file.adapter_types import group_by_module
+from ksh_studio.lora.file.adapter_settings import METADATA_KEY
 from ksh_studio.lora.file.header import read_header
-from ksh_studio.lora.file.names import module_name
+from ksh_studio.lora.file.reading import kohya_factors, read_modules
+from ksh_studio.lora.file.spellings import module_name
 from ksh_studio.lora.file.tensors import require_free, save_tensors
 
-METADATA_KEY = "lora_adapter_metadata"
 _DOWN = ".lora_A.weight"
 
 
@@ -28,17 +28,16 @@ def to_diffusers(source: Path, target: Path) -> Path:
     from diffusers.loaders import StableDiffusionLoraLoaderMixin as Loader
 
     header = read_header(source)
-    other_type = header.type_other_than_lora
-    if other_type is not None:
-        raise StudioError("merge.convert_kind", name=source.name, kind=other_type)
+    if not header.is_plain:
+        kind = header.type_other_than_lora or "lora (Tucker)"
+        raise StudioError("merge.convert_kind", name=source.name, kind=kind)
     if METADATA_KEY in header.metadata or any(key.startswith(("unet.", "text_encoder.")) for key in header.shapes):
         raise StudioError("merge.already", name=source.name)
     require_free(target)
-    kohya_tensors = safetensors.torch.load_file(source)
-    state, _ = Loader.lora_state_dict(dict(kohya_tensors))
+    modules = read_modules(header)
+    state, _ = Loader.lora_state_dict(kohya_factors(modules))
     tensors = {key: tensor.contiguous() for key, tensor in _peft_names(state).items()}
     ranks = {key.removesuffix(_DOWN): tensor.shape[0] for key, tensor in tensors.items() if key.endswith(_DOWN)}
-    modules = group_by_module(kohya_tensors)
     alphas = {name: float(modules[module_name(name + _DOWN)].get("alpha", ranks[name])) for name in ranks}
     metadata = {METADATA_KEY: json.dumps(_adapter_settings(ranks, alphas)), "format": "pt"}
     with replacing(target) as temporary:

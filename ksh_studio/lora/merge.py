@@ -20,6 +20,7 @@ from ksh_studio.errors import StudioError
 from ksh_studio.lora.file.adapter_types import ModuleSizes, group_by_module
 from ksh_studio.lora.file.header import RANK_LIMIT, LoraHeader, read_header
 from ksh_studio.lora.file.metadata import safe_stem, with_hashes
+from ksh_studio.lora.file.reading import read_modules
 from ksh_studio.lora.file.sidecar import write_sidecar
 from ksh_studio.lora.file.tensors import require_free, save_tensors
 from ksh_studio.lora.on_base.delta import ModuleTensors, delta_matrix
@@ -50,7 +51,7 @@ def merge(
     headers = [read_header(path) for path, _ in files]
     _check_files(headers, files, target, rank)
     require_free(target, target.with_suffix(".json"), *([target.with_suffix(".png")] if preview is not None else []))
-    sums = _sums([(group_by_module(safetensors.torch.load_file(path)), weight) for path, weight in files], headers)
+    sums = _sums([(read_modules(header), weight) for header, (_, weight) in zip(headers, files, strict=True)], headers)
     reduced = {module: _reduce_rank(factors, rank) for module, factors in sums.items()}
     tensors: dict[str, Tensor] = {}
     for module, factors in reduced.items():
@@ -79,9 +80,9 @@ def _check_files(
         raise StudioError("merge.rank", rank=rank, limit=RANK_LIMIT)
     first = headers[0]
     for header in headers:
-        other_type = header.type_other_than_lora
-        if other_type is not None or any(key.endswith(".lora_mid.weight") for key in header.shapes):
-            raise StudioError("merge.kind", name=header.path.name, kind=other_type or "lora (Tucker)")
+        if not header.is_plain:
+            kind = header.type_other_than_lora or "lora (Tucker)"
+            raise StudioError("merge.kind", name=header.path.name, kind=kind)
         if header.base != first.base or not _fit_together(first.sizes, header.sizes):
             bases = {"base": first.base or "?", "other_base": header.base or "?"}
             raise StudioError("merge.bases", name=first.path.name, other=header.path.name, **bases)
@@ -137,7 +138,7 @@ def _file_tensors(module: str, factors: Factors, kernel: tuple[int, ...] | None)
 
 def _kernel_size(module: str, headers: list[LoraHeader]) -> tuple[int, ...] | None:
     """The kernel size of a convolution; None for a linear module."""
-    shapes = (group_by_module(header.shapes).get(module, {}).get("lora_down", ()) for header in headers)
+    shapes = (header.modules.get(module, {}).get("lora_down", ()) for header in headers)
     return next((shape[2:] for shape in shapes if len(shape) == 4), None)
 
 

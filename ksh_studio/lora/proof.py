@@ -13,10 +13,13 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from ksh_studio.lora.file.adapter_types import group_by_module
-from ksh_studio.lora.file.names import kohya_name, tensor_name
+from ksh_studio.lora.file.names import kohya_name
+from ksh_studio.lora.file.spellings import tensor_name
 from ksh_studio.lora.file.weights import LoraWeights, module_path
-from ksh_studio.lora.on_base.attach import ADAPTER, load_adapter
 from ksh_studio.lora.on_base.delta import delta_matrix
+
+ADAPTER = "file"
+"""The name under which diffusers loads the file that is compared."""
 
 if TYPE_CHECKING:
     from ksh_studio.models.loading import Base
@@ -41,7 +44,7 @@ def file_matches(path: Path, base: "Base", weights: LoraWeights, dtype: torch.dt
 def _matrices_equal(tensors: dict[str, Tensor], base: "Base", weights: LoraWeights, dtype: torch.dtype) -> bool:
     """Whether diffusers loads exactly the trained matrices from the file's tensors, each with the right scale."""
     unet, text_encoder = _empty_copy(base.unet), _empty_copy(base.text_encoder) if weights.text_encoder else None
-    load_adapter(tensors, unet, text_encoder)
+    _load_with_diffusers(tensors, unet, text_encoder)
     for model, (_, state) in zip((unet, text_encoder), weights.components(), strict=True):
         trained = {key: matrix for key, matrix in state.items() if tensor_name(key) != "dora_scale"}
         loaded = _loaded_matrices(model) if model is not None else {}
@@ -53,6 +56,20 @@ def _matrices_equal(tensors: dict[str, Tensor], base: "Base", weights: LoraWeigh
         if not same:
             return False
     return True
+
+
+def _load_with_diffusers(tensors: dict[str, Tensor], unet: nn.Module, text_encoder: nn.Module | None) -> None:
+    """Load the tensors as `StableDiffusionPipeline.load_lora_weights` does.
+
+    Unlike that method it does not warn about a file that holds no text encoder weights.
+    """
+    # imported here: diffusers may be imported only after `choose_attention_backend`, which loading a base does
+    from diffusers.loaders import StableDiffusionLoraLoaderMixin as Loader  # the pipeline itself is loud to import
+
+    state, alphas = Loader.lora_state_dict(dict(tensors))
+    Loader.load_lora_into_unet(state, alphas, unet, adapter_name=ADAPTER)
+    if text_encoder is not None and any(key.startswith("text_encoder.") for key in state):
+        Loader.load_lora_into_text_encoder(state, alphas, text_encoder, adapter_name=ADAPTER)
 
 
 def _magnitudes_equal(magnitudes: dict[str, Tensor], weights: LoraWeights, dtype: torch.dtype) -> bool:

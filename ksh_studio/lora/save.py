@@ -14,8 +14,9 @@ from ksh_studio.disk import replacing
 from ksh_studio.errors import StudioError
 from ksh_studio.lora.file.header import LoraHeader, read_header
 from ksh_studio.lora.file.metadata import safe_stem, with_hashes
-from ksh_studio.lora.file.names import kohya_name, tensor_name
+from ksh_studio.lora.file.names import kohya_name
 from ksh_studio.lora.file.sidecar import thumbnail_url, write_sidecar
+from ksh_studio.lora.file.spellings import tensor_name
 from ksh_studio.lora.file.tensors import save_tensors
 from ksh_studio.lora.file.weights import LoraWeights, module_path
 from ksh_studio.lora.proof import file_matches

@@ -17,7 +17,8 @@ from ksh_studio.lora import save as export
 from ksh_studio.lora.file.adapter_types import group_by_module
 from ksh_studio.lora.file.names import TEXT_ENCODER_TARGETS, UNET_TARGETS, kohya_name
 from ksh_studio.lora.file.weights import LoraWeights
-from ksh_studio.lora.on_base.attach import attach, base_shapes
+from ksh_studio.lora.on_base.attach import attach
+from ksh_studio.lora.on_base.fitting import base_shapes
 from ksh_studio.lora.save import kohya_tensors, save_lora
 from tests.lora.bases import distance, outputs
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal, TypeVar
 
-from ksh_studio.lora.file.names import module_name, tensor_name
+from ksh_studio.lora.file.spellings import module_name, tensor_name
 
 AdapterType = Literal["lora", "dora", "loha", "lokr"]
 Shape = tuple[int, ...]
@@ -34,12 +34,20 @@ class ModuleSizes:
 def group_by_module(tensors: Mapping[str, T]) -> dict[str, dict[str, T]]:
     """Group the tensors of a LoRA file, or their shapes: by the module's kohya name, then by the tensor's name.
 
-    Keys in kohya's and in peft's spelling are understood.
+    Keys that no LoRA file has are left out.
     """
     groups: dict[str, dict[str, T]] = {}
     for key, value in tensors.items():
-        groups.setdefault(module_name(key), {})[tensor_name(key)] = value
+        if name := tensor_name(key):
+            groups.setdefault(module_name(key), {})[name] = value
     return groups
+
+
+def factor_groups(tensors: Mapping[str, T]) -> dict[str, dict[str, T]]:
+    """As `group_by_module`, without the groups that are only an alpha or a magnitude of another method's tensors."""
+    return {
+        module: group for module, group in group_by_module(tensors).items() if group.keys() - {"alpha", "dora_scale"}
+    }
 
 
 def module_sizes(shapes: Mapping[str, Shape]) -> ModuleSizes:

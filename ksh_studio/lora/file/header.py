@@ -15,8 +15,17 @@ from pathlib import Path
 
 from ksh_studio.errors import StudioError
 from ksh_studio.locales import valid_text
-from ksh_studio.lora.file.adapter_types import CORE_TENSORS, AdapterType, ModuleSizes, group_by_module, module_sizes
-from ksh_studio.lora.file.names import tensor_name
+from ksh_studio.lora.file import number_types
+from ksh_studio.lora.file.adapter_settings import saved_alphas, saved_settings
+from ksh_studio.lora.file.adapter_types import (
+    CORE_TENSORS,
+    AdapterType,
+    ModuleSizes,
+    Shape,
+    factor_groups,
+    module_sizes,
+)
+from ksh_studio.lora.file.spellings import module_name, tensor_name
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +35,11 @@ TENSOR_LIMIT = 20_000
 RANK_LIMIT = 1024
 SIDE_LIMIT = 10**7
 """Rows or columns of one module's change."""
-_DTYPE_BYTES = {"F16": 2, "BF16": 2, "F32": 4}
-_KEY = re.compile(r"[A-Za-z0-9_.]{1,250}")
+KEY_LIMIT = 250
+"""Characters of a tensor's name."""
+_KEY = re.compile(r"[A-Za-z0-9_.]+")
+_SCALES = ("scale_weight", "weight_scale")
+"""How the tensors end by which weights of 8 bits must be multiplied in some files."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +48,8 @@ class LoraHeader:
 
     path: Path
     metadata: dict[str, str]
-    shapes: dict[str, tuple[int, ...]]
-    """Shape of every tensor by its key."""
+    shapes: dict[str, Shape]
+    """Shape of every tensor by its key, of those too that are left out."""
 
     @property
     def label(self) -> str:
@@ -80,13 +92,26 @@ class LoraHeader:
         return self.metadata.get("sshs_model_hash", "")[:12]
 
     @cached_property
+    def modules(self) -> dict[str, dict[str, Shape]]:
+        """The shapes of the tensors of every module that it changes, by the module's kohya name and the tensor's."""
+        return factor_groups(self.shapes)
+
+    @cached_property
+    def left_out(self) -> tuple[str, ...]:
+        """The keys of the tensors that belong to no module of a LoRA, such as an embedding that is in the file too."""
+        return tuple(key for key in self.shapes if not tensor_name(key) or module_name(key) not in self.modules)
+
+    @cached_property
     def sizes(self) -> dict[str, ModuleSizes]:
         """Adapter type and sizes of every module that it changes, by the module's kohya name."""
-        return {
-            module: module_sizes(shapes)
-            for module, shapes in group_by_module(self.shapes).items()
-            if set(shapes) != {""}
-        }
+        return {module: module_sizes(shapes) for module, shapes in self.modules.items()}
+
+    @cached_property
+    def saved_alphas(self) -> dict[str, float]:
+        """The alphas that are not among the tensors but in peft's settings, by the module's kohya name."""
+        settings = saved_settings(self.path, self.metadata)
+        ranks = {module: sizes.rank for module, sizes in self.sizes.items() if sizes.rank is not None}
+        return saved_alphas(settings, ranks, self.shapes) if settings else {}
 
     @cached_property
     def adapter_type(self) -> AdapterType:
@@ -98,6 +123,11 @@ class LoraHeader:
     def type_other_than_lora(self) -> AdapterType | None:
         """The adapter type of the first module that is no plain lora; None when all are."""
         return next((sizes.adapter_type for sizes in self.sizes.values() if sizes.adapter_type != "lora"), None)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every module is a product of two matrices, which is what diffusers loads."""
+        return self.type_other_than_lora is None and not any("lora_mid" in shapes for shapes in self.modules.values())
 
     @cached_property
     def rank(self) -> int:
@@ -141,8 +171,9 @@ def read_header(path: Path) -> LoraHeader:
         raise StudioError("lora.damaged", name=path.name)
     if not any(tensor_name(key) in CORE_TENSORS for key in shapes):
         raise StudioError("lora.no_lora", name=path.name)
-    _check_sizes(path.name, shapes)
-    return LoraHeader(path, {valid_text(key): valid_text(value) for key, value in metadata.items()}, shapes)
+    lora_header = LoraHeader(path, {valid_text(key): valid_text(value) for key, value in metadata.items()}, shapes)
+    _check_sizes(path.name, lora_header)
+    return lora_header
 
 
 def _read_json(path: Path) -> tuple[dict[str, object], int]:
@@ -176,36 +207,47 @@ def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _shape_and_end(name: str, key: str, entry: object) -> tuple[tuple[int, ...], int]:
     """Shape of the tensor `key` and the byte where it ends, from its checked entry; `name`: the file's, for errors."""
-    if not _KEY.fullmatch(key):
+    tensor = tensor_name(key)
+    if len(key) > KEY_LIMIT or not (_KEY.fullmatch(key) if tensor else key.isprintable()):
         raise StudioError("lora.odd_key", name=name, found=ascii(key[:60]))
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise StudioError("lora.damaged", name=name)
     shape, offsets = entry["shape"], entry["data_offsets"]
-    if not isinstance(entry["dtype"], str) or entry["dtype"] not in _DTYPE_BYTES:
-        raise StudioError("lora.dtype", name=name, dtype=ascii(entry["dtype"])[:20])
-    if not (_whole_numbers(shape) and len(shape) <= 4 and _whole_numbers(offsets) and len(offsets) == 2):
+    _check_number_type(name, key, tensor, entry["dtype"])
+    sides = 4 if tensor else 8
+    if not (_whole_numbers(shape) and len(shape) <= sides and _whole_numbers(offsets) and len(offsets) == 2):
         raise StudioError("lora.damaged", name=name)
     count = 1
     for side in shape:
         count *= side
-    if offsets[1] - offsets[0] != count * _DTYPE_BYTES[entry["dtype"]]:
+    if offsets[1] - offsets[0] != count * number_types.BYTES[entry["dtype"]] or (tensor == "alpha" and count != 1):
         raise StudioError("lora.damaged", name=name)
     return tuple(shape), offsets[1]
+
+
+def _check_number_type(name: str, key: str, tensor: str, number_type: object) -> None:
+    """Raise StudioError when a tensor of the LoRA file `name` has numbers that cannot be read.
+
+    tensor: its name within its module; empty for one that is left out, which can have any type.
+    """
+    known = {"alpha": number_types.SINGLE_NUMBERS, "": number_types.BYTES}.get(tensor, number_types.WEIGHTS)
+    if key.endswith(_SCALES):
+        raise StudioError("lora.dtype", name=name, dtype=ascii(key.rpartition(".")[2]))
+    if not isinstance(number_type, str) or number_type not in known:
+        raise StudioError("lora.dtype", name=name, dtype=ascii(number_type)[:20])
 
 
 def _whole_numbers(values: object) -> bool:
     return isinstance(values, list) and all(type(value) is int and 0 <= value <= 2**40 for value in values)
 
 
-def _check_sizes(name: str, shapes: dict[str, tuple[int, ...]]) -> None:
+def _check_sizes(name: str, header: LoraHeader) -> None:
     """Raise StudioError unless each module's tensors fit together, with a rank and sizes within the limits."""
-    for module_shapes in group_by_module(shapes).values():
-        if set(module_shapes) == {""}:
-            continue
-        try:
-            sizes = module_sizes(module_shapes)
-        except (KeyError, ValueError) as error:
-            raise StudioError("lora.damaged", name=name) from error
+    try:
+        all_sizes = header.sizes
+    except (KeyError, ValueError) as error:
+        raise StudioError("lora.damaged", name=name) from error
+    for sizes in all_sizes.values():
         rank = 1 if sizes.rank is None else sizes.rank
         if not 1 <= rank <= RANK_LIMIT or max(sizes.rows, sizes.columns) > SIDE_LIMIT:
             raise StudioError("lora.rank", name=name, rank=rank, limit=RANK_LIMIT)

@@ -1,18 +1,16 @@
 """Attaches a LoRA file to a base model, sets its strength and detaches it again."""
 
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import safetensors.torch
-import torch
+from peft import LoraConfig
+from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
-from torch import nn
+from torch import Tensor, nn
 
-from ksh_studio.errors import StudioError
-from ksh_studio.lora.file.adapter_types import group_by_module
-from ksh_studio.lora.file.header import LoraHeader, read_header
 from ksh_studio.lora.file.names import Component, kohya_name
+from ksh_studio.lora.file.reading import Modules, read_modules
+from ksh_studio.lora.on_base.fitting import Fit, check_fits
 from ksh_studio.lora.on_base.folding import fold, set_folded_strength, unfold
 
 if TYPE_CHECKING:
@@ -22,77 +20,68 @@ ADAPTER = "style"
 """The adapter name of an attached LoRA; when several are attached at once, each one's name begins with it."""
 
 
-def check_fits(path: Path, base: "Base") -> LoraHeader:
-    """Read the header of the LoRA file and check that every module in it is one of `base` and has its size.
-
-    Raises StudioError when the file is no LoRA or does not fit; the sentence says what it was made for.
-    """
-    header = read_header(path)
-    weights = base_shapes("unet", base.unet) | base_shapes("text_encoder", base.text_encoder)
-    modules = group_by_module(header.shapes)
-    unknown = [module for module, shapes in modules.items() if set(shapes) == {""}]
-    if any(key.rpartition(".")[0] in weights for key in unknown):  # a module of this base, changed by another method
-        raise StudioError("adapter.unknown_part", name=path.name, found=unknown[0])
-    if len(header.sizes) == len(modules) and all(
-        module in weights
-        and (sizes.rows, sizes.columns) == (weights[module][0], prod(weights[module][1:]))
-        and prod(modules[module].get("dora_scale", weights[module][:1])) in weights[module][:2]
-        for module, sizes in header.sizes.items()
-    ):
-        return header
-    name, base_name = header.path.name, base.entry.name
-    if header.only_base:
-        raise StudioError("lora.only_for", name=name, made_for=header.only_base, base=base_name)
-    if header.is_sdxl:
-        raise StudioError("lora.for_sdxl", name=name, base=base_name)
-    raise StudioError("lora.other_model", name=name, made_for=header.base or "?", base=base_name)
-
-
-def base_shapes(component: Component, model: nn.Module) -> dict[str, tuple[int, ...]]:
-    """The shape of the weight of every linear and convolution of `model`, by kohya name, without those of adapters."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for path, module in model.named_modules():
-        inner = module.get_base_layer() if isinstance(module, BaseTunerLayer) else module
-        if isinstance(inner, nn.Linear | nn.Conv2d):
-            shapes.setdefault(kohya_name(component, path), tuple(inner.weight.shape))
-    return shapes
-
-
-def attach(base: "Base", path: Path, strength: float = 1.0, adapter: str = ADAPTER) -> LoraHeader:
+def attach(base: "Base", path: Path, strength: float = 1.0, adapter: str = ADAPTER) -> Fit:
     """Attach the LoRA file to `base`, in place of the one attached under this adapter name, and set its strength.
 
+    Returns what of the file is used and what is left out.
     adapter: `ADAPTER`, or a name that begins with it when several files are attached at once.
     Raises StudioError, and leaves `base` as it was, when the file does not fit or holds values that are not finite.
     """
-    header = check_fits(path, base)
-    tensors = safetensors.torch.load_file(path)
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
-        raise StudioError("lora.not_finite", name=path.name)
+    fit = check_fits(path, base)
+    modules = {name: tensors for name, tensors in read_modules(fit.header).items() if name in fit.modules}
     detach(base, adapter)
-    if header.type_other_than_lora is not None:
-        fold(base, tensors, adapter)  # diffusers leaves the magnitudes of dora out, and loads no loha or lokr
+    if fit.header.is_plain:
+        _load_plain(base, modules, adapter)
     else:
-        load_adapter(tensors, base.unet, base.text_encoder, adapter)
+        fold(base, modules, adapter)
     for layer in (*_adapted_layers(base.unet), *_adapted_layers(base.text_encoder)):
         layer.set_adapter([name for name in layer.scaling if name.startswith(ADAPTER)], inference_mode=True)
     set_strength(base, strength, adapter=adapter)
-    return header
+    return fit
 
 
-def load_adapter(
-    tensors: dict[str, torch.Tensor], unet: nn.Module, text_encoder: nn.Module | None, adapter: str = ADAPTER
-) -> None:
-    """Load the tensors through diffusers, as `StableDiffusionPipeline.load_lora_weights` does.
+def _load_plain(base: "Base", modules: Modules, adapter: str) -> None:
+    """Load the modules of a plain lora as layers of peft, each with its own alpha.
 
-    Unlike that method it does not warn about a file that holds no text encoder weights.
+    peft is given the modules' paths in the model. What diffusers makes of the names in a kohya file loses an alpha that
+    differs between modules, and fails where a text encoder has a change in a few modules only.
     """
-    # imported here: diffusers may be imported only after `choose_attention_backend`, which loading a base does
-    from diffusers.loaders import StableDiffusionLoraLoaderMixin as Loader  # the pipeline itself is loud to import
+    unet, text_encoder = base.unet, base.text_encoder
+    factors, ranks = _peft_factors("unet", unet, modules)
+    if factors:
+        unet.load_lora_adapter(factors, prefix=None, adapter_name=adapter)
+    factors, ranks = _peft_factors("text_encoder", text_encoder, modules)
+    if factors:
+        config = LoraConfig(r=max(ranks.values()), rank_pattern=ranks, target_modules=list(ranks))
+        text_encoder.load_adapter(adapter_name=adapter, adapter_state_dict=factors, peft_config=config)
+        text_encoder.to(dtype=text_encoder.dtype)  # as diffusers does: peft's layers come in fp32
+    models: tuple[tuple[Component, nn.Module], ...] = ("unet", unet), ("text_encoder", text_encoder)
+    for component, model in models:
+        for path, layer in model.named_modules():
+            if isinstance(layer, LoraLayer) and adapter in layer.scaling:
+                # a module without an alpha has a scale of 1
+                alpha = modules[kohya_name(component, path)].get("alpha", layer.r[adapter])
+                layer.lora_alpha[adapter] = float(alpha)
 
-    state, alphas = Loader.lora_state_dict(dict(tensors))
-    Loader.load_lora_into_unet(state, alphas, unet, adapter_name=adapter)
-    if text_encoder is not None and any(key.startswith("text_encoder.") for key in state):
-        Loader.load_lora_into_text_encoder(state, alphas, text_encoder, adapter_name=adapter)
+
+def _peft_factors(component: Component, model: nn.Module, modules: Modules) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """The factors of the modules of this model by peft's keys, and the rank of each module by its path.
+
+    A linear layer gets factors of two sides and a convolution of four: some programs leave sides of length 1 out, or
+    write them where the layer has none.
+    """
+    factors: dict[str, Tensor] = {}
+    ranks: dict[str, int] = {}
+    for path, layer in model.named_modules():
+        inner = layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer
+        tensors = modules.get(kohya_name(component, path))
+        if tensors is not None and isinstance(inner, nn.Linear | nn.Conv2d):
+            (out_channels, *inputs), rank = inner.weight.shape, tensors["lora_down"].shape[0]
+            ones = [1] * (len(inputs) - 1)
+            factors[f"{path}.lora_A.weight"] = tensors["lora_down"].reshape(rank, *inputs)
+            factors[f"{path}.lora_B.weight"] = tensors["lora_up"].reshape(out_channels, rank, *ones)
+            ranks[path] = rank
+    return factors, ranks
 
 
 def set_strength(base: "Base", strength: float, text_encoder: float | None = None, adapter: str = ADAPTER) -> None:

@@ -25,11 +25,11 @@ def weight_delta(tensors: ModuleTensors, weight: Tensor) -> Tensor:
         return delta
     before = weight.float()
     after = before + delta
-    magnitude = tensors["dora_scale"].to(weight.device, torch.float32).flatten()
-    # a square weight could have either: then it is one magnitude for every output, which is what peft writes
-    axis = 0 if magnitude.numel() == weight.shape[0] else 1
+    magnitude = tensors["dora_scale"].to(weight.device, torch.float32)
+    # [outputs, 1] has one magnitude for every output, [1, inputs] one for every input; a square weight can have either
+    axis = 0 if magnitude.shape[0] == magnitude.numel() == weight.shape[0] else 1
     norm = after.transpose(0, axis).flatten(1).norm(dim=1)
-    scale = (magnitude / norm).reshape([-1 if n == axis else 1 for n in range(weight.dim())])
+    scale = (magnitude.flatten() / norm).reshape([-1 if n == axis else 1 for n in range(weight.dim())])
     return after * scale - before
 
 

@@ -13,8 +13,8 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
-from ksh_studio.lora.file.adapter_types import group_by_module
 from ksh_studio.lora.file.names import Component, kohya_name
+from ksh_studio.lora.file.reading import Modules
 from ksh_studio.lora.on_base.delta import ModuleTensors, weight_delta
 
 if TYPE_CHECKING:
@@ -42,9 +42,8 @@ class _Folds:
 _FOLDS: WeakKeyDictionary[nn.Module, _Folds] = WeakKeyDictionary()
 
 
-def fold(base: "Base", tensors: dict[str, Tensor], adapter: str) -> None:
-    """Add a LoRA file's tensors, which must fit `base`, to its weights under the name `adapter`, at strength 1."""
-    modules = group_by_module(tensors)
+def fold(base: "Base", modules: Modules, adapter: str) -> None:
+    """Add a LoRA's modules, which must fit `base`, to its weights under the name `adapter`, at strength 1."""
     for component, model in _models(base):
         weights = _weights(component, model)
         of_model = {name: module_tensors for name, module_tensors in modules.items() if name in weights}

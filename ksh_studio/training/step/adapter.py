@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ksh_studio.config import SettledTraining
 from ksh_studio.locales import Sentence, sentence
-from ksh_studio.lora.file.names import TENSOR_NAMES, TEXT_ENCODER_TARGETS, UNET_TARGETS
+from ksh_studio.lora.file.names import TEXT_ENCODER_TARGETS, UNET_TARGETS
+from ksh_studio.lora.file.spellings import TENSOR_NAMES
 from ksh_studio.lora.file.weights import LoraWeights
 from ksh_studio.models.loading import Base
 from ksh_studio.training.random_streams import generator

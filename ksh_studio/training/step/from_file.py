@@ -1,14 +1,14 @@
 """Going on from a LoRA file: its weights are where the training begins."""
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from ksh_studio.config import SettledTraining
 from ksh_studio.errors import StudioError
-from ksh_studio.lora.file.adapter_types import group_by_module
 from ksh_studio.lora.file.header import LoraHeader, read_header
-from ksh_studio.lora.file.names import Component, kohya_name, tensor_name
+from ksh_studio.lora.file.names import Component, kohya_name
+from ksh_studio.lora.file.reading import read_modules
+from ksh_studio.lora.file.spellings import tensor_name
 from ksh_studio.lora.file.weights import module_path
 from ksh_studio.lora.listing import find_lora
 from ksh_studio.project.workspace import Workspace
@@ -21,7 +21,7 @@ _SCALED = ("lora_up", "hada_w2_b", "lokr_w1", "lokr_w1_a")
 def begin_from_file(parameters: dict[str, nn.Parameter], config: SettledTraining, workspace: Workspace) -> None:
     """Give a fresh LoRA's parameters, by the names of `add_adapter`, the values of the file `init_lora` names.
 
-    Kohya's and peft's spelling are read. The file's own alpha is taken up by the weights: at the first step the LoRA
+    The file's own alpha is taken up by the weights: at the first step the LoRA
     draws as the file does. Nothing happens where no file is named.
     Raises StudioError naming both sides when it is of another kind, rank or reach, or not finite.
     """
@@ -34,7 +34,7 @@ def begin_from_file(parameters: dict[str, nn.Parameter], config: SettledTraining
         module = kohya_name(part, module_path(key).removeprefix(f"{part}."))
         trained.setdefault(module, {})[tensor_name(key)] = parameter
     _check(info, config, trained)
-    modules = group_by_module(safetensors.torch.load_file(info.path))
+    modules = read_modules(info)
     for module, factors in trained.items():
         roles = modules[module]
         # peft multiplies the product with alpha / rank, whatever the kind
@@ -50,7 +50,7 @@ def _check(info: LoraHeader, config: SettledTraining, trained: dict[str, dict[st
     """Raise StudioError unless the file has exactly the modules, of the kind and the sizes that are to be trained."""
     shapes = {
         module: {role: shape for role, shape in roles.items() if role != "alpha"}
-        for module, roles in group_by_module(info.shapes).items()
+        for module, roles in info.modules.items()
     }
     same = shapes.keys() == trained.keys() and all(
         shapes[module].keys() == factors.keys()

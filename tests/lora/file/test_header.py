@@ -58,7 +58,9 @@ HOSTILE = {
     "an up of another rank": (pair([2, 1], [1, 3]), b"\0" * 20, None, "damaged"),
     "numbers of 8 bits": (pair([1, 1], [1, 1], "I8"), b"\0" * 8, None, "type 'I8'"),
     "rank 100,000": (pair([100_000, 1], [1, 100_000]), b"\0" * 800_000, None, "rank 100000"),
-    "a path as a key": ({"../../x": entry([1], 0, 4)}, b"\0" * 4, None, "no LoRA has"),
+    "a path as a key": ({"../../x": entry([1], 0, 4)}, b"\0" * 4, None, "holds no LoRA"),
+    "a name of 300 letters": ({"x" * 300: entry([1], 0, 4)}, b"\0" * 4, None, "no LoRA has"),
+    "a name with a line end": ({"a\n.alpha": entry([1], 0, 4)}, b"\0" * 4, None, "no LoRA has"),
     "no LoRA": ({"model.weight": entry([1], 0, 4)}, b"\0" * 4, None, "holds no LoRA"),
     "300,000 tensors": ({f"t{n}": entry([0], 0, 0) for n in range(30_000)}, b"", None, "at most 20000"),
 }

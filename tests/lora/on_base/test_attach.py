@@ -1,14 +1,20 @@
 """A LoRA file on a base: its strength, taking it off, and what does not fit."""
 
+import json
+from types import SimpleNamespace
+
 import pytest
 import torch
+from diffusers.loaders import StableDiffusionLoraLoaderMixin
+from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file, save_file
 
 from ksh_studio.errors import StudioError
-from ksh_studio.lora.on_base.attach import attach, check_fits, detach, set_strength
+from ksh_studio.lora.file.names import kohya_name
+from ksh_studio.lora.on_base.attach import attach, detach, set_strength
 from ksh_studio.lora.save import save_lora
 from tests.lora.bases import distance, distances, outputs
-from tests.tiny import tiny_lora_file
+from tests.tiny import tiny_clip_tokenizer, tiny_lora_file, tiny_text_encoder, tiny_unet
 
 
 @pytest.fixture
@@ -89,13 +95,6 @@ def test_values_that_are_not_finite_are_not_attached(saved, load_base, tmp_path)
         attach(load_base()[1], path)
 
 
-def test_pefts_own_spelling_fits_too(random_lora, load_base, tmp_path):
-    _, weights = random_lora(text_encoder=False)
-    tensors = {f"unet.{key}": tensor.contiguous() for key, tensor in weights.unet.items()}
-    save_file(tensors, tmp_path / "peft.safetensors")
-    assert check_fits(tmp_path / "peft.safetensors", load_base()[1]).module_count == 48
-
-
 @pytest.mark.parametrize("size", [2, 8])
 def test_lengths_that_fit_no_side_are_refused_before_anything_is_changed(size, load_base, tmp_path):
     """Of 16 inputs a header alone takes 2 and 8 for kernels; folded in half way, the base would not be as it was."""
@@ -110,9 +109,132 @@ def test_lengths_that_fit_no_side_are_refused_before_anything_is_changed(size, l
     assert distance(outputs(base), before) == 0
 
 
-def test_a_part_of_another_method_is_named(load_base, tmp_path):
-    file = tiny_lora_file(tmp_path / "file.safetensors")
-    tensors = load_file(file) | {"lora_unet_conv_in.diff": torch.zeros(16, 4, 3, 3)}
-    save_file(tensors, file)
-    with pytest.raises(StudioError, match="lora_unet_conv_in.diff"):
-        attach(load_base()[1], file)
+ATTENTION = "down_blocks.0.attentions.0.transformer_blocks.0.attn1"
+ORIGINAL = "input_blocks.1.1.transformer_blocks.0.attn1"
+TEXT = "text_model.encoder.layers.0.self_attn.q_proj"
+KOHYA = {
+    "q": f"lora_unet_{ATTENTION}.to_q".replace(".", "_"),
+    "out": f"lora_unet_{ATTENTION}.to_out.0".replace(".", "_"),
+    "text": f"lora_te_{TEXT}".replace(".", "_"),
+}
+SPELLINGS = {  # (module of q, module of out, module of the text encoder, what comes after it)
+    "kohya": (KOHYA["q"], KOHYA["out"], KOHYA["text"], ".lora_{}.weight"),
+    "peft": (f"unet.{ATTENTION}.to_q", f"unet.{ATTENTION}.to_out.0", f"text_encoder.{TEXT}", ".lora_{}.weight"),
+    "train_text_to_image_lora": (f"unet.{ATTENTION}.to_q", f"unet.{ATTENTION}.to_out.0", "", ".lora.{}.weight"),
+    "lora_linear_layer": (
+        f"unet.{ATTENTION}.to_q",
+        f"unet.{ATTENTION}.to_out.0",
+        f"text_encoder.{TEXT}",
+        ".lora_linear_layer.{}.weight",
+    ),
+    "attention processors": (f"{ATTENTION}.processor.to_q", f"{ATTENTION}.processor.to_out", "", "_lora.{}.weight"),
+    "peft alone": (f"{ATTENTION}.to_q", f"{ATTENTION}.to_out.0", TEXT, ".lora_{}.weight"),
+    "save_pretrained": (
+        f"base_model.model.{ATTENTION}.to_q",
+        f"base_model.model.{ATTENTION}.to_out.0",
+        "",
+        ".lora_{}.weight",
+    ),
+    "original blocks": (
+        f"lora_unet_{ORIGINAL}.to_q".replace(".", "_"),
+        f"lora_unet_{ORIGINAL}.to_out.0".replace(".", "_"),
+        KOHYA["text"],
+        ".lora_{}.weight",
+    ),
+    "ComfyUI": (
+        f"diffusion_model.{ORIGINAL}.to_q",
+        f"diffusion_model.{ORIGINAL}.to_out.0",
+        f"text_encoders.clip_l.transformer.{TEXT}",
+        ".lora_{}.weight",
+    ),
+    "OneTrainer": (f"unet.{ATTENTION}.to_q", f"unet.{ATTENTION}.to_out.0", f"clip_l.{TEXT}", ".lora_{}.weight"),
+}
+
+
+@pytest.fixture
+def bare_base():
+    """A tiny base without files."""
+    text_encoder = tiny_text_encoder(tiny_clip_tokenizer())
+    return SimpleNamespace(entry=SimpleNamespace(name="tiny"), unet=tiny_unet(), text_encoder=text_encoder)
+
+
+def deltas(base):
+    """What the attached adapters of peft add to the weights, by kohya name."""
+    return {
+        kohya_name(component, path): layer.get_delta_weight(layer.active_adapters[0]).detach().clone()
+        for component, model in (("unet", base.unet), ("text_encoder", base.text_encoder))
+        for path, layer in model.named_modules()
+        if isinstance(layer, BaseTunerLayer) and layer.scaling
+    }
+
+
+def factors(size, rank, seed):
+    random = torch.Generator().manual_seed(seed)
+    return torch.randn(rank, size, generator=random), torch.randn(size, rank, generator=random)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_spelling_has_the_strength_that_arithmetic_gives_it(spelling, bare_base, tmp_path):
+    *modules, ending = SPELLINGS[spelling]
+    down, up = ("A", "B") if spelling in ("peft", "peft alone", "save_pretrained") else ("down", "up")
+    tensors, expected = {}, {}
+    for (name, kohya), module, size, seed in zip(KOHYA.items(), modules, (16, 16, 32), range(3), strict=True):
+        if not module:
+            continue
+        first, second = factors(size, 4, seed)
+        tensors |= {f"{module}{ending.format(down)}": first, f"{module}{ending.format(up)}": second}
+        expected[kohya] = 0.5 * second @ first
+        if spelling in ("kohya", "OneTrainer", "original blocks") and name != "out":  # one module has no alpha
+            tensors[f"{module}.alpha"] = torch.tensor(2.0)
+            expected[kohya] *= 2 / 4
+    save_file(tensors, tmp_path / "a.safetensors")
+    attach(bare_base, tmp_path / "a.safetensors", 0.5)
+    added = deltas(bare_base)
+    detach(bare_base)
+    assert added.keys() == expected.keys()
+    for module, delta in expected.items():
+        assert torch.allclose(added[module], delta, atol=1e-6)
+
+
+def test_matrices_of_a_convolution_and_four_sides_of_a_linear_layer_are_reshaped(bare_base, tmp_path):
+    conv, linear = "lora_unet_down_blocks_0_attentions_0_proj_in", KOHYA["q"]
+    (first, second), (third, fourth) = factors(16, 2, 1), factors(16, 2, 2)
+    tensors = {f"{conv}.lora_down.weight": first, f"{conv}.lora_up.weight": second}
+    tensors |= {f"{linear}.lora_down.weight": third[..., None, None].clone()}
+    tensors |= {f"{linear}.lora_up.weight": fourth[..., None, None].clone()}
+    save_file(tensors, tmp_path / "a.safetensors")
+    attach(bare_base, tmp_path / "a.safetensors")
+    added = deltas(bare_base)
+    detach(bare_base)
+    assert torch.allclose(added[conv][:, :, 0, 0], second @ first, atol=1e-6)
+    assert torch.allclose(added[linear], fourth @ third, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "settings"),
+    [
+        ("kohya", None),
+        ("peft", None),
+        ("train_text_to_image_lora", None),
+        ("peft", {"unet.r": 4, "unet.lora_alpha": 16.0}),
+    ],
+)
+def test_diffusers_itself_computes_the_same(spelling, settings, bare_base, tmp_path):
+    q, out, _, ending = SPELLINGS[spelling]
+    down, up = ("A", "B") if spelling == "peft" else ("down", "up")
+    tensors = {}
+    for seed, module in enumerate((q, out)):
+        first, second = factors(16, 4, seed)
+        tensors |= {f"{module}{ending.format(down)}": first, f"{module}{ending.format(up)}": second}
+    file = tmp_path / "a.safetensors"
+    targets = {"unet.target_modules": [f"{ATTENTION}.to_q", f"{ATTENTION}.to_out.0"]}
+    save_file(tensors, file, {"lora_adapter_metadata": json.dumps(settings | targets)} if settings else None)
+    attach(bare_base, file)
+    ours = deltas(bare_base)
+    detach(bare_base)
+    state, alphas, metadata = StableDiffusionLoraLoaderMixin.lora_state_dict(file, return_lora_metadata=True)
+    StableDiffusionLoraLoaderMixin.load_lora_into_unet(state, alphas, bare_base.unet, "style", metadata=metadata)
+    theirs = deltas(bare_base)
+    detach(bare_base)
+    assert ours.keys() == theirs.keys() == {KOHYA["q"], KOHYA["out"]}
+    assert all(torch.allclose(ours[module], theirs[module], atol=1e-6) for module in ours)
