@@ -12,11 +12,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 from ksh_studio.config import ProjectSettings  # noqa: E402
-from ksh_studio.jobs.spawn import set_computing_environment  # noqa: E402
+from ksh_studio.jobs.spawn import set_environment  # noqa: E402
 from ksh_studio.models.device import DeviceInfo  # noqa: E402
 from ksh_studio.project.workspace import Project, Workspace  # noqa: E402
 
-set_computing_environment()
+set_environment()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

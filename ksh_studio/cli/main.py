@@ -29,7 +29,7 @@ from ksh_studio.jobs.printing import print_any_letter, print_events
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.queue import start_next_job
 from ksh_studio.jobs.requests import forget_requests, request_stop
-from ksh_studio.jobs.spawn import set_computing_environment
+from ksh_studio.jobs.spawn import set_environment
 from ksh_studio.jobs.start import create_job, create_job_if_free, own_device
 from ksh_studio.locales import Language
 from ksh_studio.models.choice import base_model_of
@@ -42,7 +42,7 @@ from ksh_studio.stages import stage_events
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    set_computing_environment()
+    set_environment()
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     print_any_letter()
     arguments = _parser().parse_args(argv)

@@ -20,6 +20,7 @@ from ksh_studio.jobs.owner import release_ownership, take_ownership
 from ksh_studio.jobs.requests import forget_requests
 from ksh_studio.jobs.spawn import spawn
 from ksh_studio.jobs.status import START_SECONDS, is_starting
+from ksh_studio.jobs.tokens import tokens_for
 from ksh_studio.project.workspace import Project, Workspace
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,10 @@ def begin_locked(job: Job) -> None:
 
 def _spawn(job: Job) -> subprocess.Popen[bytes]:
     with disk_errors(job.log), job.log.open("ab") as log:
-        return spawn(["job", str(job.folder)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        tokens = tokens_for(job.file.settings)
+        return spawn(
+            ["job", str(job.folder)], extra_environment=tokens, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
 
 
 def _wait_for_end(child: subprocess.Popen[bytes], job: Job) -> None:

@@ -26,13 +26,13 @@ from ksh_studio.jobs.folder import Job, open_job
 from ksh_studio.jobs.printing import print_any_letter, print_events
 from ksh_studio.jobs.process import END_SIGNALS, run_job
 from ksh_studio.jobs.requests import request_stop
-from ksh_studio.jobs.spawn import set_computing_environment
+from ksh_studio.jobs.spawn import set_environment
 
 
 def main(arguments: list[str]) -> int:
     """Train as one of several processes: the main one yields the events, the others compute their share."""
     print_any_letter()
-    set_computing_environment()  # started by hand on several machines, it inherits nothing
+    set_environment()  # started by hand on several machines, it inherits nothing
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of the job")
     help_text = "started by the job's own process, which reads the events"

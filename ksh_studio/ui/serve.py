@@ -4,11 +4,13 @@ import argparse
 import logging
 import os
 import secrets
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
 import gradio as gr
+import httpx
 from gradio import networking
 from gradio.tunneling import CURRENT_TUNNELS
 from starlette.middleware import Middleware
@@ -18,6 +20,7 @@ from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.worker.handle import Worker
 from ksh_studio.jobs.queue import next_job, start_next_job
+from ksh_studio.jobs.spawn import PROXIES
 from ksh_studio.locales import Language, translate
 from ksh_studio.project.workspace import Workspace
 from ksh_studio.ui.access.roles import Mode
@@ -49,10 +52,12 @@ def serve(arguments: argparse.Namespace) -> Iterator[str]:
     """Run the studio until it is interrupted; yields the sentences to print.
 
     arguments: `workspace, language, share, password, port, no_browser` of the command line.
-    Raises StudioError when another studio has this workspace open, the port is in use, or gradio's vibe mode is on.
+    Raises StudioError when another studio has this workspace open, the port cannot be opened, a proxy of the
+    environment cannot be used, or gradio's vibe mode is on.
     """
     if os.environ.get("GRADIO_VIBE_MODE"):
         raise StudioError("access.vibe_mode")
+    require_usable_proxies()
     workspace = Workspace(arguments.workspace)
     workspace.prepare()
     mode = _mode(arguments)
@@ -94,7 +99,8 @@ def start_waiting_jobs(studio: Studio, closed: threading.Event) -> None:
 def launch(page: gr.Blocks, studio: Studio, port: int | None = None, browser: bool = False) -> tuple[str, str | None]:
     """Start the server; return its local address and, when sharing, the public one (None when no link came).
 
-    Every choice that decides who can reach what is written out here. Raises StudioError when the port is in use.
+    Every choice that decides who can reach what is written out here. Raises StudioError when the port is in use, or may
+    not be opened.
     """
     for name in GRADIO_SWITCHES:
         os.environ.pop(name, None)
@@ -110,6 +116,8 @@ def launch(page: gr.Blocks, studio: Studio, port: int | None = None, browser: bo
             auth=list(studio.passwords) or None,
             inbrowser=browser and studio.mode != "space",
             prevent_thread_lock=True,
+            # gradio would ask for the page once more and end with a traceback when a busy machine takes three seconds
+            _frontend=False,
             quiet=True,
             show_error=False,
             allowed_paths=[],
@@ -133,8 +141,33 @@ def launch(page: gr.Blocks, studio: Studio, port: int | None = None, browser: bo
             css_paths=[STYLES],
         )
     except OSError as error:
-        raise StudioError("access.port", port=port or 7860) from error
+        raise _no_port(port) from error
     return local, _open_tunnel(page) if studio.mode == "share" else None
+
+
+def require_usable_proxies() -> None:
+    """Raise StudioError when the environment names a proxy of a kind that nothing of the studio can use.
+
+    Gradio and the Hub's library read these variables, and would end in a traceback: gradio before the page opens.
+    """
+    try:
+        httpx.Client().close()
+    except ValueError as error:
+        names = sorted(name for name in os.environ if name.upper() in PROXIES and name.upper() != "NO_PROXY")
+        raise StudioError("access.proxy", names=", ".join(names)) from error
+
+
+def _no_port(port: int | None) -> StudioError:
+    """Why the server could not open its port; gradio says the same whatever the reason."""
+    if port is not None:
+        try:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except PermissionError:
+            return StudioError("access.port_forbidden", port=port)
+        except OSError:
+            pass
+    return StudioError("access.port", port=port or 7860)
 
 
 def _open_tunnel(page: gr.Blocks) -> str | None:

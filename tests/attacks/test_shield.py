@@ -49,6 +49,13 @@ def test_a_foreign_host_is_not_answered(home):
     assert httpx.get(home, headers={"Host": "localhost:1"}, timeout=SECONDS).status_code == 200
 
 
+@pytest.mark.parametrize(("language", "word"), [("en-US", "--share"), ("ko-KR,ko;q=0.9", "휴대폰")])
+def test_whoever_comes_by_another_name_is_told_what_to_do(home, language, word):
+    headers = {"Host": "192.168.0.7:7860", "Accept-Language": language}
+    answer = httpx.get(home, headers=headers, timeout=SECONDS)
+    assert answer.status_code == 400 and word in answer.text and "ssh -L" in answer.text
+
+
 @pytest.mark.parametrize("mode", ["share", "space"])
 def test_no_foreign_host_is_answered_over_a_share_link_or_on_a_space(mode, workspace, no_probe):
     with served(workspace, mode) as (_, address):

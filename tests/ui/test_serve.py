@@ -1,6 +1,7 @@
 """The server at home, over a share link and as a Space: addresses, passwords, ports, and what the environment opens."""
 
 import argparse
+import errno
 import threading
 import time
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.worker.handle import Worker
 from ksh_studio.jobs.queue import dequeue_job, enqueue_job, queued_jobs
+from ksh_studio.jobs.spawn import set_environment
 from ksh_studio.ui import serve as serving
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.app import build_app
@@ -93,6 +95,42 @@ def test_a_port_in_use_is_one_sentence(workspace, no_probe):
             launch(build_app(studio), studio, port)
     finally:
         page.close(verbose=False)
+
+
+def test_a_port_that_may_not_be_opened_is_not_called_one_in_use(workspace, no_probe, monkeypatch):
+    def forbidden(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("gradio.http_server.socket.socket.bind", forbidden)
+    studio = Studio(workspace, "local", Worker(workspace))
+    with pytest.raises(StudioError, match="Port 80 may not be opened"):
+        launch(build_app(studio), studio, 80)
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9"])
+def test_the_page_opens_behind_a_proxy_that_does_not_answer(workspace, quiet_start, monkeypatch, name, proxy):
+    for other in ("NO_PROXY", "no_proxy", "http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(other, "")
+    monkeypatch.setenv(name, proxy)
+    set_environment()
+    running = serve(arguments(workspace))
+    assert "http://127.0.0.1:" in next(running)
+    running.close()
+
+
+def test_a_machine_too_busy_to_answer_itself_in_time_opens_the_page_all_the_same(workspace, quiet_start, monkeypatch):
+    monkeypatch.setattr("gradio.networking.url_ok", lambda _: False)
+    running = serve(arguments(workspace))
+    assert "http://127.0.0.1:" in next(running)
+    running.close()
+
+
+def test_a_proxy_of_a_kind_that_nothing_can_use_is_named(workspace, monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "socks4://user:canary@127.0.0.1:9")
+    with pytest.raises(StudioError, match="ALL_PROXY") as caught:
+        next(serve(arguments(workspace)))
+    assert "canary" not in str(caught.value)
 
 
 def test_vibe_mode_is_refused(workspace, monkeypatch):

@@ -19,6 +19,7 @@ from ksh_studio.disk import disk_errors
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Failed, Final, from_line
 from ksh_studio.jobs.spawn import spawn
+from ksh_studio.jobs.tokens import tokens_for
 from ksh_studio.project.workspace import Project, Workspace
 
 END_SECONDS = 5.0
@@ -41,6 +42,7 @@ class Worker:
         self._process: _Process | None = None
         self._busy = threading.Lock()
         self._attention = ""
+        self._tokens: dict[str, str] = {}
 
     @property
     def running(self) -> bool:
@@ -64,6 +66,10 @@ class Worker:
             if config.attention != self._attention:  # a process decides it once: `LoadedModels.base`
                 self.end()
                 self._attention = config.attention
+            tokens = tokens_for({"base_model": config.base_model or project.settings().base_model})
+            if tokens and tokens != self._tokens:  # a process that was started without them cannot get them any more
+                self.end()
+                self._tokens = tokens
             process = self._start()
             request = {
                 "workspace": str(project.workspace.root),
@@ -112,8 +118,13 @@ class Worker:
         if self.running and self._process is not None:
             return self._process
         with disk_errors(self.log), self.log.open("wb") as log:
+            arguments = ["worker", str(self.workspace.root)]
             popen = spawn(
-                ["worker", str(self.workspace.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+                arguments,
+                extra_environment=self._tokens,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
             )
         if popen.stdin is None or popen.stdout is None:
             raise ValueError("a worker process has two pipes")

@@ -19,6 +19,7 @@ from ksh_studio.events import Event, Failed, Final, from_line
 from ksh_studio.jobs.folder import Job
 from ksh_studio.jobs.owner import environment_on_behalf
 from ksh_studio.jobs.spawn import spawn
+from ksh_studio.jobs.tokens import tokens_for
 from ksh_studio.models.device import pick_device
 
 PROGRAM = "ksh_studio.training.member"
@@ -43,7 +44,7 @@ def launch(job: Job, count: int) -> Iterator[Event]:
         child = spawn(
             arguments,
             "accelerate.commands.launch",
-            environment_on_behalf(job.folder),
+            environment_on_behalf(job.folder) | tokens_for(job.file.settings),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

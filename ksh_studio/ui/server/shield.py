@@ -12,11 +12,14 @@ from http.cookies import SimpleCookie
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ksh_studio.locales import translate
 from ksh_studio.ui.access.roles import Mode
 from ksh_studio.ui.access.visit import LOCAL_HOSTS, VISITOR_COOKIE, VISITOR_PATTERN
+from ksh_studio.ui.parts.languages import language_of
 
 MEGABYTE = 1_000_000
 JSON_BYTES = 2 * MEGABYTE
@@ -121,7 +124,7 @@ class Shield:
         """The answer to a request that must not reach the page; None when it may."""
         host = headers.get("host", "")
         if not self._answers_to(host):
-            return PlainTextResponse("Unknown host.", 400)
+            return PlainTextResponse(translate("access.unknown_host", language_of(Request(scope))), 400)
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and self._is_foreign(headers, host):
             return PlainTextResponse("This request came from another site.", 403)
         length = headers.get("content-length", "0")
