@@ -84,6 +84,11 @@ class Job:
         return self.folder / "events.jsonl"
 
     @property
+    def reserve(self) -> Path:
+        """Takes room on the disk while the job works, for its last event; see `jobs/journal.py`."""
+        return self.folder / "reserve"
+
+    @property
     def log(self) -> Path:
         """What the process printed."""
         return self.folder / "log.txt"

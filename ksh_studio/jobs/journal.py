@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ksh_studio.events import Event, Final, Heartbeat, from_line, is_of_newer_st
 from ksh_studio.jobs.owner import boot_id
 
 HEARTBEAT_SECONDS = 5.0
+RESERVE_BYTES = 64_000
 READ_BYTES = 4_000_000
 """Read at a time: a page that follows a huge file stays quick, and catches up with every call."""
 
@@ -25,6 +27,9 @@ class Journal:
     path: Path
     check: Callable[[], None] = lambda: None
     """Called before every line; raises StudioError where this process may no longer write."""
+    reserve: Path | None = None
+    """A file that only takes room, for the whole time: on a full disk it is given up for the line that says how the job
+    ended."""
     _writing: threading.Lock = field(default_factory=threading.Lock)
     _closed: threading.Event = field(default_factory=threading.Event)
     _torn: bool = False
@@ -33,12 +38,16 @@ class Journal:
     def __enter__(self) -> "Journal":
         """Start the heartbeat; a torn last line that a crash left is ended by what is written next."""
         self._torn = last_bytes(self.path, 1) not in (b"", b"\n")
+        if self.reserve is not None:
+            with suppress(OSError):  # no room, or it may not be written: the work itself will say so
+                self.reserve.write_bytes(os.urandom(RESERVE_BYTES))  # that no disk can pack smaller
         threading.Thread(target=self._write_heartbeats, daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
         """Stop the heartbeat."""
         self._closed.set()
+        self._give_up_reserve()
 
     def append(self, event: Event) -> None:
         """Put one event at the end of the file. Raises StudioError when the disk is full, and what `check` raises."""
@@ -46,7 +55,16 @@ class Journal:
 
     def _write(self, data: bytes, durable: bool = False) -> None:
         self.check()
-        with self._writing, disk_errors(self.path), self.path.open("ab", buffering=0) as file:
+        with self._writing, disk_errors(self.path):
+            try:
+                self._write_line(data, durable)
+            except OSError:
+                if not (durable and self._give_up_reserve()):
+                    raise
+                self._write_line(data, durable)
+
+    def _write_line(self, data: bytes, durable: bool) -> None:
+        with self.path.open("ab", buffering=0) as file:
             line = (b"\n" if self._torn else b"") + data
             written = file.write(line) or 0
             if written:
@@ -55,6 +73,14 @@ class Journal:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if durable:
                 os.fsync(file.fileno())
+
+    def _give_up_reserve(self) -> bool:
+        """Remove the reserve; whether there was one."""
+        if self.reserve is None or not self.reserve.exists():
+            return False
+        with suppress(OSError):
+            self.reserve.unlink()
+        return True
 
     def _write_heartbeats(self) -> None:
         while not self._closed.wait(HEARTBEAT_SECONDS):

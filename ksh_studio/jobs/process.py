@@ -41,7 +41,7 @@ def run_job(job: Job, stage: Callable[[Job], Iterator[Event]]) -> Iterator[Event
         queued = job.queue_mark.exists()
         job.queue_mark.unlink(missing_ok=True)  # before it owns the job, which is what `begin_job` waits for
         take_ownership(job.folder)
-        journal = held.enter_context(Journal(job.events_file, lambda: require_ownership(job)))
+        journal = held.enter_context(Journal(job.events_file, lambda: require_ownership(job), job.reserve))
         with _StopOnSignal(job):
             yield from _with_failure(_appended(_in_turn(stage, job, queued), journal), job, journal)
 

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import threading
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 
 from ksh_studio.disk import LOCK_SECONDS, Busy, disk_errors, is_locked, locked, write_text
@@ -111,7 +111,12 @@ def _spawn(job: Job) -> subprocess.Popen[bytes]:
 
 def _wait_for_end(child: subprocess.Popen[bytes], job: Job) -> None:
     """Wait for the child, so that it does not stay as a zombie; if it never owned its job, that no longer starts."""
-    child.wait()
+    signal_number = -child.wait()
+    if signal_number > 0:  # nothing else knows it, for such a process has written nothing more
+        with suppress(OSError), job.log.open("a", encoding="utf-8") as log:
+            log.write(
+                f"The process was ended by signal {signal_number}; 9 is what the system sends when memory runs out.\n"
+            )
     if is_starting(job):
         release_ownership(job.folder)
 

@@ -15,6 +15,7 @@ def test_a_process_that_died_is_shown_as_that_and_goes_on_where_it_saved(number,
     signalled(life, number)
     assert life.child.wait(PATIENCE) == -number
     assert job_status(life.job).state == "ended unexpectedly"
+    wait_for(lambda: f"ended by signal {int(number)}" in job_status(life.job).last_log_lines)
     reached = counted(life.job)
     assert reached == list(range(1, len(reached) + 1))
     begin(life.job)

@@ -1,11 +1,13 @@
 """The events file: a torn line costs itself and no other."""
 
+import errno
+
 import pytest
 
 from ksh_studio.config import TrainConfig
 from ksh_studio.errors import StudioError
-from ksh_studio.events import Resumed, to_line
-from ksh_studio.jobs.journal import EventReader, Journal, last_bytes
+from ksh_studio.events import Failed, Resumed, to_line
+from ksh_studio.jobs.journal import RESERVE_BYTES, EventReader, Journal, last_bytes
 from ksh_studio.jobs.start import create_job
 
 
@@ -58,3 +60,30 @@ def test_the_last_bytes_of_a_file(path):
     assert last_bytes(path, 5) == b""
     path.write_bytes(b"0123456789")
     assert (last_bytes(path, 3), last_bytes(path, 99)) == (b"789", b"0123456789")
+
+
+def test_the_room_for_the_last_line_is_there_while_the_journal_is_open_and_given_up_for_that_line_only(path):
+    reserve = path.with_name("reserve")
+    with Journal(path, reserve=reserve) as journal:
+        assert reserve.stat().st_size == RESERVE_BYTES
+        write, fails = journal._write_line, [True, True]
+
+        def full(data, durable):
+            if fails.pop():
+                raise OSError(errno.ENOSPC, "No space left on device")
+            write(data, durable)
+
+        journal._write_line = full
+        with pytest.raises(StudioError, match="The disk is full"):
+            journal.append(Resumed(step=1))
+        assert reserve.exists()
+        fails[:] = [False, True]
+        journal.append(Failed(key="disk.full", values={"path": "x"}))
+        assert not reserve.exists()
+    assert [event.kind for event in EventReader(path).new()] == ["failed"]
+
+
+def test_the_room_is_free_again_when_the_journal_is_closed(path):
+    with Journal(path, reserve=path.with_name("reserve")):
+        pass
+    assert not path.with_name("reserve").exists()

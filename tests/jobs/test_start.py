@@ -214,9 +214,12 @@ def test_a_torn_line_is_closed_before_the_next_life_appends(job):
     assert [event.kind for event in job_events(job)] == ["finished"]
 
 
-@pytest.mark.parametrize("room", [(None, 10), (None, 10, 0)])
+@pytest.mark.parametrize("room", [(None, 10), (None, 10, 0), (None, 10, 0, 0)])
 def test_a_disk_that_fills_in_the_middle_of_a_line_ends_the_job_with_a_sentence(job, monkeypatch, room):
-    """The line that did not fit is lost, the one that says why is not glued to it."""
+    """The line that did not fit is lost, the one that says why is not glued to it; room for that one was kept.
+
+    room: bytes that go in with each write; the last case is a disk that another program fills at once.
+    """
     opened, short = Path.open, iter(room)
 
     def nearly_full(path, mode="r", **options):
@@ -234,7 +237,8 @@ def test_a_disk_that_fills_in_the_middle_of_a_line_ends_the_job_with_a_sentence(
     heard = list(run_job(job, lambda _: steps))
     assert [event.kind for event in heard] == ["step", "failed"]
     assert heard[-1].key == "disk.full"
-    said = room[2:] == ()
+    said = len(room) < 4
+    assert job.reserve.exists() is False
     assert [getattr(event, "key", "") for event in job_events(job)] == ["", *["disk.full"] * said]
     assert job_status(job).state == ("failed" if said else "ended unexpectedly")
 

@@ -10,6 +10,7 @@ import queue
 import threading
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -80,5 +81,6 @@ def _serve_request(request: _Request, workspace: Workspace, models: LoadedModels
     except StudioError as error:
         yield Failed.of(error.sentence)
     except Exception:  # noqa: BLE001 - the process outlives the request; the traceback goes to its log
-        traceback.print_exc()
+        with suppress(OSError):  # a full disk has no room for the log either
+            traceback.print_exc()
         yield Failed.saying("generate.crashed", log=workspace.root / "worker.log")
