@@ -23,6 +23,7 @@ from ksh_studio.ui.generate.tab import GenerateTab
 from ksh_studio.ui.parts.form import form_inputs
 from ksh_studio.ui.parts.languages import frontend_module, page_text, script
 from ksh_studio.ui.parts.markup import note
+from ksh_studio.ui.parts.messages import message_place
 from ksh_studio.ui.parts.outputs import QUIET, Update, clicked_value, in_order, visible
 from ksh_studio.ui.parts.theme import html
 from ksh_studio.ui.project_bar import ProjectBar
@@ -53,6 +54,7 @@ class Page:
 def build_app(studio: Studio) -> gr.Blocks:
     """The whole page. Nothing is loaded or looked for before somebody opens it."""
     with gr.Blocks(title="KSH Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as blocks:
+        messages = message_place()
         html("drafts", js_on_load=script("drafts.js"))
         language = _head()
         banner = html("banner")
@@ -60,9 +62,9 @@ def build_app(studio: Studio) -> gr.Blocks:
         timer = gr.Timer(1.0)
         with gr.Tabs(elem_id="stages", selected="caption") as tabs:
             with gr.Tab(page_text("ui.tab_caption"), id="caption", elem_id="tab-caption") as first:
-                caption = caption_tab.build(studio, bar.slug, timer)
+                caption = caption_tab.build(studio, bar.slug, timer, messages)
             with gr.Tab(page_text("ui.tab_train"), id="train", elem_id="tab-train", render_children=True) as second:
-                train = train_tab.build(studio, bar.slug, timer)
+                train = train_tab.build(studio, bar.slug, timer, messages)
             with gr.Tab(
                 page_text("ui.tab_generate"), id="generate", elem_id="tab-generate", render_children=True
             ) as third:

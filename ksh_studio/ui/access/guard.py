@@ -1,6 +1,5 @@
 """The wrapper around every handler: who calls it, whether they may, and what an error looks like to them."""
 
-import html
 import inspect
 import logging
 from collections.abc import Callable, Iterator
@@ -14,15 +13,16 @@ from starlette.requests import Request
 from ksh_studio.disk import any_disk_errors
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event
-from ksh_studio.locales import Language, translate
+from ksh_studio.locales import Sentence, sentence
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit, visit_of
 from ksh_studio.ui.parts.languages import language_of
-from ksh_studio.ui.parts.markup import note
+from ksh_studio.ui.parts.messages import as_title, in_languages
 from ksh_studio.ui.parts.outputs import by_name, components
 
 Handler = Callable[..., Any]
+UNEXPECTED = sentence("messages.unexpected")
 log = logging.getLogger(__name__)
 
 
@@ -30,7 +30,7 @@ def guarded(studio: Studio, action: Action, handler: Handler) -> Handler:
     """`handler(visit, *values)` as gradio calls it: `(request, *values)`.
 
     Nothing of the handler runs for somebody who may not; a StudioError becomes one sentence in the visitor's language,
-    any other error a sentence that names the log.
+    any other error a sentence that names the log. Other programs get it as an error, the page shows it as a message.
     """
 
     def values_of(request: gr.Request, *values: Any, **named: Any) -> Any:
@@ -60,7 +60,10 @@ def filling(studio: Studio, action: Action, handler: Handler, places: object) ->
 
 
 def guarded_call(studio: Studio, action: Action, handler: Handler) -> Handler:
-    """`handler(visit, values)` as a script of ours on the page calls it; answers `{ok, ...}` or `{ok, message}`."""
+    """`handler(visit, values)` as a script of ours on the page calls it.
+
+    Answers `{ok, ...}`; when refused, `{ok, message, texts}`: the sentence, and the same in every language.
+    """
 
     def answer(values: object, request: gr.Request) -> dict[str, Any]:
         plain = request.request if isinstance(request, gr.Request) and request.request else request
@@ -68,22 +71,23 @@ def guarded_call(studio: Studio, action: Action, handler: Handler) -> Handler:
             with any_disk_errors(studio.workspace.root):
                 return {"ok": True} | handler(_admitted(studio, action, plain), values)
         except StudioError as error:
-            return {"ok": False, "message": error.text(language_of(plain))}
+            refused = error.sentence
         except Exception:  # noqa: BLE001 - the page must hear that its call failed; the log has the rest
             log.exception("a call from the page failed")
-            return {"ok": False, "message": translate("ui.unexpected", language_of(plain))}
+            refused = UNEXPECTED
+        return {"ok": False, "message": refused.text(language_of(plain)), "texts": in_languages(refused)}
 
     answer.__name__ = handler.__name__
     vars(answer).update(action=action)
     return answer
 
 
-def shown_before_raised(events: Iterator[Event], language: Language) -> Iterator[Event | str]:
-    """The events of a stage; a StudioError comes as HTML first, in the place of the progress, and is then raised."""
+def emptied_before_raised(events: Iterator[Event]) -> Iterator[Event | str]:
+    """The events of a stage; before a StudioError comes "", which takes the progress away from the page."""
     try:
         yield from events
-    except StudioError as error:
-        yield note(error.text(language), "bad")
+    except StudioError:
+        yield ""
         raise
 
 
@@ -98,14 +102,18 @@ def _sentences(request: gr.Request) -> Iterator[None]:
     try:
         yield
     except StudioError as error:
-        text = html.escape(error.text(language_of(request)), quote=False)
-        raise gr.Error(text, title=translate("ui.error", language_of(request)), print_exception=False) from error
+        raise _refusal(error.sentence, request) from error
     except (gr.Error, GeneratorExit):
         raise
     except Exception as error:
         log.exception("a handler failed")
-        text = translate("ui.unexpected", language_of(request))
-        raise gr.Error(text, title=translate("ui.error", language_of(request)), print_exception=False) from error
+        raise _refusal(UNEXPECTED, request) from error
+
+
+def _refusal(sentence: Sentence, request: gr.Request) -> gr.Error:
+    """The error that gradio sends; not visible, since gradio would show it a second time, and in its own way."""
+    text = sentence.text(language_of(request))
+    return gr.Error(text, visible=False, title=as_title(sentence), print_exception=False)
 
 
 def _signed(run: Handler, handler: Handler, action: Action) -> Handler:

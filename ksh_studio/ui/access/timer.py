@@ -29,7 +29,7 @@ def errors_in_place(poll: Handler, place: Callable[[Html], Mapping[str, object]]
         except StudioError as error:
             return only(values[-1], place(note(error.text(visit.language), "bad")))
         except Exception:  # noqa: BLE001 - the page must say that it no longer shows how things are
-            shown = only(values[-1], place(note(translate("ui.unexpected", visit.language), "bad")))
+            shown = only(values[-1], place(note(translate("messages.unexpected", visit.language), "bad")))
             if not isinstance(shown, Unchanged):  # once, not with every tick
                 log.exception("a timer's handler failed")
             return shown

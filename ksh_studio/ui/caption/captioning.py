@@ -6,11 +6,11 @@ import gradio as gr
 
 from ksh_studio.config import CaptionConfig
 from ksh_studio.errors import StudioError
-from ksh_studio.jobs.folder import Job, jobs_of
+from ksh_studio.jobs.folder import Job, jobs_of, running_job
 from ksh_studio.jobs.requests import stop_job
 from ksh_studio.jobs.start import start_job
 from ksh_studio.jobs.status import job_status
-from ksh_studio.locales import Language, translate
+from ksh_studio.locales import Language, sentence, translate
 from ksh_studio.models.registry import captioner_entry
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.catalogue.counting import drawings_of, unlisted
@@ -21,6 +21,7 @@ from ksh_studio.ui.model_choice import captioner_of, known_models_only
 from ksh_studio.ui.parts.form import config_from
 from ksh_studio.ui.parts.languages import page_text
 from ksh_studio.ui.parts.markup import Html, bar, note, notes
+from ksh_studio.ui.parts.messages import done
 from ksh_studio.ui.parts.outputs import UNCHANGED, News, Unchanged, Update, news, visible
 from ksh_studio.ui.parts.theme import html
 
@@ -35,6 +36,8 @@ class CaptioningParts:
     status: gr.HTML
     stamp: gr.Textbox
     """Changes whenever drawings or captions do; other parts of the page are made anew then."""
+    state: gr.Textbox
+    """Changes when something does of which a refusal may have spoken; the message of the refusal goes then."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class CaptioningShown:
     stop: Update | Unchanged = UNCHANGED
     status: str | Unchanged = UNCHANGED
     stamp: str | Unchanged = UNCHANGED
+    state: str | Unchanged = UNCHANGED
 
 
 def build_captioning() -> tuple[CaptioningParts, gr.Button]:
@@ -57,7 +61,8 @@ def build_captioning() -> tuple[CaptioningParts, gr.Button]:
         undo = gr.Button(page_text("caption_tab.undo"), elem_id="caption-undo")
     status = html("caption-status")
     stamp = gr.Textbox(visible="hidden", elem_id="caption-stamp", label="stamp", container=False)
-    return CaptioningParts(summary, start, stop, status, stamp), undo
+    state = gr.Textbox(visible="hidden", elem_id="page-state", label="state", container=False)
+    return CaptioningParts(summary, start, stop, status, stamp, state), undo
 
 
 def caption(visit: Visit, slug: str, **values: object) -> str:
@@ -67,6 +72,8 @@ def caption(visit: Visit, slug: str, **values: object) -> str:
     known_models_only(visit, captioner)
     captioner_entry(captioner)  # what cannot be a captioner is refused here, not in the job
     config = config_from(CaptionConfig, values | {"captioner": captioner})
+    if not drawings_of(project).total:
+        raise StudioError("captions.no_drawings")
     if visit.role == "visitor" and visit.studio.worker.busy:  # perhaps somebody else's picture: it is drawn to its end
         raise StudioError("device.drawing")
     visit.studio.worker.end()
@@ -82,11 +89,14 @@ def stop_captioning(visit: Visit, slug: str) -> None:
 
 
 def undo_caption_change(visit: Visit, slug: str) -> str:
-    """Undo the last change of captions in this project."""
+    """Undo the last change of captions in this project; returns the message that it was done.
+
+    Raises StudioError when there is nothing to undo.
+    """
     with Catalogue(visit.project(slug)) as catalogue:
-        undone = catalogue.undo()
-    key = "caption_tab.undone" if undone else "caption_tab.nothing_to_undo"
-    return bar(0, 0, translate(key, visit.language))
+        if not catalogue.undo():
+            raise StudioError("caption_tab.nothing_to_undo")
+    return done(sentence("caption_tab.undone"))
 
 
 def poll(visit: Visit, slug: str, seen: dict[str, str]) -> News[dict[str, str], CaptioningShown] | Unchanged:
@@ -94,30 +104,34 @@ def poll(visit: Visit, slug: str, seen: dict[str, str]) -> News[dict[str, str], 
     if not slug:
         return UNCHANGED
     project, language = visit.project(slug), visit.language
-    summary = _summary(project, language)
+    summary, has = _drawings(project, language)
     job, status, working = _newest_job(project), "", False
     if job is not None:
         state = job_status(job)
         working = state.alive
         status = job_state(visit.studio.histories.of(job), state, language, with_log=visit.may("read_log"))
-    version, may = f"{slug}|{language}|{summary}|{status}|{working}", visit.may("caption")
+    stamp, may = f"{slug}|{language}|{summary}|{status}|{working}", visit.may("caption")
+    job_now = running_job(project.workspace)
+    state_now = f"{slug}|{has}|{'' if job_now is None else job_now.id}"
 
     def display() -> CaptioningShown:
-        return CaptioningShown(summary, visible(may and not working), visible(may and working), status, version)
+        start, stop = visible(may and not working), visible(may and working)
+        return CaptioningShown(summary, start, stop, status, stamp, state_now)
 
-    return news(seen, version, display, shared=("status",))  # Start and Undo write there too
+    return news(seen, (stamp, state_now), display, shared=("status",))  # Start writes there too
 
 
-def _summary(project: Project, language: Language) -> Html:
-    """The counts; or why they are not known, which says nothing of the captioning job."""
+def _drawings(project: Project, language: Language) -> tuple[Html, str]:
+    """The counts, or why they are not known, which says nothing of the captioning job; and which of both there are."""
     try:
         count = drawings_of(project)
         lost = [note(unlisted(project, count).text(language), "bad")] if count.unlisted else []
         if lost and not count.total:
-            return notes(lost)
-        return notes([*lost, counts_and_trigger(count, project.settings().trigger, language)])
+            return notes(lost), "lost"
+        has = f"drawings {count.total > 0}, captions {count.captioned > 0}"
+        return notes([*lost, counts_and_trigger(count, project.settings().trigger, language)]), has
     except StudioError as error:
-        return note(error.text(language), "bad")
+        return note(error.text(language), "bad"), "unknown"
 
 
 def _newest_job(project: Project) -> Job | None:

@@ -10,7 +10,7 @@ from ksh_studio.drawings.exporting import EXPORT_FORMATS, export
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Progress
 from ksh_studio.locales import translate
-from ksh_studio.ui.access.guard import filling, shown_before_raised
+from ksh_studio.ui.access.guard import emptied_before_raised, filling
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.caption.view import export_report
@@ -43,7 +43,7 @@ def export_drawings(visit: Visit, slug: str, export_format: ExportFormat) -> Ite
     target.unlink(missing_ok=True)
     yield event_bar(Progress(phase="export", done=0, total=0), visit.language)
     events: list[Event] = []
-    for event in shown_before_raised(export(project, target, export_format), visit.language):
+    for event in emptied_before_raised(export(project, target, export_format)):
         if isinstance(event, str):
             yield event
         elif isinstance(event, Progress):

@@ -12,7 +12,7 @@ from ksh_studio.errors import StudioError
 from ksh_studio.events import Progress
 from ksh_studio.paths import typed_path
 from ksh_studio.project.workspace import Project
-from ksh_studio.ui.access.guard import filling, shown_before_raised
+from ksh_studio.ui.access.guard import emptied_before_raised, filling
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.caption.view import import_report
@@ -71,8 +71,12 @@ def build_import_panel(studio: Studio, slug: gr.Textbox) -> ImportPanel:
 
 def import_files(visit: Visit, slug: str, files: list[str]) -> Iterator[Importing]:
     """Import uploaded drawings, caption files or zips; yields the progress, then the report."""
-    for report in _import(visit, visit.project(slug), [Path(file) for file in files or []]):
-        yield Importing(report)
+    try:
+        for report in _import(visit, visit.project(slug), [Path(file) for file in files or []]):
+            yield Importing(report)
+    except StudioError:
+        yield Importing("", files=None)
+        raise
     yield Importing(files=None)
 
 
@@ -86,7 +90,7 @@ def import_folder(visit: Visit, slug: str, folder: str) -> Iterator[str]:
 def _import(visit: Visit, project: Project, source: Path | list[Path]) -> Iterator[str]:
     reports = []
     yield event_bar(Progress(phase="import", done=0, total=0), visit.language)
-    for event in shown_before_raised(import_drawings(source, project), visit.language):
+    for event in emptied_before_raised(import_drawings(source, project)):
         if isinstance(event, str):
             yield event
         elif isinstance(event, Progress):

@@ -31,7 +31,7 @@ class CaptionTab:
     """Changes whenever drawings or captions do."""
 
 
-def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> CaptionTab:
+def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer, messages: gr.HTML) -> CaptionTab:
     """Build the tab's components and events."""
     gr.Markdown(page_text("caption_tab.intro"), elem_classes="ksh-intro")
     with gr.Accordion(page_text("caption_tab.import"), open=False, elem_id="caption-import") as import_accordion:
@@ -52,13 +52,14 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> CaptionTab:
         **start_options,
     )
     parts.stop.click(guarded(studio, "stop_captioning", stop_captioning), slug, None, **QUIET)
-    undone = undo.click(inputs=slug, **filling(studio, "edit_captions", undo_caption_change, parts.status), **QUIET)
+    undone = undo.click(inputs=slug, **filling(studio, "edit_captions", undo_caption_change, messages), **QUIET)
     watched = errors_in_place(poll, lambda error: {"status": error})
     timer.tick(inputs=[slug, seen], **filling(studio, "look", watched, News(seen, parts)), **QUIET)
     show_grid: dict[str, Any] = {"js": script("show_grid.js"), **QUIET}
     changes = [slug.change, parts.stamp.change, search.change, which.change]
     gr.on(changes, None, [slug, search, which], None, **show_grid)
     undone.then(None, [slug, search, which], None, **show_grid)
+    parts.state.change(None, parts.state, None, js=script("state.js"), **QUIET)
     restricted: list[tuple[gr.blocks.Block, Action]] = [
         (import_accordion, "import"), (importing.folder, "server_path"), (importing.import_folder, "server_path"),
         (parts.start, "caption"), (undo, "edit_captions"), (settings, "caption"), (export_row, "export"),

@@ -13,7 +13,7 @@ from ksh_studio.generation.prompt.parse import parse_prompts
 from ksh_studio.generation.sampler_menu import check_pair
 from ksh_studio.locales import Sentence, translate
 from ksh_studio.project.workspace import Project
-from ksh_studio.ui.access.guard import shown_before_raised
+from ksh_studio.ui.access.guard import emptied_before_raised
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.generate.project_files import check_lora, picture_names, usable_loras
 from ksh_studio.ui.generate.view import gallery, generating_state
@@ -42,7 +42,7 @@ def generate(visit: Visit, slug: str, **values: object) -> Iterator[Generating]:
     yield Generating(bar(0, 0, translate("ui.starting", language)))
     if not visit.studio.worker.busy:  # theirs from the start, so that they may stop it while the model is still loading
         visit.studio.turn.key = visit.key
-    for event in shown_before_raised(visit.studio.worker.generate(config, project), language):
+    for event in emptied_before_raised(visit.studio.worker.generate(config, project)):
         if isinstance(event, str):
             yield Generating(event)
             continue

@@ -1,14 +1,13 @@
 """What the artist does with a training job: start, stop, pause, resume, end, preview it now, use its LoRA."""
 
-import gradio as gr
-
 from ksh_studio.disk import open_folder
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.requests import end_job, pause_job, request_preview, stop_job
 from ksh_studio.jobs.start import begin_job, start_job
-from ksh_studio.locales import translate
+from ksh_studio.locales import sentence
 from ksh_studio.paths import SAFETENSORS
 from ksh_studio.ui.access.visit import Visit
+from ksh_studio.ui.parts.messages import done
 from ksh_studio.ui.train.plan import settings_to_begin
 from ksh_studio.ui.train.recommended import recommendation
 from ksh_studio.ui.train.shown_job import shown_job
@@ -43,13 +42,15 @@ def resume(visit: Visit, slug: str, job_id: str) -> None:
     begin_job(job)
 
 
-def preview_now(visit: Visit, slug: str, job_id: str, prompt: str) -> None:
-    """Ask the running job for a picture of this prompt after its current step; empty: the trigger alone."""
+def preview_now(visit: Visit, slug: str, job_id: str, prompt: str) -> str:
+    """Ask the running job for a picture of this prompt after its current step; empty: the trigger alone.
+
+    Returns the message that it will come.
+    """
     job = shown_job(visit, slug, job_id)
     prompt = (prompt or "").strip() or job.file.trigger.text
     request_preview(job, prompt)
-    title = translate("train_tab.preview_now", visit.language)
-    gr.Info(translate("train_tab.preview_comes", visit.language), title=title)
+    return done(sentence("train_tab.preview_comes"))
 
 
 def show_job(visit: Visit, slug: str, job_id: str) -> str:

@@ -55,7 +55,7 @@ class _NewTraining:
     checked: gr.Textbox
 
 
-def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> TrainTab:
+def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer, messages: gr.HTML) -> TrainTab:
     """Build the tab's components and events."""
     gr.Markdown(page_text("train_tab.intro"), elem_classes="ksh-intro")
     job_id = gr.Textbox(visible="hidden", elem_id="train-job", label="job", container=False)
@@ -70,7 +70,7 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer) -> TrainTab:
 
     _wire_new(studio, new, slug, job_id)
     waiting.select(guarded(studio, "train", dequeue), None, None, **QUIET)
-    _wire_job(studio, job, slug, job_id)
+    _wire_job(studio, job, [slug, job_id], messages)
     earlier.input(inputs=[slug, earlier], **filling(studio, "look", show_job, job_id), **QUIET)
     wire_file_tools(studio, tools, [slug, job_id], new.form, new.accordion)
     display = _display(new, waiting, job, more, tools, earlier)
@@ -131,14 +131,13 @@ def _wire_new(studio: Studio, new: _NewTraining, slug: gr.Textbox, job_id: gr.Te
     gr.on(changes, inputs=[slug, new.preset], inputs_kwargs=settings, **plan, **in_order(PLAN))
 
 
-def _wire_job(studio: Studio, job: JobParts, slug: gr.Textbox, job_id: gr.Textbox) -> None:
+def _wire_job(studio: Studio, job: JobParts, of_job: list[gr.Textbox], messages: gr.HTML) -> None:
     """What the buttons of a job do."""
     buttons: JobButtons[gr.Button] = job.buttons
-    of_job = [slug, job_id]
     buttons.pause.click(guarded(studio, "train", pause), of_job, None, **QUIET)
     buttons.resume.click(guarded(studio, "train", resume), of_job, None, **QUIET)
     buttons.stop.click(guarded(studio, "train", stop), of_job, None, **QUIET)
     buttons.end.click(guarded(studio, "train", end), of_job, None, **QUIET)
     buttons.open_folder.click(guarded(studio, "open_folder", open_job_folder), of_job, None, **QUIET)
     asking = [job.preview_now.click, job.prompt.submit]
-    gr.on(asking, guarded(studio, "train", preview_now), [*of_job, job.prompt], None, **QUIET)
+    gr.on(asking, inputs=[*of_job, job.prompt], **filling(studio, "train", preview_now, messages), **QUIET)

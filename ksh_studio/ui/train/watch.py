@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import gradio as gr
 from gradio.blocks import Block
 
+from ksh_studio.errors import StudioError
 from ksh_studio.jobs.describe import describe
 from ksh_studio.jobs.folder import Job, jobs_of, running_job
 from ksh_studio.jobs.history import JobHistory
 from ksh_studio.jobs.queue import queued_jobs
 from ksh_studio.jobs.status import JobStatus, job_status
 from ksh_studio.locales import Language, translate
+from ksh_studio.project.catalogue.counting import drawings_of
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.parts.markup import bar, note
@@ -66,6 +68,8 @@ class ProjectJobs:
     check: Job | None
     """The newest check, where nothing was begun after it."""
     check_status: JobStatus | None
+    trainable: bool
+    """Whether there are captions to train with."""
 
 
 def poll(
@@ -92,13 +96,21 @@ def jobs_now(visit: Visit, project: Project, job_id: str) -> ProjectJobs:
     return ProjectJobs(
         trainings, job, None if job is None else job_status(job), queued_jobs(visit.workspace),
         running_job(project.workspace) is not None, check, None if check is None else job_status(check),
+        _has_captions(project),
     )  # fmt: skip
+
+
+def _has_captions(project: Project) -> bool:
+    try:
+        return drawings_of(project).captioned > 0
+    except StudioError:  # the plan says what is wrong with them
+        return False
 
 
 def _version(visit: Visit, slug: str, jobs: ProjectJobs) -> object:
     """Changes when anything that is shown may have changed."""
     listed = [job.id for job in jobs.trainings[:LISTED_JOBS]], [job.id for job in jobs.waiting]
-    version: list[object] = [slug, visit.language, visit.role, jobs.busy, listed]
+    version: list[object] = [slug, visit.language, visit.role, jobs.busy, jobs.trainable, listed]
     for job, status in ((jobs.job, jobs.status), (jobs.check, jobs.check_status)):
         if job is not None and status is not None:
             history = visit.studio.histories.of(job)
@@ -112,7 +124,7 @@ def _display(visit: Visit, project: Project, jobs: ProjectJobs) -> TrainDisplay:
     may_train, language = visit.may("train"), visit.language
     steps: Update | Unchanged = UNCHANGED
     if jobs.job is None or jobs.status is None:
-        job, job_buttons = _no_job(visit), _no_buttons()
+        job, job_buttons = _no_job(visit, jobs.trainable), _no_buttons()
         running = has_lora = False
     else:
         history = visit.studio.histories.of(jobs.job)
@@ -139,10 +151,13 @@ def _display(visit: Visit, project: Project, jobs: ProjectJobs) -> TrainDisplay:
     )
 
 
-def _no_job(visit: Visit) -> JobDisplay[str]:
-    """What a project shows in which nothing has been trained."""
-    key = "train_tab.empty" if visit.may("train") else "train_tab.not_here"
-    return JobDisplay(note(translate(key, visit.language)), chart="", recommended="", previews="", files="")
+def _no_job(visit: Visit, trainable: bool) -> JobDisplay[str]:
+    """What a project shows in which nothing has been trained; nothing where the plan says that nothing can be."""
+    if visit.may("train"):
+        status = note(translate("train_tab.empty", visit.language)) if trainable else ""
+    else:
+        status = note(translate("train_tab.not_here", visit.language))
+    return JobDisplay(status, chart="", recommended="", previews="", files="")
 
 
 def _no_buttons() -> JobButtons[Update]:

@@ -3,7 +3,7 @@
 import gradio as gr
 import pytest
 
-from ksh_studio.config import CaptionConfig, ProjectSettings
+from ksh_studio.config import CaptionConfig
 from ksh_studio.disk import locked
 from ksh_studio.events import Captioned, Failed, Finished, Progress, Started, Warned
 from ksh_studio.generation.worker.handle import Worker
@@ -44,8 +44,9 @@ def shows(update):
 
 
 @pytest.mark.parametrize("role", ["owner", "visitor"])
-def test_start_begins_a_job_with_the_settings_of_the_form(opened, started, ended, role):
+def test_start_begins_a_job_with_the_settings_of_the_form(opened, with_drawings, started, ended, role):
     page = opened(role)
+    with_drawings(page.project)
     page.set("caption-num-beams", 2)
     answer = page.press("caption-start")
     assert started == [("mine", "caption", CaptionConfig(captioner="pocket", num_beams=2))]
@@ -84,8 +85,9 @@ def test_a_single_file_as_captioner_is_refused_before_a_job_begins(opened, start
 
 
 @pytest.mark.parametrize(("role", "ends"), [("visitor", False), ("owner", True)])
-def test_only_the_owner_ends_a_picture_by_captioning(opened, started, ended, role, ends):
+def test_only_the_owner_ends_a_picture_by_captioning(opened, with_drawings, started, ended, role, ends):
     page = opened(role)
+    with_drawings(page.project)
     with page.studio.worker._busy:
         if ends:
             page.press("caption-start")
@@ -123,21 +125,37 @@ def test_undo_takes_the_last_change_back_until_there_is_none(opened, with_drawin
     with Catalogue(page.project) as catalogue:
         name = catalogue.page(search="red").rows[0].id
         catalogue.save_caption(name, "by hand")
-    assert "The last change" in page.press("caption-undo")["caption-status"]
+    assert "The last change" in page.press("caption-undo")["messages"]
     with Catalogue(page.project) as catalogue:
         assert catalogue.drawing(name).caption == "a red square"
-    page.press("caption-undo")
-    assert "nothing to undo" in page.press("caption-undo")["caption-status"]
+    with pytest.raises(gr.Error, match="nothing to undo"):
+        page.press("caption-undo")
 
 
-def test_the_answer_to_undo_goes_when_another_project_is_shown(opened, with_drawings):
+def test_a_project_without_drawings_is_not_captioned_and_begins_no_job(opened):
     page = opened("owner")
+    with pytest.raises(gr.Error, match="no drawings yet"):
+        page.press("caption-start")
+    assert jobs_of(page.project) == []
+
+
+def test_the_state_changes_with_what_a_refusal_may_speak_of_and_with_nothing_else(opened, with_drawings):
+    page = opened("owner")
+    page.tick()
+    empty = page.value("page-state")
     with_drawings(page.project)
     page.tick()
-    other = page.project.workspace.create_project(ProjectSettings(name="other"))
-    assert "caption-status" in page.press("caption-undo")
-    page.set("project-slug", other.slug)
-    assert page.tick()["caption-status"] == ""
+    with_captions = page.value("page-state")
+    with Catalogue(page.project) as catalogue:
+        catalogue.save_caption(catalogue.page(search="red").rows[0].id, "by hand")
+    page.tick()
+    assert page.value("page-state") == with_captions != empty
+    job = job_with(page.project, Started(stage="caption", total=5))
+    with locked(job.lock, "job.running"):
+        page.tick()
+        working = page.value("page-state")
+    page.tick()
+    assert working != with_captions == page.value("page-state")
 
 
 def test_a_guest_undoes_nothing(opened, with_drawings):

@@ -159,6 +159,11 @@ def test_nothing_trained_shows_the_settings_open_and_no_buttons_of_a_job(owner, 
     assert "Nothing has been trained" in sent["status"]
 
 
+def test_nobody_is_told_to_press_train_before_there_is_a_caption(owner, project):
+    _, sent = shown(owner, project)
+    assert sent["status"] == ""
+
+
 def test_what_has_not_changed_is_not_sent_again(owner, drawn):
     job = ended_as(drawn, step(1), step(2))
     seen, first = shown(owner, drawn)
@@ -297,4 +302,4 @@ def test_what_goes_wrong_in_a_tick_stands_where_the_state_of_the_job_does(opened
         patched.setattr("ksh_studio.ui.train.watch.jobs_now", fails)
         assert sentence in page.tick()["train-status"]
         assert "train-status" not in page.tick()
-    assert "Nothing has been trained" in page.tick()["train-status"]
+    assert page.tick()["train-status"] == ""
