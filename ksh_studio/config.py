@@ -19,6 +19,7 @@ Sampler = Literal["Euler a", "Euler", "DPM++ 2M", "DDIM", "UniPC"]
 Schedule = Literal["Automatic", "Uniform", "Karras", "Exponential", "SGM Uniform"]
 Attention = Literal["sdpa", "xformers"]
 ExportFormat = Literal["imagefolder", "info.csv", "txt", "kohya"]
+ExportNames = Literal["original", "id"]
 Prompts = Annotated[tuple[Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)], ...], Field(max_length=1000)]
 
 
@@ -96,6 +97,8 @@ class ExportConfig(Config):
 
     format: ExportFormat = "imagefolder"
     """How drawings and captions are written: see `drawings.exporting`."""
+    names: ExportNames = "original"
+    """original: the artist's own file names, where other systems can have them; id: the drawings' ids."""
     target: str = ""
     """A folder or zip of this machine, by its whole path; empty: a zip in the job's folder, to be downloaded."""
 

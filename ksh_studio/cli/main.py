@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     export = add("export", _export, "write the drawings and captions for other programs", project=True)
     export.add_argument("target", type=typed_path, help="a folder that does not exist yet, or a .zip")
     export.add_argument("--format", default="imagefolder", choices=("imagefolder", "info.csv", "txt", "kohya"))
+    export.add_argument("--names", default="original", choices=("original", "id"), help="what the files are called")
     add_lora_commands(commands.add_group("lora", "convert, merge or publish LoRA files"))
     add("doctor", _doctor, "what this machine has, and what is missing")
     add("settings", _settings_table, "every setting of training as a Markdown table")
@@ -200,7 +201,7 @@ def _generate(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    config = ExportConfig(format=arguments.format, target=str(arguments.target.absolute()))
+    config = ExportConfig(format=arguments.format, names=arguments.names, target=str(arguments.target.absolute()))
     return _work_here_until_stopped(create_job(project_of(arguments), "export", config), arguments.language)
 
 

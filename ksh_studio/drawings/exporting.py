@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, get_args
 
-from ksh_studio.config import ExportFormat, Trigger
+from ksh_studio.config import ExportFormat, ExportNames, Trigger
 from ksh_studio.disk import disk_errors, replacing, sync
+from ksh_studio.drawings.export_names import export_stems
 from ksh_studio.drawings.formats.tables import by_text, comma_separated, json_lines
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Finished, Progress, Stopped, Warned
+from ksh_studio.locales import listed
 from ksh_studio.project.catalogue import By, Catalogue, Drawing
 from ksh_studio.project.workspace import Project
 
@@ -24,7 +26,6 @@ EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 # The Hub's loader takes the split (train, test, ...) from words in file names; inside a folder `train` all is train.
 _FOLDERS: dict[ExportFormat, str] = {"imagefolder": "train/", "info.csv": "", "txt": "", "kohya": "10_ksh/"}
 _FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
-SHOWN_NAMES = 5
 PROGRESS_SECONDS = 0.5
 
 
@@ -37,6 +38,7 @@ def export(
     target: Path,
     export_format: ExportFormat,
     should_stop: Callable[[], bool] = lambda: False,
+    names: ExportNames = "original",
 ) -> Iterator[Event]:
     """Write every drawing that is not excluded, with its caption and the trigger, to `target`.
 
@@ -44,7 +46,8 @@ def export(
     export_format: "imagefolder" is a folder `train/` with metadata.jsonl, for datasets.load_dataset; "info.csv" is the
     table of the original program, as proper CSV; "txt" is a text file beside each picture; "kohya" is the same in
     `10_ksh/`, whose name asks kohya's scripts for ten repeats.
-    The id of a drawing is the name of its file. The text of a drawing without a caption is the trigger alone.
+    names: "original" calls each file as the artist's own, as `export_stems` says; "id" by the drawing's id.
+    The text of a drawing without a caption is the trigger alone.
     Yields Progress, warnings, and Finished or Stopped; of a stopped export nothing is left.
     Raises StudioError when there is nothing to export, `target` exists and is not empty, or the disk is full.
     """
@@ -56,7 +59,7 @@ def export(
         drawings = catalogue.drawings()
     if not drawings:
         raise StudioError("export.nothing")
-    exported, missing = _split_missing(project, drawings)
+    exported, missing = _split_missing(project, drawings, names)
     if missing:
         yield Warned.saying("export.lost", **_counted([drawing.original_name for drawing in missing]))
     if export_format == "info.csv":
@@ -76,13 +79,15 @@ class _ExportedDrawing:
 
     drawing: Drawing
     picture: Path
+    stem: str
+    """The name of its files in the export, without their endings."""
     text: str
     """The caption with the trigger."""
 
     @property
     def name(self) -> str:
-        """The name of the picture file, in the project and in the export."""
-        return self.picture.name
+        """The name of the picture file in the export."""
+        return self.stem + self.picture.suffix
 
 
 class _Package(Protocol):
@@ -93,14 +98,18 @@ class _Package(Protocol):
         """Put a file of these bytes into the package as `name`."""
 
 
-def _split_missing(project: Project, drawings: list[Drawing]) -> tuple[list[_ExportedDrawing], list[Drawing]]:
+def _split_missing(
+    project: Project, drawings: list[Drawing], names: ExportNames
+) -> tuple[list[_ExportedDrawing], list[Drawing]]:
     """What is exported of these drawings, and the drawings whose picture is missing."""
     trigger: Trigger = project.settings().trigger
+    stems = export_stems(drawings) if names == "original" else {}
     exported, missing = [], []
     for drawing in drawings:
         path = drawing.path(project)
         if path.is_file():
-            exported.append(_ExportedDrawing(drawing, path, trigger.apply(drawing.caption)))
+            stem = stems.get(drawing.id, drawing.id)
+            exported.append(_ExportedDrawing(drawing, path, stem, trigger.apply(drawing.caption)))
         else:
             missing.append(drawing)
     return exported, missing
@@ -116,7 +125,7 @@ def _write(
             raise _StopRequested
         package.copy(folder + one.name, one.picture)
         if export_format in ("txt", "kohya") and one.text:  # kohya's loader refuses an empty text file
-            package.write(f"{folder}{one.drawing.id}.txt", one.text.encode())
+            package.write(f"{folder}{one.stem}.txt", one.text.encode())
         if time.monotonic() - reported > PROGRESS_SECONDS or done == len(exported):
             reported = time.monotonic()
             yield Progress(phase="export", done=done, total=len(exported))
@@ -140,7 +149,7 @@ def _formula_warning(exported: list[_ExportedDrawing]) -> Iterator[Event]:
 
 
 def _counted(names: list[str]) -> dict[str, str]:
-    return {"count": str(len(names)), "names": ", ".join(names[:SHOWN_NAMES])}
+    return {"count": str(len(names)), "names": listed(names)}
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def export_for_job(config: ExportConfig, job: Job) -> Iterator[Event]:
                 for zipped in earlier.folder.glob("*.zip"):
                     zipped.unlink(missing_ok=True)
         target.unlink(missing_ok=True)  # of this job, when it was resumed
-    yield from export(job.project, target, config.format, job.stop_requested)
+    yield from export(job.project, target, config.format, job.stop_requested, config.names)
 
 
 def exported_zip(job: Job, config: ExportConfig) -> Path:

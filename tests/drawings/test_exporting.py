@@ -2,6 +2,7 @@ import csv
 import errno
 import io
 import json
+import re
 import shutil
 import zipfile
 
@@ -44,11 +45,13 @@ def captions_by_pixels(project):
         return {row.pixel_sha256: row.caption for row in catalogue.drawings()}
 
 
-@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize(("zipped", "names"), [(False, "original"), (True, "original"), (True, "id")])
 @pytest.mark.parametrize("export_format", EXPORT_FORMATS)
-def test_every_format_comes_in_again_with_the_same_captions(captioned, workspace, tmp_path, export_format, zipped):
+def test_every_format_comes_in_again_with_the_same_captions(
+    captioned, workspace, tmp_path, export_format, zipped, names
+):
     target = tmp_path / ("내보냄.zip" if zipped else "내보냄")
-    exported = list(export(captioned, target, export_format))
+    exported = list(export(captioned, target, export_format, names=names))
     assert (exported[-1].kind, exported[-1].values["count"]) == ("finished", "8")
     again = workspace.create_project(ProjectSettings(name="again"))
     imported, _ = run_import(target, again)
@@ -113,7 +116,17 @@ def test_excluded_drawings_stay_at_home(captioned, tmp_path):
     list(export(captioned, tmp_path / "out.zip", "txt"))
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         assert len(archive.namelist()) == 14
-        assert all(name.isascii() for name in archive.namelist())
+
+
+@pytest.mark.parametrize("names", ["original", "id"])
+def test_files_are_called_as_the_artists_own_or_by_their_ids(captioned, tmp_path, names):
+    list(export(captioned, tmp_path / "out", "txt", names=names))
+    stems = {path.stem for path in (tmp_path / "out").glob("*.webp")}
+    if names == "id":
+        assert all(re.fullmatch("[0-9a-f]{16}", stem) for stem in stems)
+    else:
+        assert stems == {name.removesuffix(".png") for name in CAPTIONS}
+    assert {path.stem for path in (tmp_path / "out").glob("*.txt")} == stems
 
 
 def test_a_lost_picture_is_named_and_the_rest_goes_out(captioned, tmp_path):
