@@ -28,6 +28,7 @@ from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.app import build_app
 from ksh_studio.ui.parts.languages import page_texts
 from ksh_studio.ui.parts.theme import STYLES, theme
+from ksh_studio.ui.server.compression import CompressedPage
 from ksh_studio.ui.server.files import file_routes
 from ksh_studio.ui.server.missing_event import EXCEPTION_HANDLERS
 from ksh_studio.ui.server.shield import UPLOAD_BYTES, Shield
@@ -131,7 +132,7 @@ def launch(page: gr.Blocks, studio: Studio, port: int | None = None, browser: bo
             footer_links=["settings"],
             i18n=page_texts(),
             app_kwargs={
-                "middleware": [shield],
+                "middleware": [shield, Middleware(CompressedPage)],
                 "routes": file_routes(studio),
                 "exception_handlers": EXCEPTION_HANDLERS,
                 "docs_url": None,
