@@ -132,10 +132,13 @@ def tiny_base_folder(path: Path, prediction_type: str = "epsilon", latent_channe
     return path
 
 
-def tiny_lora_file(path: Path, seed: int = 0, size: float = 0.2, width: int = TEXT_WIDTH) -> Path:
+def tiny_lora_file(
+    path: Path, seed: int = 0, size: float = 0.2, width: int = TEXT_WIDTH, output_name: str = ""
+) -> Path:
     """Write a LoRA file in kohya format, rank 2, for the attention of `tiny_base_folder`'s UNet and return `path`.
 
     width: of the text encoder it was made for; another one than the tiny base's makes it fit no tiny base.
+    output_name: what its trainer called it, in the metadata.
     """
     generator = torch.Generator().manual_seed(seed)
     tensors = {}
@@ -147,7 +150,8 @@ def tiny_lora_file(path: Path, seed: int = 0, size: float = 0.2, width: int = TE
             tensors[f"{key}.lora_up.weight"] = torch.randn(module.out_features, 2, generator=generator) * size
             tensors[f"{key}.alpha"] = torch.tensor(2.0)
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, {"ss_base_model_version": "tiny", "ss_sd_model_name": "tiny"})
+    name = {"ss_output_name": output_name} if output_name else {}
+    save_file(tensors, path, {"ss_base_model_version": "tiny", "ss_sd_model_name": "tiny"} | name)
     return path
 
 

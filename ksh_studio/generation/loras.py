@@ -9,6 +9,7 @@ from ksh_studio.generation.prompt.lora_tags import LoraTag
 from ksh_studio.generation.prompt.parse import Parsed
 from ksh_studio.locales import Sentence, sentence
 from ksh_studio.lora.file.header import read_header
+from ksh_studio.lora.folder import paths_by_name, plain_name
 from ksh_studio.lora.listing import find_lora, list_loras
 from ksh_studio.project.workspace import Project
 
@@ -46,8 +47,8 @@ def loras_to_apply(
 ) -> tuple[list[AppliedLora], list[Sentence]]:
     """The LoRA files that a request applies, each once, and a warning for every tag that names none.
 
-    A tag has the name of a file of the project or the workspace, without its ending; when two files have that name, the
-    newer one is applied. The strengths of several tags of one file are added, as in A1111.
+    `lora.folder` says by which names a tag can call a file of the project or the workspace. The strengths of several
+    tags of one file are added, as in A1111.
     Raises StudioError when the file of the setting is missing, outside the workspace, or no LoRA.
     """
     loras: dict[Path, AppliedLora] = {}
@@ -56,17 +57,15 @@ def loras_to_apply(
         read_header(path)
         _add(loras, AppliedLora(path, config.lora_scale, config.lora_scale, by_setting=config.lora_scale))
     warnings: list[Sentence] = []
-    newest = _newest_by_name(project) if prompt.loras else {}
+    headers = list_loras(project.workspace, project).usable if prompt.loras else []
+    paths = paths_by_name(project.workspace, headers)
     for tag in prompt.loras:
-        if tag.name in newest:
-            _add(loras, AppliedLora(newest[tag.name], tag.te, tag.unet))
+        path_of_tag = paths.get(plain_name(tag.name))
+        if path_of_tag is not None:
+            _add(loras, AppliedLora(path_of_tag, tag.te, tag.unet))
         else:
             warnings.append(sentence("generate.no_such_lora", name=tag.name[:100]))
     return list(loras.values()), warnings
-
-
-def _newest_by_name(project: Project) -> dict[str, Path]:
-    return {info.label: info.path for info in reversed(list_loras(project.workspace, project).usable)}
 
 
 def _add(loras: dict[Path, AppliedLora], lora: AppliedLora) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from ksh_studio.errors import StudioError
 from ksh_studio.locales import Sentence, sentence, valid_text
 from ksh_studio.lora.file.header import LoraHeader, read_header
-from ksh_studio.paths import inside
+from ksh_studio.lora.folder import lora_files
+from ksh_studio.paths import inside, is_plain
 from ksh_studio.project.workspace import Project, Workspace
 
 logger = logging.getLogger(__name__)
@@ -33,8 +34,8 @@ class LoraFiles:
 
 
 def list_loras(workspace: Workspace, project: Project | None = None) -> LoraFiles:
-    """The LoRA files of the project's jobs and of `workspace/loras`; each that cannot be used comes with the reason."""
-    paths = list(workspace.loras.glob("*.safetensors"))
+    """The LoRA files of the project's jobs and below `workspace/loras`; with the reason where one cannot be used."""
+    paths = list(lora_files(workspace.loras))
     if project is not None:
         paths += project.jobs.glob("*/loras/*.safetensors")
     usable: list[tuple[float, str, LoraHeader]] = []
@@ -62,8 +63,14 @@ def path_in_workspace(workspace: Workspace, header: LoraHeader) -> str:
 
 
 def find_lora(workspace: Workspace, relative_path: str) -> Path:
-    """The file at a path from the settings. Raises StudioError when it lies outside the workspace or does not exist."""
-    path = inside(workspace.root, relative_path)
+    """The file at a path from the settings, as `list_loras` has it.
+
+    Below `loras` links are followed, since the artist has put them there; elsewhere a path that leaves the workspace
+    through a link is refused. Raises StudioError when it lies outside the workspace or does not exist.
+    """
+    path = workspace.root / relative_path
+    if not (is_plain(relative_path) and path.is_relative_to(workspace.loras)):
+        inside(workspace.root, relative_path)
     try:
         is_file = path.is_file()
     except OSError:  # a name that is too long

@@ -10,6 +10,7 @@ from ksh_studio.demo import demo_project
 from ksh_studio.disk import locked
 from ksh_studio.errors import StudioError
 from ksh_studio.locales import Language
+from ksh_studio.lora.folder import lora_files
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.workspace import Project, Workspace
 from ksh_studio.ui.access.studio import Studio
@@ -34,9 +35,11 @@ def welcome(studio: Studio, visitor: Workspace, language: Language) -> None:
         mine = demo_project(visitor, language)
         with locked(visitor.root / "welcome.lock", "job.starting"):
             _share_demo(studio.workspace, mine)
-            for lora in studio.workspace.loras.glob("*.safetensors"):
-                if lora.is_file() and not (visitor.loras / lora.name).exists():
-                    _link(lora, visitor.loras / lora.name)
+            for lora in lora_files(studio.workspace.loras):
+                target = visitor.loras / lora.relative_to(studio.workspace.loras)
+                if lora.is_file() and not target.exists():
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    _link(lora.resolve(), target)
     except StudioError:
         log.info("another page of this visitor is making their workspace ready")
 

@@ -1,6 +1,7 @@
 """Pictures, prompts and progress as the Generate tab shows them. Pure functions to HTML and menus."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
 
 from ksh_studio.events import Event, Failed, Finished, Picture, Progress, Stopped, Warned
 from ksh_studio.generation.pictures.recipe import Recipe
@@ -51,12 +52,14 @@ def lora_choices(
     """A menu of LoRA files as (label, path in the workspace): none, the usable ones, then why each other is not."""
     none = (translate("generate_tab.no_lora", language), "")
     refused = ((f"✗ {lora.reason.text(language)}", lora.path) for lora in unreadable)
-    return [none, *((_label(info), path) for path, info in usable.items()), *refused]
+    return [none, *((_label(info, path), path) for path, info in usable.items()), *refused]
 
 
-def _label(info: LoraHeader) -> str:
+def _label(info: LoraHeader, path: str) -> str:
     step = f"{info.step}" if info.step is not None else ""
-    return " · ".join(part for part in (info.label, step, info.base[:MOST_CHARACTERS]) if part)
+    folder = PurePosixPath(path.removeprefix("loras/")).parent.as_posix() if path.startswith("loras/") else "."
+    name = info.label if folder == "." else f"{folder}/{info.label}"
+    return " · ".join(part for part in (name, step, info.base[:MOST_CHARACTERS]) if part)
 
 
 def prompt_explanation(prompts: ParsedPrompts, language: Language) -> Html:
