@@ -10,12 +10,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
-from typing import Generic, TypeVar
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import psutil
 
 from ksh_studio.drawings.pixels import ConvertedPicture, Unreadable, convert
 from ksh_studio.drawings.sandbox import allow_time_for_a_file, enter_sandbox
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 MOST_PROCESSES = 8
 HELD_BYTES = 400_000_000
@@ -136,13 +140,9 @@ class _Decoder:
     """One child process; it converts one picture at a time."""
 
     def __init__(self) -> None:
-        # Not fork, since the page has threads. The fork server starts once and imports the decoder once.
-        ways = multiprocessing.get_all_start_methods()
-        context = multiprocessing.get_context("forkserver" if "forkserver" in ways else "spawn")
-        if "forkserver" in ways:
-            context.set_forkserver_preload(["__main__", __name__])
+        context = _starting()
         self._connection, inner = context.Pipe()
-        self._process = context.Process(target=_serve, args=(inner, _convert), daemon=True)
+        self._process: BaseProcess = context.Process(target=_serve, args=(inner, _convert), daemon=True)
         self._process.start()
         inner.close()  # so that the end of the process is the end of the pipe
 
@@ -161,6 +161,15 @@ class _Decoder:
         self._process.kill()
         self._process.join()
         return self._process.exitcode
+
+
+def _starting() -> "ForkServerContext | SpawnContext":
+    # Not fork, since the page has threads. The fork server starts once and imports the decoder once.
+    if os.name == "nt":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", __name__])
+    return context
 
 
 def _serve(connection: Connection, converting: Callable[[bytes, Callable[[int], object]], Converted]) -> None:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from ksh_studio.config import Attention
-from ksh_studio.errors import StudioError
 from ksh_studio.generation.loras import AppliedLora
 from ksh_studio.locales import Sentence
 from ksh_studio.lora.on_base.attach import ADAPTER, attach, detach, set_strength
@@ -49,7 +48,7 @@ class LoadedModels:
             detach(base)
             try:
                 fits = [attach(base, lora.path, adapter=name) for lora, name in zip(loras, adapters, strict=True)]
-            except StudioError:
+            except BaseException:  # also where memory ran out: no half of it may stay on the model
                 detach(base)
                 raise
             self._applied, self._left_out = files, [text for fit in fits for text in fit.warnings()]

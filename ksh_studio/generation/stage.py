@@ -38,7 +38,7 @@ def generate(
         yield from _generate(config, project, should_stop, models or LoadedModels())
     except StudioError as error:
         yield Failed.of(error.sentence)
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, OSError) as error:
         if not is_out_of_memory(error):
             raise
         yield Failed.saying("generate.no_memory", count=config.batch_size)

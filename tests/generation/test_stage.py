@@ -3,16 +3,19 @@
 import errno
 import hashlib
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from ksh_studio import disk
+from ksh_studio import ROOT, disk
 from ksh_studio.config import GenerateConfig
 from ksh_studio.disk import write_bytes
 from ksh_studio.events import Failed, Finished, Picture, Progress, Started, Stopped, Warned
+from ksh_studio.generation import loaded
 from ksh_studio.generation import stage as pictures
 from ksh_studio.generation.loaded import LoadedModels
 from ksh_studio.generation.pictures.gallery import pictures_of
@@ -292,3 +295,51 @@ def test_too_little_memory_is_one_sentence(tiny_project, models, monkeypatch):
     events = run(tiny_project, models)
     assert isinstance(events[-1], Failed)
     assert events[-1].key == "generate.no_memory"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate memory")])
+def test_a_lora_that_finds_no_memory_leaves_nothing_on_the_model(tiny_project, models, monkeypatch, error):
+    plain = drawn(tiny_project, models)[0]
+    for name in ("ink", "pen"):
+        tiny_lora_file(tiny_project.workspace.loras / f"{name}.safetensors")
+    attach, attached = loaded.attach, []
+
+    def full(base, path, adapter):
+        if attached:
+            raise error
+        attached.append(attach(base, path, adapter=adapter))
+
+    monkeypatch.setattr(loaded, "attach", full)
+    events = run(tiny_project, models, prompt="a fox <lora:ink:1> <lora:pen:1>")
+    assert events[-1].key == "generate.no_memory"
+    assert (drawn(tiny_project, models)[0] == plain).all()
+
+
+IN_LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+import psutil
+from ksh_studio.config import GenerateConfig
+from ksh_studio.generation.loaded import LoadedModels
+from ksh_studio.generation.stage import generate
+from ksh_studio.project.workspace import Workspace
+
+project, models = next(iter(Workspace(Path(sys.argv[1])).projects())), LoadedModels()
+request = GenerateConfig(prompt="a fox", num_inference_steps=1)
+list(generate(request, project, lambda: False, models))
+most = psutil.Process().memory_info().vms + 20_000_000
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+large = request.model_copy(update={"width": 1024, "height": 1024, "batch_size": 16})
+for event in generate(large, project, lambda: False, models):
+    last = event
+print(last.key)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_a_cpu_whose_memory_is_full_says_so(tiny_project):
+    arguments = [sys.executable, "-c", IN_LITTLE_MEMORY, str(tiny_project.workspace.root)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "generate.no_memory", done.stderr

@@ -238,7 +238,8 @@ def _name_before(line: str, separator: str, known: set[str], inside: int) -> str
 
 def _places(text: str, separator: str, most: int) -> list[int]:
     """Where the first `most` separators of the text are."""
-    places, at = [], text.find(separator)
+    places: list[int] = []
+    at = text.find(separator)
     while at >= 0 and len(places) < most:
         places.append(at)
         at = text.find(separator, at + 1)
