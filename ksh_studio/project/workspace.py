@@ -84,6 +84,10 @@ class Project:
         """Generated pictures, `<date>/<n>-<seed>.png`."""
         return self.root / "pictures"
 
+    def generate_form(self, guest: str = "") -> Path:
+        """What stands in the Generate form: the owner's, or that of one guest."""
+        return self.root / "generate-forms" / f"{guest or 'owner'}.json"
+
     def settings(self) -> ProjectSettings:
         """What `project.json` says. Raises StudioError when it cannot be read."""
         try:

@@ -16,10 +16,11 @@ from ksh_studio.ui.access.visitors import welcome
 from ksh_studio.ui.caption import tab as caption_tab
 from ksh_studio.ui.caption.tab import CaptionTab
 from ksh_studio.ui.generate import tab as generate_tab
-from ksh_studio.ui.generate.project_contents import Suggestion, show_project, suggest
+from ksh_studio.ui.generate.project_contents import show_project
 from ksh_studio.ui.generate.project_files import lora_menu
 from ksh_studio.ui.generate.prompts import insert_trigger
 from ksh_studio.ui.generate.tab import GenerateTab
+from ksh_studio.ui.kept_forms import draft_scripts, keep_forms
 from ksh_studio.ui.parts.form import form_inputs
 from ksh_studio.ui.parts.languages import frontend_module, page_text, script
 from ksh_studio.ui.parts.markup import note
@@ -55,7 +56,8 @@ def build_app(studio: Studio) -> gr.Blocks:
     """The whole page. Nothing is loaded or looked for before somebody opens it."""
     with gr.Blocks(title="KSH Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as blocks:
         messages = message_place()
-        html("drafts", js_on_load=script("drafts.js"))
+        draft_scripts(studio)
+        address = html("address", js_on_load=script("address.js"))
         language = _head()
         banner = html("banner")
         bar = project.build(studio)
@@ -72,6 +74,8 @@ def build_app(studio: Studio) -> gr.Blocks:
         named = dict(zip(TABS, (first, second, third), strict=True))
         page = Page(language, banner, tabs, named, bar, caption, train, generate)
         _opening(studio, blocks, page)
+        _address(studio, address, page)
+        keep_forms(blocks.load, bar, caption, train, generate)
         _languages(studio, blocks, page)
         _between_tabs(studio, page)
         _use_lora(studio, page)
@@ -98,8 +102,19 @@ def _opening(studio: Studio, blocks: gr.Blocks, page: Page) -> None:
     """What happens when somebody opens the page."""
     parts = (page.bar, page.caption, page.train, page.generate)
     restricted: dict[Block, Action] = {block: action for part in parts for block, action in part.restricted}
-    places = Opened(page.language, page.bar.picker, page.bar.slug, page.tabs, {block: block for block in restricted})
-    blocks.load(**filling(studio, "look", open_page(restricted), places), **QUIET)
+    shown = Place(page.bar.picker, page.bar.slug, page.tabs)
+    places = Opened(page.language, shown, {block: block for block in restricted})
+    opening = blocks.load(**filling(studio, "look", open_page(restricted), places), **QUIET)
+    opening.then(None, None, None, js="() => window.kshAddress.opened()", **QUIET)
+
+
+def _address(studio: Studio, address: gr.HTML, page: Page) -> None:
+    """The browser's address follows the project and the tab; Back and Forward show those of an earlier address."""
+    bar = page.bar
+    bar.slug.change(None, bar.slug, None, js="(slug) => window.kshAddress.project(slug)", **QUIET)
+    for name, tab in page.tab.items():
+        tab.select(None, None, None, js=f"() => window.kshAddress.tab('{name}')", **QUIET)
+    address.select(**filling(studio, "look", place_asked_for, Place(bar.picker, bar.slug, page.tabs)), **QUIET)
 
 
 def _languages(studio: Studio, blocks: gr.Blocks, page: Page) -> None:
@@ -115,8 +130,6 @@ def _between_tabs(studio: Studio, page: Page) -> None:
     """What a change of the project, of the language, or of the captions does in the tabs."""
     bar, train, generate = page.bar, page.train, page.generate
     changes = [bar.slug.change, page.language.input]
-    settings = filling(studio, "look", project.show_settings, bar.settings)
-    gr.on(changes, inputs=bar.slug, **settings, **QUIET)
     triggers = [*changes, page.caption.stamp.change]
     plan = filling(studio, "look", train_plan.show_plan, train.plan)
     inputs = {"inputs": [bar.slug, train.preset], "inputs_kwargs": form_inputs(train.form)}
@@ -124,11 +137,6 @@ def _between_tabs(studio: Studio, page: Page) -> None:
     presets = filling(studio, "look", train_plan.show_presets, train.preset)
     gr.on([*triggers, train.checked.change], inputs=bar.slug, **presets, **QUIET)
     gr.on(changes, inputs=bar.slug, **filling(studio, "look", show_project, generate.project), **QUIET)
-    suggested, prompt = generate.suggested_prompt, generate.form["prompt"]
-    suggestion = filling(studio, "look", suggest, Suggestion(suggested, generate.form["lora"]))
-    suggesting = bar.slug.change(inputs=bar.slug, **suggestion, **QUIET)
-    suggesting.then(None, [suggested, prompt], prompt, js=script("suggest.js"), **QUIET)
-    bar.slug.change(None, bar.slug, None, js=script("address.js"), **QUIET)
     bar.slug.change(None, None, train.job_id, js="() => ''", **QUIET)
 
 
@@ -142,13 +150,20 @@ def _use_lora(studio: Studio, page: Page) -> None:
 
 
 @dataclass(frozen=True)
+class Place:
+    """The project and the tab that the address names, and the components that show them."""
+
+    picker: gr.Dropdown
+    slug: gr.Textbox | str
+    tabs: gr.Tabs
+
+
+@dataclass(frozen=True)
 class Opened:
     """What a page begins with, and its components."""
 
     language: gr.Radio | Language
-    picker: gr.Dropdown
-    slug: gr.Textbox | str
-    tabs: gr.Tabs
+    place: Place
     restricted: dict[Block, Block] | dict[Block, Update]
 
 
@@ -175,18 +190,20 @@ def open_page(restricted: dict[Block, Action]) -> Callable[[Visit], Opened]:
     def opened(visit: Visit) -> Opened:
         if visit.role == "visitor":
             welcome(visit.studio, visit.workspace, visit.language)
-        slugs = [slug for _, slug in project.choices(visit)]
-        slug = next((name for name in (visit.query.get("project", ""), "demo", *slugs) if name in slugs), "")
-        tab = visit.query.get("tab", "")
-        return Opened(
-            visit.language,
-            gr.Dropdown(choices=project.choices(visit), value=slug or None),
-            slug,
-            gr.Tabs(selected=tab if tab in TABS else "caption"),
-            {block: visible(visit.may(action)) for block, action in restricted.items()},
-        )
+        allowed = {block: visible(visit.may(action)) for block, action in restricted.items()}
+        return Opened(visit.language, place_asked_for(visit), allowed)
 
     return opened
+
+
+def place_asked_for(visit: Visit) -> Place:
+    """The project and the tab that the page's address names; others where it names none that there is."""
+    choices = project.choices(visit)
+    slugs = [slug for _, slug in choices]
+    slug = next((name for name in (visit.query.get("project", ""), "demo", *slugs) if name in slugs), "")
+    tab = visit.query.get("tab", "")
+    picker = gr.Dropdown(choices=choices, value=slug or None)
+    return Place(picker, slug, gr.Tabs(selected=tab if tab in TABS else "caption"))
 
 
 def in_language(visit: Visit) -> Translated:

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.blocks import Block
+from gradio.events import Dependency
 
 from ksh_studio.config import ProjectSettings, Trigger
 from ksh_studio.disk import open_folder
@@ -27,7 +28,7 @@ from ksh_studio.ui.model_choice import field_with_choices
 from ksh_studio.ui.parts.form import Form, config_from, field, form_inputs, form_values
 from ksh_studio.ui.parts.languages import page_text
 from ksh_studio.ui.parts.markup import link
-from ksh_studio.ui.parts.outputs import QUIET, UNCHANGED, Unchanged
+from ksh_studio.ui.parts.outputs import QUIET
 from ksh_studio.ui.parts.theme import html
 from ksh_studio.ui.server.files import download_folder, file_url
 
@@ -42,7 +43,9 @@ class ProjectBar:
     slug: gr.Textbox
     """Slug of the project shown; kept by the browser, so that a restarted studio does not lose it."""
     picker: gr.Dropdown
+    new_name: gr.Textbox
     settings: Form
+    settings_saved: Dependency
     restricted: list[tuple[Block, Action]]
     """Parts shown only to those who may use them."""
 
@@ -89,7 +92,7 @@ def build(studio: Studio) -> ProjectBar:
         )
         create = gr.Button(page_text("ui.create"), elem_id="create-project", scale=1, min_width=110)
     with gr.Accordion(page_text("ui.setup"), open=False, elem_id="project-setup") as setup:
-        settings, folder = _build_settings(studio, slug, picker)
+        settings, saved, folder = _build_settings(studio, slug, picker)
         with gr.Row():
             _build_backup(studio, slug)
             _build_restore(studio, slug, picker)
@@ -100,11 +103,14 @@ def build(studio: Studio) -> ProjectBar:
     restricted: list[tuple[Block, Action]] = [
         (setup, "settings"), (name, "create_project"), (create, "create_project"), (folder, "open_folder"),
     ]  # fmt: skip
-    return ProjectBar(slug, picker, settings, restricted)
+    return ProjectBar(slug, picker, name, settings, saved, restricted)
 
 
-def _build_settings(studio: Studio, slug: gr.Textbox, picker: gr.Dropdown) -> tuple[Form, gr.Button]:
-    """Name, trigger and models of the project; returns the form, and the button that opens the project's folder."""
+def _build_settings(studio: Studio, slug: gr.Textbox, picker: gr.Dropdown) -> tuple[Form, Dependency, gr.Button]:
+    """Name, trigger and models of the project.
+
+    Returns the form, the event that saves it, and the button that opens the project's folder.
+    """
     with gr.Row():
         form: Form = {"name": field("project", "name", elem_id="project-name", max_lines=1)}
         form["text"] = field("trigger", "text", max_lines=1)
@@ -117,10 +123,10 @@ def _build_settings(studio: Studio, slug: gr.Textbox, picker: gr.Dropdown) -> tu
         save = gr.Button(page_text("ui.save_settings"), variant="primary", elem_id="save-settings", min_width=140)
         folder = gr.Button(page_text("ui.open_folder"), elem_id="open-project-folder", min_width=140)
     message = gr.Markdown(elem_id="settings-said")
-    saved = filling(studio, "settings", save_settings, Saved(picker, message))
-    save.click(inputs=slug, inputs_kwargs=form_inputs(form), **saved, **QUIET)
+    saving = filling(studio, "settings", save_settings, Saved(picker, message))
+    saved = save.click(inputs=slug, inputs_kwargs=form_inputs(form), **saving, **QUIET)
     folder.click(guarded(studio, "open_folder", open_project_folder), slug, None, **QUIET)
-    return form, folder
+    return form, saved, folder
 
 
 def _build_backup(studio: Studio, slug: gr.Textbox) -> None:
@@ -219,11 +225,9 @@ def delete_project(visit: Visit, slug: str, sure: bool) -> Deleted:
     return Deleted(_picker(visit, first), first)
 
 
-def show_settings(visit: Visit, slug: str) -> dict[str, object] | Unchanged:
-    """The set-up panel's form with the project's settings, by the setting's name."""
-    if not slug:
-        return UNCHANGED
-    settings = visit.project(slug).settings()
+def settings_form(project: Project) -> dict[str, object]:
+    """What the set-up panel's form shows of the project's settings, by the setting's name."""
+    settings = project.settings()
     names = [name for name in ProjectSettings.model_fields if name != "trigger"]
     values = form_values(settings, names) | form_values(settings.trigger, Trigger.model_fields)
     return {name: value or "" for name, value in values.items()}

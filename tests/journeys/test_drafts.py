@@ -69,6 +69,15 @@ def wait_until_saved(project: Project, expected: list[str]) -> None:
     assert captions(project) == expected
 
 
+def field(page: Page, name: str) -> Locator:
+    return page.locator(f"#{name}").get_by_role("textbox")
+
+
+def open_settings(page: Page) -> None:
+    page.locator("#project-setup > button").click()
+    page.locator("#generate-settings > button").click()
+
+
 def type_into(box: Locator, text: str) -> None:
     """Key by key, as a person does, and the box keeps the focus."""
     box.click()
@@ -139,7 +148,65 @@ def test_what_is_typed_while_the_studio_is_down_is_saved_after_its_restart(works
         type_into(caption_box(page), ", typed")
     type_into(caption_box(page), " while it was down")
     expect(page.locator(".ksh-state").first).to_contain_text("cannot be reached")
+    page.get_by_role("tab", name="Generate").click()
+    prompt = page.locator("#generate-prompt textarea")
+    prompt.fill("a cat, typed while it was down")
     with open_studio(workspace, port=port):
         wait_until_saved(project, ["a person, typed while it was down", "a person"])
         expect(caption_box(page)).to_have_value("a person, typed while it was down")
+        expect(prompt).to_have_value("a cat, typed while it was down")
         page.context.close()
+
+
+def test_every_form_stands_there_again_after_a_reload(drawn: Project, address: str, browser: Browser):
+    page = visit(browser, f"{address}?project={drawn.slug}&tab=generate")
+    prompt = page.locator("#generate-prompt textarea")
+    expect(prompt).to_have_value("a person drawn by KSH drawing style")
+    open_settings(page)
+    field(page, "new-project-name").fill("봄 그림")
+    field(page, "trigger-text").fill("in my style")
+    page.locator("#generate-seed").get_by_role("textbox").fill("7")
+    prompt.fill("")
+    prompt.press_sequentially("a cat, 고양이")
+    page.get_by_role("tab", name="Train").click()
+    page.locator("#train-settings > button").click()
+    field(page, "train-max-train-steps").fill("33")
+    page.wait_for_timeout(100)
+    page.reload()
+    page.locator("#train-settings > button").click()
+    expect(field(page, "train-max-train-steps")).to_have_value("33")
+    expect(page.locator("#train-plan")).to_contain_text("33 steps")
+    expect(field(page, "new-project-name")).to_have_value("봄 그림")
+    page.get_by_role("tab", name="Generate").click()
+    open_settings(page)
+    expect(field(page, "trigger-text")).to_have_value("in my style")
+    expect(prompt).to_have_value("a cat, 고양이")
+    expect(page.locator("#generate-seed").get_by_role("textbox")).to_have_value("7")
+    other = visit(browser, f"{address}?project={drawn.slug}&tab=generate")  # another browser: it comes from the disk
+    expect(other.locator("#generate-prompt textarea")).to_have_value("a cat, 고양이")
+    other.context.close()
+    page.context.close()
+
+
+def test_back_goes_to_the_tab_and_the_project_before(
+    open_workspace: Workspace, drawn: Project, address: str, browser: Browser
+):
+    other = open_workspace.create_project(ProjectSettings(name="another one", base_model="pocket", captioner="pocket"))
+    page = visit(browser, f"{address}?project={drawn.slug}")
+    expect(caption_box(page)).to_have_value("a person")
+    page.get_by_role("tab", name="Train").click()
+    expect(page).to_have_url(f"{address}?project={drawn.slug}&tab=train")
+    page.locator("#project-picker input").click()
+    page.get_by_role("option", name="another one").click()
+    expect(page).to_have_url(f"{address}?project={other.slug}&tab=train")
+    expect(page.locator("#train-plan")).to_contain_text("no drawings")
+    page.go_back()
+    expect(page.locator("#train-plan")).to_contain_text("steps of")
+    page.go_back()
+    expect(caption_box(page)).to_be_visible()
+    page.go_forward()
+    expect(page.locator("#train-plan")).to_be_visible()
+    page.reload()
+    expect(page.locator("#train-plan")).to_contain_text("steps of")
+    expect(page).to_have_url(f"{address}?project={drawn.slug}&tab=train")
+    page.context.close()

@@ -43,6 +43,8 @@ class Visit:
     """Tells one visitor from another; never shown."""
     query: dict[str, str] = field(default_factory=dict)
     """What the page's address asks for: `project`, `tab`."""
+    guest: str = ""
+    """Tells what one guest keeps in a project from what others keep; empty: whoever comes has a workspace of theirs."""
 
     def may(self, action: Action) -> bool:
         """Whether this visitor may do it."""
@@ -71,7 +73,8 @@ def visit_of(studio: Studio, request: gr.Request | Request) -> Visit:
         if name not in dict(studio.passwords):
             raise LoginRequired("access.login")
         role: Role = "owner" if name == "owner" and _is_at_home(request) else "guest"
-        return Visit(studio, role, language, studio.workspace, f"{role}:{_client(request)}", query)
+        guest = _guest(request) if role == "guest" else ""
+        return Visit(studio, role, language, studio.workspace, f"{role}:{_client(request)}", query, guest)
     cookie = _cookies(request).get(VISITOR_COOKIE, "")
     if not VISITOR_PATTERN.fullmatch(cookie):
         raise StudioError("access.cookie")
@@ -91,6 +94,12 @@ def _account(request: gr.Request | Request) -> str | None:
     app, cookies = request.app, _cookies(request)
     token = cookies.get(f"access-token-{app.cookie_id}") or cookies.get(f"access-token-unsecure-{app.cookie_id}")
     return app.tokens.get(token)
+
+
+def _guest(request: gr.Request | Request) -> str:
+    """Tells one login of gradio's from another, by its cookies; one browser is one guest until it logs in again."""
+    logins = sorted(f"{name}={value}" for name, value in _cookies(request).items() if name.startswith("access-token-"))
+    return f"guest-{hashlib.sha256(' '.join(logins).encode()).hexdigest()[:16]}"
 
 
 def _cookies(request: gr.Request | Request) -> dict[str, Any]:

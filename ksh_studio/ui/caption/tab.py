@@ -14,7 +14,7 @@ from ksh_studio.ui.caption.export_panel import build_export_panel
 from ksh_studio.ui.caption.grid import ksh_rows, ksh_save
 from ksh_studio.ui.caption.import_panel import build_import_panel
 from ksh_studio.ui.caption.settings import build_settings
-from ksh_studio.ui.parts.form import form_inputs
+from ksh_studio.ui.parts.form import Form, form_inputs
 from ksh_studio.ui.parts.languages import json_texts, page_text, script
 from ksh_studio.ui.parts.outputs import QUIET, News
 
@@ -29,6 +29,8 @@ class CaptionTab:
     restricted: list[tuple[gr.blocks.Block, Action]]
     stamp: gr.Textbox
     """Changes whenever drawings or captions do."""
+    form: Form
+    import_folder: gr.Textbox
 
 
 def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer, messages: gr.HTML) -> CaptionTab:
@@ -64,7 +66,7 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer, messages: gr.HTML) 
         (import_accordion, "import"), (importing.folder, "server_path"), (importing.import_folder, "server_path"),
         (parts.start, "caption"), (undo, "edit_captions"), (settings, "caption"), (export_row, "export"),
     ]  # fmt: skip
-    return CaptionTab(restricted, parts.stamp)
+    return CaptionTab(restricted, parts.stamp, form, importing.folder)
 
 
 def _build_grid(studio: Studio) -> tuple[gr.Textbox, gr.Radio]:

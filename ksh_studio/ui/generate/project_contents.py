@@ -12,7 +12,7 @@ from ksh_studio.models.registry import base_entry
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.generate.form import FORM
 from ksh_studio.ui.generate.generating import show_gallery
-from ksh_studio.ui.generate.project_files import first_prompt, lora_menu, usable_loras
+from ksh_studio.ui.generate.project_files import lora_menu
 from ksh_studio.ui.model_choice import base_of
 from ksh_studio.ui.parts.form import Form, open_fields, placeholders
 from ksh_studio.ui.parts.outputs import UNCHANGED, Unchanged
@@ -29,14 +29,6 @@ class ProjectContents:
     pictures: gr.HTML | str
     numbers: Form | dict[str, gr.Textbox]
     """By the setting's name, in grey, the number that is used where the field is empty."""
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """A prompt and a LoRA for whoever has chosen none, so that one click draws; and their components."""
-
-    prompt: gr.Textbox | str = ""
-    lora: Block | str = ""
 
 
 def contents_of(form: Form, pictures: gr.HTML) -> ProjectContents:
@@ -61,11 +53,3 @@ def show_project(visit: Visit, slug: str) -> ProjectContents | Unchanged:
         show_gallery(visit, project),
         placeholders(settled, numbers),
     )
-
-
-def suggest(visit: Visit, slug: str) -> Suggestion:
-    """A prompt of the project (its first caption with the trigger) and its newest LoRA."""
-    if not slug:
-        return Suggestion()
-    project = visit.project(slug)
-    return Suggestion(first_prompt(project), next(iter(usable_loras(project)), ""))

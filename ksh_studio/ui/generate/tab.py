@@ -37,8 +37,6 @@ class GenerateTab:
     form: Form
     project: ProjectContents
     """The components that depend on the project."""
-    suggested_prompt: gr.Textbox
-    """A prompt for whoever has typed none; never seen."""
     restricted: list[tuple[gr.blocks.Block, Action]]
 
 
@@ -48,7 +46,6 @@ def build(studio: Studio, slug: gr.Textbox) -> GenerateTab:
     with gr.Row(elem_classes="ksh-columns"):
         with gr.Column(scale=5, min_width=320):
             form = build_prompts()
-            suggested = gr.Textbox(visible="hidden", elem_id="generate-suggested", label="suggested", container=False)
             with gr.Row(elem_classes="ksh-actions"):
                 start = gr.Button(page_text("generate_tab.generate"), variant="primary", elem_id="generate-go")
                 stop = gr.Button(page_text("ui.stop"), variant="stop", elem_id="generate-stop")
@@ -66,7 +63,7 @@ def build(studio: Studio, slug: gr.Textbox) -> GenerateTab:
     start.click(inputs=slug, inputs_kwargs=form_inputs(form), **draw, **DRAWING)
     stop.click(guarded(studio, "generate", stop_generating), None, None, **QUIET)
     _connect_form(studio, slug, form, explanation, insert)
-    return GenerateTab(form, contents_of(form, pictures), suggested, restricted)
+    return GenerateTab(form, contents_of(form, pictures), restricted)
 
 
 def _connect_form(studio: Studio, slug: gr.Textbox, form: Form, explanation: gr.HTML, insert: gr.Button) -> None:

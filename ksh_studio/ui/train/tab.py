@@ -38,6 +38,7 @@ class TrainTab:
     checked: gr.Textbox
     """Changes when a check has ended."""
     form: Form
+    preview_prompt: gr.Textbox
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,15 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer, messages: gr.HTML) 
     timer.tick(inputs=[slug, job_id, seen], **filling(studio, "look", watched, News(seen, display)), **QUIET)
     restricted: list[tuple[gr.blocks.Block, Action]] = [(new.accordion, "train"), (new.buttons.start, "train")]
     return TrainTab(
-        job.buttons.use_lora, job.display.files, job_id, restricted, new.plan, new.preset, new.checked, new.form
+        use_lora=job.buttons.use_lora,
+        files=job.display.files,
+        job_id=job_id,
+        restricted=restricted,
+        plan=new.plan,
+        preset=new.preset,
+        checked=new.checked,
+        form=new.form,
+        preview_prompt=job.prompt,
     )
 
 

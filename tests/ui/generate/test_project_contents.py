@@ -54,26 +54,10 @@ def test_a_project_without_pictures_says_where_to_begin(opened):
     assert "press Generate" in opened("guest").press("project-slug", "change")["generate-gallery"]
 
 
-def test_without_a_project_the_tab_stays_as_it_is_and_nothing_is_suggested(opened):
+def test_without_a_project_the_tab_stays_as_it_is(opened):
     page = opened("owner")
     page.set("project-slug", "")
-    answer = page.press("project-slug", "change")
-    assert "generate-gallery" not in answer
-    assert (answer["generate-suggested"], answer["generate-lora"]) == ("", "")
-
-
-@pytest.mark.parametrize("role", ROLES)
-def test_one_click_draws_the_newest_style_with_a_prompt_of_the_project(opened, with_drawings, role):
-    page = opened(role)
-    page.press("project-slug", "change")
-    assert (page.value("generate-suggested"), page.value("generate-lora")) == ("drawn by KSH drawing style", "")
-    with_drawings(page.project)
-    loras = page.project.jobs / "one" / "loras"
-    loras.mkdir(parents=True)
-    tiny_lora_file(loras / "ink-000500.safetensors")
-    page.press("project-slug", "change")
-    assert page.value("generate-suggested") == "a red square drawn by KSH drawing style"
-    assert page.value("generate-lora") == "projects/mine/jobs/one/loras/ink-000500.safetensors"
+    assert "generate-gallery" not in page.press("project-slug", "change")
 
 
 def test_a_caption_that_looks_like_syntax_is_suggested_as_plain_words(opened, with_drawings):
