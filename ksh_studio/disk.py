@@ -4,6 +4,8 @@ import errno
 import hashlib
 import json
 import os
+import platform
+import re
 import secrets
 import shutil
 import subprocess
@@ -12,9 +14,11 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
 from filelock import FileLock, Timeout
 
 from ksh_studio.errors import StudioError
@@ -29,6 +33,8 @@ IS_LOCKED_SECONDS = 0.03
 REPLACE_SECONDS = 1.0
 SYNCED_AT_ONCE = 16
 """Files of a group that are flushed at the same time: the disk then writes its journal once for many of them."""
+LEFT_OVER_SECONDS = 86_400.0
+_UNFINISHED = re.compile(r"\..*?((?P<pid>[0-9]{1,9})-(?P<processes>[0-9a-f]{8})-)?[0-9a-f]{8}\.tmp", re.DOTALL)
 SHARING_VIOLATIONS = (5, 32)
 """Windows' error numbers for a file that is open elsewhere."""
 
@@ -75,7 +81,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises StudioError when the disk is full or may not be written; `path` is then as it was.
     """
-    beside = _beside(path)
+    beside = unfinished(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -87,8 +93,42 @@ def replacing(path: Path) -> Iterator[Path]:
             beside.unlink(missing_ok=True)
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+def unfinished(path: Path) -> Path:
+    """A path beside `path` for what is not whole yet; its name says which process works on it."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{_processes()}-{secrets.token_hex(4)}.tmp")
+
+
+def is_left_over(path: Path) -> bool:
+    """Whether a path of `unfinished` was left by a process that was killed; False while there is any doubt.
+
+    The numbers of processes of another machine, container or start say nothing here: then it counts after a day
+    without a change. So does a name from before it had the process in it.
+    """
+    match = _UNFINISHED.fullmatch(path.name)
+    if match is None:
+        return False
+    if match["processes"] == _processes():
+        return not psutil.pid_exists(int(match["pid"]))
+    return time.time() - path.lstat().st_mtime > LEFT_OVER_SECONDS
+
+
+@cache
+def boot_id() -> str:
+    """Identifies the start of the machine; outside Linux only the machine."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return platform.node()
+
+
+@cache
+def _processes() -> str:
+    """Identifies those processes whose numbers can be compared: of one start of one machine, and of one container."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        namespace = ""
+    return hashlib.sha256(f"{boot_id()} {namespace}".encode()).hexdigest()[:8]
 
 
 def _replace(beside: Path, path: Path) -> None:
@@ -127,7 +167,7 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
 
     Raises StudioError when the disk is full or may not be written; each file is then as it was, or complete.
     """
-    beside = {path: _beside(path) for path in contents}
+    beside = {path: unfinished(path) for path in contents}
     folders = {path.parent for path in contents}
     with disk_errors(next(iter(contents), Path())):
         try:

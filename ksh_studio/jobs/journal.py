@@ -9,10 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ksh_studio.disk import disk_errors
+from ksh_studio.disk import boot_id, disk_errors
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Event, Final, Heartbeat, from_line, is_of_newer_studio, to_line
-from ksh_studio.jobs.owner import boot_id
 
 HEARTBEAT_SECONDS = 5.0
 RESERVE_BYTES = 64_000

@@ -7,29 +7,18 @@ the machine's start. Ages are counted in monotonic seconds, which all processes 
 
 import json
 import os
-import platform
 import sys
 import time
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 
 import psutil
 
-from ksh_studio.disk import write_text
+from ksh_studio.disk import boot_id, write_text
 
 OWNER_FILE = "process.json"
 ON_BEHALF = "KSH_ON_BEHALF_OF"
 """Environment variable of processes that help a job's own process: its value identifies the owner."""
-
-
-@cache
-def boot_id() -> str:
-    """Identifies the start of the machine; outside Linux only the machine."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return platform.node()
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from ksh_studio.disk import is_locked
+from ksh_studio.disk import boot_id, is_locked
 from ksh_studio.events import Event, Final, Heartbeat, from_line, valid_events
 from ksh_studio.jobs.folder import Job
 from ksh_studio.jobs.journal import EventReader, last_bytes
-from ksh_studio.jobs.owner import OWNER_FILE, boot_id, owner_of
+from ksh_studio.jobs.owner import OWNER_FILE, owner_of
 
 State = Literal[
     "queued", "starting", "running", "not answering", "stopped", "paused", "failed", "finished", "ended unexpectedly"

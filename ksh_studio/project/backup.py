@@ -3,17 +3,16 @@
 import json
 import os
 import re
-import secrets
 import shutil
 import stat
-import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from ksh_studio.disk import disk_errors, replacing, sync
+from ksh_studio.disk import disk_errors, replacing, sync, unfinished
 from ksh_studio.errors import StudioError
 from ksh_studio.paths import is_device_name
 from ksh_studio.project.catalogue import Catalogue, check_foreign
@@ -45,8 +44,7 @@ def back_up(project: Project, target: Path, checkpoints: bool = False, on_file: 
     checkpoints: also the states from which training resumes; they are large.
     Raises StudioError when the disk is full; what stood at `target` is then as it was.
     """
-    with replacing(target) as beside, tempfile.TemporaryDirectory(dir=beside.parent) as temporary:
-        captions = Path(temporary) / "captions.db"
+    with replacing(target) as beside, _removed(unfinished(target.with_name("captions.db"))) as captions:
         if project.captions_db.is_file():
             with Catalogue(project) as catalogue:
                 catalogue.copy_to(captions)
@@ -62,6 +60,15 @@ def back_up(project: Project, target: Path, checkpoints: bool = False, on_file: 
     return target
 
 
+@contextmanager
+def _removed(path: Path) -> Iterator[Path]:
+    """The path of a file that is removed when the block ends."""
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def restore(source: Path, workspace: Workspace, on_file: OnFile | None = None) -> Project:
     """Unpack a backup as a new project; one whose folder has that name already is left alone.
 
@@ -71,7 +78,7 @@ def restore(source: Path, workspace: Workspace, on_file: OnFile | None = None) -
         archive = zipfile.ZipFile(source)
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise StudioError("backup.not_a_zip", name=source.name) from error
-    staged = workspace.root / f".restoring-{secrets.token_hex(4)}"  # on the same disk, and in no list of projects
+    staged = unfinished(workspace.root / "restoring")  # on the same disk, and in no list of projects
     try:
         with archive, disk_errors(staged):
             entries = _checked(archive, source, workspace.projects_folder)

@@ -8,12 +8,12 @@ import psutil
 import pytest
 
 from ksh_studio.config import TrainConfig
-from ksh_studio.disk import locked
+from ksh_studio.disk import boot_id, locked
 from ksh_studio.events import Heartbeat, Started, Step, to_line
 from ksh_studio.jobs.folder import jobs_of
 from ksh_studio.jobs.history import JobHistory
 from ksh_studio.jobs.journal import EventReader
-from ksh_studio.jobs.owner import boot_id, owner_of, take_ownership
+from ksh_studio.jobs.owner import owner_of, take_ownership
 from ksh_studio.jobs.start import create_job
 from ksh_studio.jobs.status import job_status
 from tests.faults.counting import wait_for

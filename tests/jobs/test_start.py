@@ -10,12 +10,12 @@ from unittest.mock import MagicMock
 import pytest
 
 from ksh_studio.config import CaptionConfig, TrainConfig
-from ksh_studio.disk import locked
+from ksh_studio.disk import boot_id, locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Failed, Finished, Heartbeat, Paused, Resumed, Started, Step, Stopped, to_line
 from ksh_studio.jobs.folder import jobs_of
 from ksh_studio.jobs.journal import EventReader
-from ksh_studio.jobs.owner import OWNER_FILE, _began, boot_id
+from ksh_studio.jobs.owner import OWNER_FILE, _began
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.requests import MAX_WAITING_PREVIEWS, end_job, pause_job, request_preview, stop_job
 from ksh_studio.jobs.start import begin_job, create_job, own_device, start_job

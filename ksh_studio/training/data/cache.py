@@ -7,7 +7,6 @@ only. Files are renamed into place but not synced: one that a power cut tore is 
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ksh_studio.disk import disk_errors
+from ksh_studio.disk import disk_errors, unfinished
 
 if TYPE_CHECKING:
     from diffusers import ModelMixin
@@ -42,7 +41,7 @@ class Cache:
         path = self._path(key)
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_name(f".{secrets.token_hex(4)}.tmp")
+            beside = unfinished(path)
             try:
                 beside.write_bytes(safetensors.torch.save({"value": value.detach().cpu().contiguous()}))
                 os.replace(beside, path)

@@ -8,6 +8,7 @@ from ksh_studio.disk import any_disk_errors, locked
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.errors import StudioError
 from ksh_studio.locales import Language
+from ksh_studio.project.leftovers import clean_leftovers
 from ksh_studio.project.workspace import Workspace
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visitors import clean_visitors
@@ -17,12 +18,14 @@ log = logging.getLogger(__name__)
 
 
 def finish_startup(studio: Studio, language: Language) -> None:
-    """Import the demo's drawings and find the device; on a Space, go on to delete old visitors' folders every hour.
+    """Remove leftovers, import the demo's drawings and find the device.
 
-    On a Space it does not return: it is meant for a thread of its own.
+    On a Space it goes on to delete old visitors' folders every hour and does not return: it is meant for a thread of
+    its own.
     """
     try:
         with any_disk_errors(studio.workspace.root):
+            clean_leftovers(studio.workspace)
             import_demo(studio.workspace, language)
         studio.device()
     except StudioError as error:
