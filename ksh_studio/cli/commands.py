@@ -8,6 +8,7 @@ from ksh_studio.config import ProjectSettings
 from ksh_studio.errors import StudioError, validated
 from ksh_studio.locales import translate
 from ksh_studio.paths import typed_path
+from ksh_studio.project.set_aside import allow, read_set_aside
 from ksh_studio.project.workspace import Project, Workspace
 
 Run = Callable[[argparse.Namespace], int]
@@ -27,6 +28,8 @@ class Commands:
         common_options(parser)
         if project:
             parser.add_argument("--project", required=True, help="name of the project; import makes it when it is new")
+            text = "let a restored project use the models, folders and trackers that its backup names"
+            parser.add_argument("--allow-restored", action="store_true", help=text)
         return parser
 
     def add_internal(self, name: str, run: Run) -> argparse.ArgumentParser:
@@ -61,7 +64,8 @@ def project_of(arguments: argparse.Namespace, make: bool = False) -> Project:
     """The project that was named, by its folder or its name; make: a new one where there is none.
 
     Where several bear the name, the one whose folder is called so is meant, else the first folder; a warning on stderr
-    names them all. Raises StudioError when there is none.
+    names them all. A warning also says what its backup names and the owner has not allowed; `--allow-restored` allows
+    it. Raises StudioError when there is no such project.
     """
     workspace, name = workspace_of(arguments), arguments.project
     projects = [project for project in workspace.projects() if _is_called(project, name)]
@@ -74,7 +78,18 @@ def project_of(arguments: argparse.Namespace, make: bool = False) -> Project:
         slugs = ", ".join(project.slug for project in projects)
         values = {"name": name, "slugs": slugs, "slug": projects[0].slug}
         print(translate("cli.same_name", arguments.language, **values), file=sys.stderr)
+    _ask_about_backup(projects[0], arguments)
     return projects[0]
+
+
+def _ask_about_backup(project: Project, arguments: argparse.Namespace) -> None:
+    """Allow what the project's backup names where the option says so; else say what is not used, and the option."""
+    if arguments.allow_restored:
+        allow(project)
+    kept = read_set_aside(project)
+    if kept is not None and not kept.declined:
+        question = translate("backup.set_aside", arguments.language, names=kept.names())
+        print(question, translate("backup.set_aside_option", arguments.language), file=sys.stderr)
 
 
 def _is_called(project: Project, name: str) -> bool:

@@ -22,6 +22,7 @@ from ksh_studio.jobs.journal import Journal
 from ksh_studio.jobs.owner import owner_of, take_ownership
 from ksh_studio.jobs.requests import request_stop
 from ksh_studio.jobs.start import own_device
+from ksh_studio.project.set_aside import require_allowed
 
 log = logging.getLogger(__name__)
 Handler = Callable[[int, FrameType | None], object]
@@ -34,8 +35,10 @@ def run_job(job: Job, stage: Callable[[Job], Iterator[Event]]) -> Iterator[Event
     """Work on the job in this process: hold its locks, append every event, and yield it.
 
     The last event is Finished, Stopped, Paused or Failed, whatever happens short of a kill; Failed too when another
-    process owns the device, or took the job over. Raises StudioError when a process already works on this job.
+    process owns the device, or took the job over. Raises StudioError when a process already works on this job, or the
+    job came with a backup and names what the owner has not allowed.
     """
+    require_allowed(job.project, job.id)
     with ExitStack() as held:
         held.enter_context(locked(job.lock, "job.running", name=job.id))
         queued = job.queue_mark.exists()

@@ -21,6 +21,7 @@ from ksh_studio.jobs.requests import forget_requests
 from ksh_studio.jobs.spawn import spawn
 from ksh_studio.jobs.status import START_SECONDS, is_starting
 from ksh_studio.jobs.tokens import tokens_for
+from ksh_studio.project.set_aside import require_allowed
 from ksh_studio.project.workspace import Project, Workspace
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ def begin_job(job: Job) -> None:
 
 def begin_locked(job: Job) -> None:
     """As `begin_job`, for a caller that holds the workspace's start lock."""
+    require_allowed(job.project, job.id)
     other = running_job(job.project.workspace) if job.uses_device else None
     if other is not None:
         raise Busy("job.busy", name=other.project.settings().name)

@@ -109,10 +109,14 @@ def captioners() -> list[CaptionerEntry]:
     return [BLIP2_OPT, BLIP2_T5, _pocket_captioner()]
 
 
+def registered_names() -> frozenset[str]:
+    """The names of all models of the registry."""
+    return frozenset((*(entry.name for entry in base_models()), *(entry.name for entry in captioners())))
+
+
 def has_name(entry: BaseEntry | CaptionerEntry) -> bool:
     """Whether it is known by a name of the registry or the hub, and not by a path on this machine."""
-    entries: list[BaseEntry | CaptionerEntry] = [*base_models(), *captioners()]
-    return entry.source_type == "hub" or entry.name in {one.name for one in entries}
+    return entry.source_type == "hub" or entry.name in registered_names()
 
 
 def default_base(device_type: str) -> str:

@@ -8,7 +8,7 @@ import stat
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +16,7 @@ from ksh_studio.disk import disk_errors, replacing, sync, unfinished
 from ksh_studio.errors import StudioError
 from ksh_studio.paths import is_device_name
 from ksh_studio.project.catalogue import Catalogue, check_foreign
+from ksh_studio.project.set_aside import set_aside
 from ksh_studio.project.workspace import Project, Workspace, slug_of
 
 FORMAT = 1
@@ -69,9 +70,13 @@ def _removed(path: Path) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def restore(source: Path, workspace: Workspace, on_file: OnFile | None = None) -> Project:
+def restore(
+    source: Path, workspace: Workspace, on_file: OnFile | None = None, known_models: Collection[str] = ()
+) -> Project:
     """Unpack a backup as a new project; one whose folder has that name already is left alone.
 
+    known_models: names that the project's settings may keep; other models, and what else of this machine its settings
+    name, are set aside until the owner allows them.
     Raises StudioError for a file that is no backup of a project, is damaged or unsafe, or comes from a newer studio.
     """
     try:
@@ -86,7 +91,9 @@ def restore(source: Path, workspace: Workspace, on_file: OnFile | None = None) -
                 _unpack(archive, entry, staged)
                 if on_file is not None:
                     on_file(done, len(entries))
-        return _move_into_place(staged, workspace, source)
+        _check_unpacked(staged, workspace, source)
+        set_aside(Project(staged, workspace), known_models)
+        return _move_into_place(staged, workspace)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError, zlib.error) as error:
         raise StudioError("backup.damaged", name=source.name) from error
     finally:
@@ -170,15 +177,19 @@ def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, staged: Path) -> N
     sync(target)
 
 
-def _move_into_place(staged: Path, workspace: Workspace, source: Path) -> Project:
-    """Check the unpacked project's settings and captions, then rename it to a free folder name."""
+def _check_unpacked(staged: Path, workspace: Workspace, source: Path) -> None:
+    """Raise StudioError when the unpacked project's settings or captions are not as the studio writes them."""
     try:
-        settings = Project(staged, workspace).settings()
+        Project(staged, workspace).settings()
     except StudioError as error:
         raise StudioError("backup.damaged", name=source.name) from error
     if (staged / "captions.db").is_file():
         check_foreign(staged / "captions.db")
-    slug = base = slug_of(settings.name)
+
+
+def _move_into_place(staged: Path, workspace: Workspace) -> Project:
+    """Rename the unpacked project to a free folder name."""
+    slug = base = slug_of(Project(staged, workspace).settings().name)
     number = 2
     while True:
         try:

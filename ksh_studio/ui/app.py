@@ -28,6 +28,7 @@ from ksh_studio.ui.parts.messages import message_place
 from ksh_studio.ui.parts.outputs import QUIET, Update, clicked_value, in_order, visible
 from ksh_studio.ui.parts.theme import html
 from ksh_studio.ui.project_bar import ProjectBar
+from ksh_studio.ui.restored_panel import RestoredPanel, build_restored_panel, show_restored
 from ksh_studio.ui.train import plan as train_plan
 from ksh_studio.ui.train import tab as train_tab
 from ksh_studio.ui.train.actions import lora_of
@@ -47,6 +48,7 @@ class Page:
     tab: dict[str, gr.Tab]
     """The three tabs by name."""
     bar: ProjectBar
+    restored: RestoredPanel
     caption: CaptionTab
     train: TrainTab
     generate: GenerateTab
@@ -61,6 +63,7 @@ def build_app(studio: Studio) -> gr.Blocks:
         language = _head()
         banner = html("banner")
         bar = project.build(studio)
+        restored = build_restored_panel(studio, bar.slug, bar.settings)
         timer = gr.Timer(1.0)
         with gr.Tabs(elem_id="stages", selected="caption") as tabs:
             with gr.Tab(page_text("ui.tab_caption"), id="caption", elem_id="tab-caption") as first:
@@ -72,7 +75,7 @@ def build_app(studio: Studio) -> gr.Blocks:
             ) as third:
                 generate = generate_tab.build(studio, bar.slug)
         named = dict(zip(TABS, (first, second, third), strict=True))
-        page = Page(language, banner, tabs, named, bar, caption, train, generate)
+        page = Page(language, banner, tabs, named, bar, restored, caption, train, generate)
         _opening(studio, blocks, page)
         _address(studio, address, page)
         keep_forms(blocks.load, bar, caption, train, generate)
@@ -130,6 +133,7 @@ def _between_tabs(studio: Studio, page: Page) -> None:
     """What a change of the project, of the language, or of the captions does in the tabs."""
     bar, train, generate = page.bar, page.train, page.generate
     changes = [bar.slug.change, page.language.input]
+    gr.on(changes, inputs=bar.slug, **filling(studio, "look", show_restored, page.restored), **QUIET)
     triggers = [*changes, page.caption.stamp.change]
     plan = filling(studio, "look", train_plan.show_plan, train.plan)
     inputs = {"inputs": [bar.slug, train.preset], "inputs_kwargs": form_inputs(train.form)}

@@ -3,7 +3,7 @@
 import gradio as gr
 
 from ksh_studio.models import choice
-from ksh_studio.models.registry import base_models, captioners
+from ksh_studio.models.registry import registered_names
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.parts.languages import page_text
@@ -35,6 +35,6 @@ def captioner_of(visit: Visit, project: Project, named: str = "") -> str:
 
 def known_models_only(visit: Visit, *names: str) -> None:
     """Raise StudioError when somebody who may not name models names one that is not in the registry."""
-    registered = {model.name for model in base_models()} | {captioner.name for captioner in captioners()}
+    registered = registered_names()
     if any(name and name not in registered for name in names):
         visit.need("model_id")

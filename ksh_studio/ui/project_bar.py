@@ -17,6 +17,7 @@ from ksh_studio.models.registry import (
     base_models,
     captioner_entry,
     captioners,
+    registered_names,
 )
 from ksh_studio.project import backup
 from ksh_studio.project.workspace import Project
@@ -211,7 +212,7 @@ def back_up(visit: Visit, slug: str) -> str:
 
 def restore(visit: Visit, upload: str) -> Selected:
     """Restore a backed-up project beside the others and show it."""
-    project = backup.restore(Path(upload), visit.workspace)
+    project = backup.restore(Path(upload), visit.workspace, known_models=registered_names())
     return Selected(_picker(visit, project.slug), project.slug)
 
 

@@ -11,9 +11,12 @@ from ksh_studio.errors import StudioError
 from ksh_studio.events import LoraSaved, Preview, to_line
 from ksh_studio.jobs.history import JobHistory
 from ksh_studio.jobs.journal import EventReader
-from ksh_studio.jobs.start import create_job
+from ksh_studio.jobs.process import run_job
+from ksh_studio.jobs.start import begin_job, create_job
 from ksh_studio.lora.publishing import _copy_files, plan_publication
+from ksh_studio.models.registry import registered_names
 from ksh_studio.project.backup import back_up, restore
+from ksh_studio.project.set_aside import allow, decline, read_set_aside
 from ksh_studio.ui.train.recommended import file_list, recommended_step
 from tests.tiny import tiny_lora_file
 
@@ -166,3 +169,75 @@ def test_odd_numbers_and_long_texts_in_events_empty_no_tab(job, tmp_path, langua
         ]
         assert "ksh-000500" in shown[-1] and not any(LONG in part for part in shown)
     assert {step.step for step in history.steps} == {7, 8} and history.planned is not None
+
+
+NAMED = [
+    "//host/share/model",
+    "\\\\host\\share\\x.safetensors",
+    "/home/anna/models/x",
+    "stranger/model",
+    "x.safetensors",
+]
+
+
+@pytest.fixture
+def stranger_project(project, tmp_path):
+    """A function that restores a backup whose project and job name these settings."""
+
+    def make(project_settings, **job_settings):
+        job = create_job(project, "train", TrainConfig(**{"base_model": "pocket"} | job_settings))
+        project.change(**project_settings)
+        back_up(project, tmp_path / "b.zip")
+        theirs = restore(tmp_path / "b.zip", project.workspace, known_models=registered_names())
+        return type(job)(theirs.jobs / job.id, theirs)
+
+    return make
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_restored_project_uses_no_model_by_itself_until_it_is_allowed(stranger_project, name):
+    theirs = stranger_project({"base_model": name, "captioner": name})
+    settings = theirs.project.settings()
+    assert settings.base_model is None and settings.captioner is None
+    assert name in read_set_aside(theirs.project).names()
+    allow(theirs.project)
+    settings = theirs.project.settings()
+    assert settings.base_model == settings.captioner == name and read_set_aside(theirs.project) is None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"base_model": "//host/share/model"},
+        {"base_model": "stranger/model"},
+        {"report_to": "wandb"},
+        {"init_lora": "x"},
+    ],
+)
+def test_a_job_of_a_backup_that_names_more_does_not_go_on_until_it_is_allowed(stranger_project, settings):
+    theirs = stranger_project({}, **settings)
+    for begin in (begin_job, lambda job: list(run_job(job, lambda _: iter([])))):
+        with pytest.raises(StudioError) as error:
+            begin(theirs)
+        assert error.value.sentence.key == "backup.job_set_aside"
+        assert next(iter(settings.values())) in str(error.value)
+    decline(theirs.project)
+    with pytest.raises(StudioError):
+        begin_job(theirs)
+    allow(theirs.project)
+    assert list(run_job(theirs, lambda _: iter([]))) == []
+
+
+def test_an_honest_backup_asks_nothing(stranger_project):
+    theirs = stranger_project({"base_model": "pocket", "captioner": "blip2-opt-2.7b"})
+    assert read_set_aside(theirs.project) is None
+    assert (theirs.project.settings().base_model, theirs.project.settings().captioner) == ("pocket", "blip2-opt-2.7b")
+
+
+def test_a_backup_brings_no_answer_of_its_own(job, tmp_path):
+    back_up(job.project, tmp_path / "b.zip")
+    with zipfile.ZipFile(tmp_path / "b.zip", "a") as archive:
+        archive.writestr("set-aside.json", "{}")
+    with pytest.raises(StudioError) as error:
+        restore(tmp_path / "b.zip", job.project.workspace)
+    assert error.value.sentence.key == "backup.unsafe"

@@ -24,6 +24,7 @@ from ksh_studio.jobs.queue import enqueue_job, queued_jobs
 from ksh_studio.jobs.requests import pause_job, stop_job
 from ksh_studio.jobs.start import create_job, own_device
 from ksh_studio.jobs.status import job_status
+from ksh_studio.project.set_aside import set_aside
 from ksh_studio.project.workspace import Workspace
 
 EVERY_HELP = """
@@ -371,3 +372,12 @@ def test_every_word_that_steers_says_what_it_does(word, capsys):
     assert "--job" in (shown := capsys.readouterr().out) or word in ("queue", "train")
     assert word not in ACTIONS or ACTIONS[word].more.split()[-1] in shown
     assert word != "train" or ("--queue" in shown and "--check" in shown)
+
+
+def test_what_a_restored_backup_names_is_said_and_used_only_with_the_option(studio, project, drawings):
+    project.change(base_model="stranger/model")
+    set_aside(project, {"pocket"})
+    _, _, err = studio("import", "--project", "p", drawings)
+    assert "stranger/model" in err and "--allow-restored" in err and project.settings().base_model is None
+    _, _, err = studio("import", "--project", "p", drawings, "--allow-restored")
+    assert "stranger/model" not in err and project.settings().base_model == "stranger/model"

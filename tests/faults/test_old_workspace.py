@@ -20,6 +20,7 @@ from ksh_studio.jobs.queue import queued_jobs
 from ksh_studio.jobs.requests import forget_requests
 from ksh_studio.jobs.status import job_events, job_status
 from ksh_studio.lora.file.header import read_header
+from ksh_studio.models.registry import registered_names
 from ksh_studio.project.backup import restore
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.workspace import Workspace
@@ -91,7 +92,7 @@ def test_captions_jobs_loras_and_pictures_are_read(old_project):
 
 
 def test_the_backup_restores(archive, workspace):
-    project = restore(archive / "backup.zip", workspace)
+    project = restore(archive / "backup.zip", workspace, known_models=registered_names())
     assert_has_the_old_content(project)
     states = {name: job_status(job).state for name, job in jobs_by_name(project).items()}
     assert states == STATES | {"queued": "ended unexpectedly"}  # a backup holds no place in the queue
