@@ -12,7 +12,7 @@ from ksh_studio.errors import StudioError
 from ksh_studio.jobs.folder import Job, jobs_of, running_job
 from ksh_studio.jobs.queue import dequeue_job, enqueue_job, paused_job, queued_jobs, start_next_job
 from ksh_studio.jobs.requests import pause_job, request_preview, stop_job
-from ksh_studio.jobs.start import begin_job
+from ksh_studio.jobs.start import resume_job
 from ksh_studio.jobs.status import job_status
 from ksh_studio.locales import Language, translate
 from ksh_studio.project.workspace import Project, Workspace
@@ -83,7 +83,7 @@ def resume(options: ActionOptions) -> str:
         raise StudioError("job.resume_finished", name=job.id)
     if state == "queued":
         raise StudioError("job.resume_queued", name=job.id)
-    begin_job(job)
+    resume_job(job)
     return options.answer("resume", job)
 
 

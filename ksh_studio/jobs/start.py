@@ -16,7 +16,7 @@ from datetime import datetime
 from ksh_studio.disk import LOCK_SECONDS, Busy, disk_errors, is_locked, locked, write_text
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.folder import Job, JobFile, JobSettings, StageName, jobs_of, running_job
-from ksh_studio.jobs.owner import release_ownership, take_ownership
+from ksh_studio.jobs.owner import owner_of, release_ownership, take_ownership
 from ksh_studio.jobs.requests import forget_requests
 from ksh_studio.jobs.spawn import spawn
 from ksh_studio.jobs.status import START_SECONDS, is_starting
@@ -77,6 +77,17 @@ def begin_job(job: Job) -> None:
     seconds = LOCK_SECONDS if job.uses_device else START_SECONDS
     with locked(job.project.workspace.start_lock, "job.starting", seconds):
         begin_locked(job)
+
+
+def resume_job(job: Job) -> None:
+    """As `begin_job`, for a job that has ended.
+
+    Raises StudioError, besides, for an import or export that was never begun here: its settings name places of another
+    machine, or are a stranger's who made the backup from which it came.
+    """
+    if not job.uses_device and owner_of(job.folder) is None:
+        raise StudioError("job.from_elsewhere", name=job.id)
+    begin_job(job)
 
 
 def begin_locked(job: Job) -> None:

@@ -33,6 +33,7 @@ from ksh_studio.ui.server.files import file_routes
 from ksh_studio.ui.server.missing_event import EXCEPTION_HANDLERS
 from ksh_studio.ui.server.shield import UPLOAD_BYTES, Shield
 from ksh_studio.ui.server.startup import finish_startup
+from ksh_studio.ui.server.uploads import upload_routes
 
 # Variables by which gradio would silently change who can reach what; `launch` says outright what they would decide.
 GRADIO_SWITCHES = (
@@ -133,7 +134,7 @@ def launch(page: gr.Blocks, studio: Studio, port: int | None = None, browser: bo
             i18n=page_texts(),
             app_kwargs={
                 "middleware": [shield, Middleware(CompressedPage)],
-                "routes": file_routes(studio),
+                "routes": [*file_routes(studio), *upload_routes(studio)],
                 "exception_handlers": EXCEPTION_HANDLERS,
                 "docs_url": None,
                 "redoc_url": None,

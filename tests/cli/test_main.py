@@ -240,7 +240,7 @@ def project(tmp_path):
 def begun(monkeypatch):
     """The jobs that were begun; no process is made."""
     jobs_begun = []
-    monkeypatch.setattr("ksh_studio.cli.job_actions.begin_job", jobs_begun.append)
+    monkeypatch.setattr("ksh_studio.cli.job_actions.resume_job", jobs_begun.append)
     return jobs_begun
 
 

@@ -9,7 +9,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from ksh_studio.config import CaptionConfig, TrainConfig
+from ksh_studio.config import CaptionConfig, ImportConfig, TrainConfig
 from ksh_studio.disk import boot_id, locked
 from ksh_studio.errors import StudioError
 from ksh_studio.events import Failed, Finished, Heartbeat, Paused, Resumed, Started, Step, Stopped, to_line
@@ -18,7 +18,7 @@ from ksh_studio.jobs.journal import EventReader
 from ksh_studio.jobs.owner import OWNER_FILE, _began
 from ksh_studio.jobs.process import run_job
 from ksh_studio.jobs.requests import MAX_WAITING_PREVIEWS, end_job, pause_job, request_preview, stop_job
-from ksh_studio.jobs.start import begin_job, create_job, own_device, start_job
+from ksh_studio.jobs.start import begin_job, create_job, own_device, resume_job, start_job
 from ksh_studio.jobs.status import job_events, job_status
 from ksh_studio.project.workspace import Workspace
 from tests.faults.counting import PATIENCE, counted, spawn, wait_for
@@ -259,3 +259,10 @@ def test_a_second_owner_of_a_lock_is_refused_until_the_first_ends(workspace):
         pass
     with locked(other.studio_lock, "device.busy"):
         pass
+
+
+def test_an_import_that_came_with_a_backup_is_not_begun_here(project):
+    job = create_job(project, "import", ImportConfig(sources=("/somebody/elses/folder",)))
+    with pytest.raises(StudioError, match="came with a backup"):
+        resume_job(job)
+    assert not job.events_file.exists()

@@ -14,7 +14,11 @@ BUTTONS = {
     "caption-stop": "stop_captioning",
     "caption-undo": "undo_caption_change",
     "import-read": "import_folder",
+    "import-stop": "stop_import",
+    "import-resume": "resume_import",
     "export-start": "export_drawings",
+    "export-stop": "stop_export",
+    "export-resume": "resume_export",
     "train-start": "start",
     "train-add-to-queue": "queue",
     "train-check": "check",
@@ -65,7 +69,7 @@ def test_every_handler_passes_the_guard(studio):
     assert unguarded == []
     served = [fn for block in page.blocks.values() for fn in getattr(block, "server_fns", [])]
     calls = [fn for fn in served if fn.__name__.startswith("ksh_")]
-    assert {fn.__name__ for fn in calls} == {"ksh_rows", "ksh_save", "ksh_open_forms", "ksh_keep_form"}
+    assert {fn.__name__ for fn in calls} == {"ksh_rows", "ksh_save", "ksh_import", "ksh_open_forms", "ksh_keep_form"}
 
 
 def test_every_button_of_the_tabs_calls_its_own_handler(studio):

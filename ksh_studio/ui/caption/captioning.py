@@ -22,13 +22,16 @@ from ksh_studio.ui.parts.form import config_from
 from ksh_studio.ui.parts.languages import page_text
 from ksh_studio.ui.parts.markup import Html, bar, note, notes
 from ksh_studio.ui.parts.messages import done
-from ksh_studio.ui.parts.outputs import UNCHANGED, News, Unchanged, Update, news, visible
+from ksh_studio.ui.parts.outputs import UNCHANGED, Unchanged, Update, visible
 from ksh_studio.ui.parts.theme import html
+
+DRAWINGS_A_STAMP = 500
+"""While drawings are imported, what depends on them is made anew when so many more have come."""
 
 
 @dataclass(frozen=True)
 class CaptioningParts:
-    """The components that `poll` fills, under the names of `CaptioningShown`."""
+    """The components that `watch.poll` fills, under the names of `CaptioningShown`."""
 
     summary: gr.HTML
     start: gr.Button
@@ -53,7 +56,7 @@ class CaptioningShown:
 
 
 def build_captioning() -> tuple[CaptioningParts, gr.Button]:
-    """Build the components; returns those that `poll` fills, and the button Undo."""
+    """Build the components; returns those that `watch.poll` fills, and the button Undo."""
     summary = html("caption-about")
     with gr.Row(elem_classes="ksh-actions"):
         start = gr.Button(page_text("caption_tab.start"), variant="primary", elem_id="caption-start")
@@ -99,39 +102,35 @@ def undo_caption_change(visit: Visit, slug: str) -> str:
     return done(sentence("caption_tab.undone"))
 
 
-def poll(visit: Visit, slug: str, seen: dict[str, str]) -> News[dict[str, str], CaptioningShown] | Unchanged:
-    """The counts and the captioning job, as far as they have changed since what the page has seen."""
-    if not slug:
-        return UNCHANGED
-    project, language = visit.project(slug), visit.language
-    summary, has = _drawings(project, language)
+def show_captioning(visit: Visit, project: Project, importing: bool) -> CaptioningShown:
+    """The counts and the captioning job right now; importing: whether drawings are coming in."""
+    language = visit.language
+    summary, has, total = _drawings(project, language)
     job, status, working = _newest_job(project), "", False
     if job is not None:
         state = job_status(job)
         working = state.alive
         status = job_state(visit.studio.histories.of(job), state, language, with_log=visit.may("read_log"))
-    stamp, may = f"{slug}|{language}|{summary}|{status}|{working}", visit.may("caption")
+    counted: object = summary
+    if importing:  # the grid and the plan for a training are not made anew with every group of drawings
+        counted = total // DRAWINGS_A_STAMP
+    stamp, may = f"{project.slug}|{language}|{counted}|{status}|{working}", visit.may("caption")
     job_now = running_job(project.workspace)
-    state_now = f"{slug}|{has}|{'' if job_now is None else job_now.id}"
-
-    def display() -> CaptioningShown:
-        start, stop = visible(may and not working), visible(may and working)
-        return CaptioningShown(summary, start, stop, status, stamp, state_now)
-
-    return news(seen, (stamp, state_now), display, shared=("status",))  # Start writes there too
+    state_now = f"{project.slug}|{has}|{'' if job_now is None else job_now.id}"
+    return CaptioningShown(summary, visible(may and not working), visible(may and working), status, stamp, state_now)
 
 
-def _drawings(project: Project, language: Language) -> tuple[Html, str]:
-    """The counts, or why they are not known, which says nothing of the captioning job; and which of both there are."""
+def _drawings(project: Project, language: Language) -> tuple[Html, str, int]:
+    """The counts, or why they are not known, which says nothing of captioning; what there is; the number."""
     try:
         count = drawings_of(project)
         lost = [note(unlisted(project, count).text(language), "bad")] if count.unlisted else []
         if lost and not count.total:
-            return notes(lost), "lost"
+            return notes(lost), "lost", 0
         has = f"drawings {count.total > 0}, captions {count.captioned > 0}"
-        return notes([*lost, counts_and_trigger(count, project.settings().trigger, language)]), has
+        return notes([*lost, counts_and_trigger(count, project.settings().trigger, language)]), has, count.total
     except StudioError as error:
-        return note(error.text(language), "bad"), "unknown"
+        return note(error.text(language), "bad"), "unknown", 0
 
 
 def _newest_job(project: Project) -> Job | None:

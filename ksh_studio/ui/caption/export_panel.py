@@ -1,62 +1,62 @@
 """The row that exports drawings and captions for other programs, as one zip to download."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import gradio as gr
 
-from ksh_studio.config import ExportFormat
-from ksh_studio.drawings.exporting import EXPORT_FORMATS, export
+from ksh_studio.config import ExportConfig, ExportFormat
+from ksh_studio.drawings.exporting import EXPORT_FORMATS
 from ksh_studio.errors import StudioError
-from ksh_studio.events import Event, Progress
+from ksh_studio.jobs.start import start_job
 from ksh_studio.locales import translate
-from ksh_studio.ui.access.guard import emptied_before_raised, filling
+from ksh_studio.project.catalogue.counting import drawings_of
+from ksh_studio.ui.access.guard import filling, guarded
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
-from ksh_studio.ui.caption.view import export_report
-from ksh_studio.ui.parts.events import event_bar
+from ksh_studio.ui.caption.drawing_jobs import (
+    DrawingJobParts,
+    build_drawing_job,
+    resume_drawing_job,
+    stop_drawing_jobs,
+)
 from ksh_studio.ui.parts.languages import page_text
-from ksh_studio.ui.parts.markup import link, notes
-from ksh_studio.ui.parts.theme import html
-from ksh_studio.ui.server.files import download_folder, file_url
-
-WORK: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 2}
+from ksh_studio.ui.parts.markup import bar
+from ksh_studio.ui.parts.outputs import QUIET
 
 
-def build_export_panel(studio: Studio, slug: gr.Textbox) -> None:
-    """Build the row's components and events."""
-    choices = [(page_text(f"caption_tab.export_{_in_names(name)}"), name) for name in EXPORT_FORMATS]
-    format_menu = gr.Dropdown(
-        choices, value="imagefolder", label=page_text("caption_tab.export_as"), elem_id="export-kind", filterable=False
-    )
-    button = gr.Button(page_text("caption_tab.export"), elem_id="export-start")
-    report = html("export-ready")
-    button.click(inputs=[slug, format_menu], **filling(studio, "export", export_drawings, report), **WORK)
+def build_export_panel(studio: Studio, slug: gr.Textbox) -> tuple[gr.Row, DrawingJobParts]:
+    """Build the row's components and events; returns the row, and what shows how far an export is."""
+    choices = [(page_text(f"caption_tab.export_{name.replace('.', '_')}"), name) for name in EXPORT_FORMATS]
+    with gr.Row(elem_classes="ksh-actions") as row:
+        format_menu = gr.Dropdown(
+            choices,
+            value="imagefolder",
+            label=page_text("caption_tab.export_as"),
+            elem_id="export-kind",
+            filterable=False,
+        )
+        button = gr.Button(page_text("caption_tab.export"), elem_id="export-start")
+    job = build_drawing_job("export")
+    button.click(inputs=[slug, format_menu], **filling(studio, "export", export_drawings, job.status), **QUIET)
+    job.stop.click(guarded(studio, "export", stop_export), slug, None, **QUIET)
+    job.resume.click(inputs=slug, **filling(studio, "export", resume_export, job.status), **QUIET)
+    return row, job
 
 
-def export_drawings(visit: Visit, slug: str, export_format: ExportFormat) -> Iterator[str]:
-    """Write the drawings and captions into a zip; yields the progress, then the warnings and the link to it."""
+def export_drawings(visit: Visit, slug: str, export_format: ExportFormat) -> str:
+    """Start to write the drawings and captions into a zip."""
     project = visit.project(slug)
     if export_format not in EXPORT_FORMATS:
         raise StudioError("caption_tab.bad_call")
-    target = download_folder(project, "export") / f"{project.slug}-{_in_names(export_format)}.zip"
-    target.unlink(missing_ok=True)
-    yield event_bar(Progress(phase="export", done=0, total=0), visit.language)
-    events: list[Event] = []
-    for event in emptied_before_raised(export(project, target, export_format)):
-        if isinstance(event, str):
-            yield event
-        elif isinstance(event, Progress):
-            yield event_bar(event, visit.language)
-        else:
-            events.append(event)
-    report = export_report(events, visit.language)
-    if target.is_file():
-        download = translate("ui.download", visit.language)
-        report = notes([report, link(file_url(project, "export", target.name), download, target.name)])
-    yield report
+    if not drawings_of(project).total:
+        raise StudioError("export.nothing")
+    start_job(project, "export", ExportConfig(format=export_format))
+    return bar(0, 0, translate("ui.starting", visit.language))
 
 
-def _in_names(export_format: ExportFormat) -> str:
-    """The format as it stands in keys of sentences and in file names."""
-    return export_format.replace(".", "_")
+def stop_export(visit: Visit, slug: str) -> None:
+    """Ask the project's exports to stop; nothing of them is left."""
+    stop_drawing_jobs(visit, slug, "export")
+
+
+def resume_export(visit: Visit, slug: str) -> str:
+    """Begin the export again that ended unexpectedly or failed."""
+    return resume_drawing_job(visit, slug, "export")

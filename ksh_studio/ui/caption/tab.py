@@ -9,11 +9,12 @@ from ksh_studio.ui.access.guard import filling, guarded, guarded_call
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.timer import errors_in_place
-from ksh_studio.ui.caption.captioning import build_captioning, caption, poll, stop_captioning, undo_caption_change
+from ksh_studio.ui.caption.captioning import build_captioning, caption, stop_captioning, undo_caption_change
 from ksh_studio.ui.caption.export_panel import build_export_panel
 from ksh_studio.ui.caption.grid import ksh_rows, ksh_save
 from ksh_studio.ui.caption.import_panel import build_import_panel
 from ksh_studio.ui.caption.settings import build_settings
+from ksh_studio.ui.caption.watch import CaptionTabParts, poll
 from ksh_studio.ui.parts.form import Form, form_inputs
 from ksh_studio.ui.parts.languages import json_texts, page_text, script
 from ksh_studio.ui.parts.outputs import QUIET, News
@@ -36,37 +37,36 @@ class CaptionTab:
 def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer, messages: gr.HTML) -> CaptionTab:
     """Build the tab's components and events."""
     gr.Markdown(page_text("caption_tab.intro"), elem_classes="ksh-intro")
-    with gr.Accordion(page_text("caption_tab.import"), open=False, elem_id="caption-import") as import_accordion:
-        importing = build_import_panel(studio, slug)
-    parts, undo = build_captioning()
+    importing = build_import_panel(studio, slug)
+    captioning, undo = build_captioning()
     with gr.Accordion(page_text("ui.settings"), open=False, elem_id="caption-settings") as settings:
         form = build_settings(studio)
     search, which = _build_grid(studio)
-    with gr.Row(elem_classes="ksh-actions") as export_row:
-        build_export_panel(studio, slug)
+    export_row, exporting = build_export_panel(studio, slug)
+    parts = CaptionTabParts(captioning, importing.job, exporting)
     seen = gr.State({})
 
     start_options: dict[str, Any] = {"api_name": "caption", "queue": False, "show_progress": "hidden"}
-    parts.start.click(
+    captioning.start.click(
         inputs=slug,
         inputs_kwargs=form_inputs(form),
-        **filling(studio, "caption", caption, parts.status),
+        **filling(studio, "caption", caption, captioning.status),
         **start_options,
     )
-    parts.stop.click(guarded(studio, "stop_captioning", stop_captioning), slug, None, **QUIET)
+    captioning.stop.click(guarded(studio, "stop_captioning", stop_captioning), slug, None, **QUIET)
     undone = undo.click(inputs=slug, **filling(studio, "edit_captions", undo_caption_change, messages), **QUIET)
-    watched = errors_in_place(poll, lambda error: {"status": error})
+    watched = errors_in_place(poll, lambda error: {"captioning": {"status": error}})
     timer.tick(inputs=[slug, seen], **filling(studio, "look", watched, News(seen, parts)), **QUIET)
     show_grid: dict[str, Any] = {"js": script("show_grid.js"), **QUIET}
-    changes = [slug.change, parts.stamp.change, search.change, which.change]
+    changes = [slug.change, captioning.stamp.change, search.change, which.change]
     gr.on(changes, None, [slug, search, which], None, **show_grid)
     undone.then(None, [slug, search, which], None, **show_grid)
-    parts.state.change(None, parts.state, None, js=script("state.js"), **QUIET)
+    captioning.state.change(None, captioning.state, None, js=script("state.js"), **QUIET)
     restricted: list[tuple[gr.blocks.Block, Action]] = [
-        (import_accordion, "import"), (importing.folder, "server_path"), (importing.import_folder, "server_path"),
-        (parts.start, "caption"), (undo, "edit_captions"), (settings, "caption"), (export_row, "export"),
+        (importing.zone, "import"), (importing.by_path, "server_path"),
+        (captioning.start, "caption"), (undo, "edit_captions"), (settings, "caption"), (export_row, "export"),
     ]  # fmt: skip
-    return CaptionTab(restricted, parts.stamp, form, importing.folder)
+    return CaptionTab(restricted, captioning.stamp, form, importing.folder)
 
 
 def _build_grid(studio: Studio) -> tuple[gr.Textbox, gr.Radio]:

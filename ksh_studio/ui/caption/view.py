@@ -1,7 +1,5 @@
 """What the Caption tab says: counts and trigger, the captioning job, reports. Pure functions to HTML."""
 
-from collections.abc import Iterable
-
 from ksh_studio.config import Trigger
 from ksh_studio.events import Event, Failed, Imported, Warned
 from ksh_studio.jobs.describe import describe, files_left_out, files_to_look_at
@@ -59,11 +57,6 @@ def import_report(event: Event, language: Language) -> Html:
     title = translate("caption_tab.left_out", language, count=files_left_out(event))
     report = note(describe(event, language), "good")
     return notes([report, details(title, "\n".join(files))]) if files else report
-
-
-def export_report(events: Iterable[Event], language: Language) -> Html:
-    """The warnings of an export, or why it failed."""
-    return notes(_warned_or_failed(event, language) for event in events)
 
 
 def _warned_or_failed(event: Event, language: Language) -> Html:

@@ -109,4 +109,4 @@ def _folder(project: Project, kind: str) -> Path:
     folders = {"thumb": project.thumbs, "drawing": project.drawings, "picture": project.pictures}
     if kind in folders:
         return folders[kind]
-    return project.jobs if kind in ("preview", "lora") else download_folder(project, kind)
+    return project.jobs if kind in ("preview", "lora", "export") else download_folder(project, kind)

@@ -5,7 +5,9 @@ import zipfile
 import gradio as gr
 import pytest
 
-from ksh_studio.ui.server.files import download_folder
+from ksh_studio.jobs.folder import jobs_of
+
+pytestmark = pytest.mark.usefixtures("at_once")
 
 
 @pytest.mark.parametrize("role", ["owner", "visitor"])
@@ -22,10 +24,10 @@ def test_each_format_becomes_a_zip_with_a_link_to_it(opened, with_drawings, role
     page = opened(role)
     with_drawings(page.project)
     page.set("export-kind", kind)
-    updates = list(page.stream("export-start"))
-    assert "ksh-status" in updates[0]["export-ready"]
-    assert f'href="/ksh/mine/export/{name}"' in page.value("export-ready")
-    with zipfile.ZipFile(download_folder(page.project, "export") / name) as archive:
+    assert "Starting" in page.press("export-start")["export-status"]
+    [job] = jobs_of(page.project, "export")
+    assert f'href="/ksh/mine/export/{job.id}/{name}"' in page.tick()["export-status"]
+    with zipfile.ZipFile(job.folder / name) as archive:
         assert any(inside in entry for entry in archive.namelist())
 
 
@@ -34,7 +36,9 @@ def test_a_second_export_takes_the_place_of_the_first(opened, with_drawings):
     with_drawings(page.project)
     for _ in range(2):
         page.press("export-start")
-    assert [path.name for path in download_folder(page.project, "export").iterdir()] == ["mine-imagefolder.zip"]
+    newest = jobs_of(page.project, "export")[0]
+    assert [path.parent for path in page.project.jobs.glob("*/*.zip")] == [newest.folder]
+    assert newest.id in page.tick()["export-status"]
 
 
 def test_warnings_stand_beside_the_link(opened, with_drawings):
@@ -42,14 +46,15 @@ def test_warnings_stand_beside_the_link(opened, with_drawings):
     with_drawings(page.project)
     next(page.project.drawings.glob("*.webp")).unlink()
     page.press("export-start")
-    assert "ksh-warn" in page.value("export-ready") and "href=" in page.value("export-ready")
+    status = page.tick()["export-status"]
+    assert "ksh-warn" in status and "href=" in status
 
 
-def test_without_drawings_there_is_a_sentence_and_neither_progress_nor_link(opened):
+def test_without_drawings_there_is_a_sentence_and_no_job(opened):
     page = opened("owner")
-    with pytest.raises(gr.Error):
+    with pytest.raises(gr.Error, match="no drawings to export"):
         page.press("export-start")
-    assert page.value("export-ready") == ""
+    assert jobs_of(page.project) == []
 
 
 def test_an_unknown_format_is_refused(opened, with_drawings):
@@ -65,4 +70,4 @@ def test_a_guest_exports_nothing(opened, with_drawings):
     with_drawings(page.project)
     with pytest.raises(gr.Error, match="share link"):
         page.press("export-start")
-    assert not any(download_folder(page.project, "export").iterdir())
+    assert jobs_of(page.project) == []

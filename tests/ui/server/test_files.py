@@ -74,10 +74,10 @@ def test_an_address_is_made_without_a_look_outside_of_the_folder(project, name):
     assert "?" not in file_url(project, "preview", name)
 
 
-@pytest.mark.parametrize("kind", ["export", "backup"])
-def test_a_zip_is_downloaded_and_not_kept(kind, project, get):
-    write(download_folder(project, kind) / "demo.zip")
-    reply = get(file_url(project, kind, "demo.zip", at="12:30"))
+@pytest.mark.parametrize(("kind", "name"), [("export", "20260101-000000-export/demo.zip"), ("backup", "demo.zip")])
+def test_a_zip_is_downloaded_and_not_kept(kind, name, project, get):
+    write((project.jobs if kind == "export" else download_folder(project, kind)) / name)
+    reply = get(file_url(project, kind, name, at="12:30"))
     assert (reply.status_code, reply.headers["cache-control"]) == (200, "no-store")
     assert reply.headers["content-disposition"].startswith("attachment")
 
