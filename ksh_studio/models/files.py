@@ -16,7 +16,10 @@ BASE_PATTERNS = [
     *(f"{part}/*.{suffix}" for part in BASE_PARTS for suffix in ("json", "safetensors")),
 ]
 CAPTIONER_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model"]
-OTHER_VARIANTS = ["*.fp16.*", "*.non_ema.*", "*.msgpack", "*.bin"]
+HALF_PRECISION = ".fp16.safetensors"
+"""How weights end that a repository or folder has in half precision, often beside those in fp32."""
+HALF_PATTERNS = ("*.fp16.*",)
+OTHER_VARIANTS = [*HALF_PATTERNS, "*.non_ema.*", "*.msgpack", "*.bin"]
 HEADER_LIMIT = 100_000_000
 
 
@@ -82,6 +85,12 @@ def check_safetensors(path: Path) -> dict:
         raise StudioError("models.unreadable", name=path.name) from error
 
 
+def weights_variant(folder: Path) -> str | None:
+    """What the libraries call the variant of the weights in a model's folder: "fp16" when there are no others."""
+    names = [path.name for path in folder.glob("*.safetensors")]
+    return "fp16" if names and all(name.endswith(HALF_PRECISION) for name in names) else None
+
+
 def _folder(entry: BaseEntry | CaptionerEntry, patterns: list[str]) -> Path:
     if entry.source_type == "hub":
         return _fetch(entry, patterns)
@@ -104,10 +113,15 @@ def _fetch(entry: BaseEntry | CaptionerEntry, patterns: list[str]) -> Path:
                 entry.source, revision=entry.revision, allow_patterns=patterns, ignore_patterns=OTHER_VARIANTS
             )
         )
-        if weight_bytes(folder) == 0 and any(
-            name.endswith(PICKLES) for name in HfApi().list_repo_files(entry.source, revision=entry.revision)
-        ):
-            raise StudioError("models.only_pickles", name=entry.source)
+        if weight_bytes(folder) == 0:
+            names = HfApi().list_repo_files(entry.source, revision=entry.revision)
+            if any(name.endswith(HALF_PRECISION) for name in names):
+                others = [pattern for pattern in OTHER_VARIANTS if pattern not in HALF_PATTERNS]
+                snapshot_download(
+                    entry.source, revision=entry.revision, allow_patterns=patterns, ignore_patterns=others
+                )
+            elif any(name.endswith(PICKLES) for name in names):
+                raise StudioError("models.only_pickles", name=entry.source)
     except GatedRepoError as error:
         raise StudioError("models.gated", name=entry.source) from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:

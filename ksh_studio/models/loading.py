@@ -14,7 +14,7 @@ from ksh_studio.config import Attention
 from ksh_studio.disk import read_json
 from ksh_studio.errors import StudioError
 from ksh_studio.models.device import choose_attention_backend, pick_dtype
-from ksh_studio.models.files import base_folder, weight_bytes
+from ksh_studio.models.files import BASE_PARTS, HALF_PRECISION, base_folder, weight_bytes, weights_variant
 from ksh_studio.models.memory import is_out_of_memory
 from ksh_studio.models.registry import SD_LATENT_RGB, BaseEntry
 from ksh_studio.models.shipped import cached_sha256
@@ -82,14 +82,21 @@ def _parts(entry: BaseEntry, dtype: torch.dtype) -> dict[str, Any]:
     from transformers import CLIPTextModel, CLIPTokenizer
 
     folder = base_folder(entry)
+    variants = {part: weights_variant(folder / part) for part in BASE_PARTS}
     local = {"use_safetensors": True, "local_files_only": True}
+    unet_files = folder.glob("unet/*.safetensors")
+    used = [path for path in unet_files if path.name.endswith(HALF_PRECISION) == (variants["unet"] is not None)]
     return {
         "tokenizer": CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
-        "text_encoder": CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=dtype, **local),
-        "vae": AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=vae_dtype, **local),
-        "unet": UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype, **local),
+        "text_encoder": CLIPTextModel.from_pretrained(
+            folder / "text_encoder", dtype=dtype, variant=variants["text_encoder"], **local
+        ),
+        "vae": AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=vae_dtype, variant=variants["vae"], **local),
+        "unet": UNet2DConditionModel.from_pretrained(
+            folder / "unet", torch_dtype=dtype, variant=variants["unet"], **local
+        ),
         "prediction_type": prediction_type_of(read_json(folder / "scheduler" / "scheduler_config.json")),
-        "weights": sorted((folder / "unet").glob("*.safetensors"))[0],
+        "weights": sorted(used)[0],
     }
 
 

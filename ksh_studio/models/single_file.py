@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 CONFIGS = Path(__file__).resolve().parent / "sd15"
 TEXT_PREFIXES = ("cond_stage_model.transformer.text_model.", "cond_stage_model.transformer.")
+TEXT_PREFIX = "cond_stage_model.transformer."
+VAE_PREFIX = "first_stage_model."
+LORA_ENDINGS = (".lora_down.weight", ".lora_A.weight", ".lora.down.weight", ".hada_w1_a", ".lokr_w1", ".lokr_w1_a")
 KEYS_AND_VALUES = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 LATENTS_IN = "model.diffusion_model.input_blocks.0.0.weight"
 
@@ -23,7 +26,7 @@ LATENTS_IN = "model.diffusion_model.input_blocks.0.0.weight"
 def load_single_file(path: Path, dtype: "torch.dtype", vae_dtype: "torch.dtype") -> dict[str, Any]:
     """Load the fields of `Base` that a file decides: tokenizer, text_encoder, vae, unet, prediction_type, weights.
 
-    Raises StudioError when the file is no .safetensors file or no Stable Diffusion 1.x.
+    Raises StudioError when the file is no .safetensors file, no Stable Diffusion 1.x, or not all of one.
     """
     header = check_safetensors(path)
     _check_architecture(header, path)
@@ -56,8 +59,13 @@ def prediction_type_of(values: dict) -> Literal["epsilon", "v_prediction"]:
 def _check_architecture(header: dict, path: Path) -> None:
     attention = header.get(KEYS_AND_VALUES, {}).get("shape", [0, 0])
     latents = header.get(LATENTS_IN, {}).get("shape", [0, 0])
-    if attention[-1] != 768 or latents[1] != 4:
+    if any(key.endswith(LORA_ENDINGS) for key in header):
+        raise StudioError("models.is_a_lora", name=path.name)
+    if attention[-1:] != [768] or latents[1:2] != [4]:
         raise StudioError("models.not_sd1_file", name=path.name)
+    for start, sentence in ((VAE_PREFIX, "models.no_vae"), (TEXT_PREFIX, "models.no_text_encoder")):
+        if not any(key.startswith(start) for key in header):
+            raise StudioError(sentence, name=path.name)
 
 
 def _text_encoder(tensors: "dict[str, torch.Tensor]", path: Path) -> "CLIPTextModel":

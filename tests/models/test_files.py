@@ -73,6 +73,15 @@ def test_models_are_fetched_by_hub_id_without_pickles_and_are_there_offline(base
     assert child(FIND, home, "artist/anything")[0].split() == ["here", "c" * 40]
 
 
+def test_weights_that_the_hub_has_in_half_precision_only_are_fetched(base_repository, tmp_path):
+    (base_repository / "unet" / "diffusion_pytorch_model.fp16.safetensors").unlink()
+    for path in base_repository.rglob("*.safetensors"):
+        path.rename(path.with_name(path.name.replace(".safetensors", ".fp16.safetensors")))
+    with hub({"artist/half": base_repository}) as (address, requested_paths):
+        assert child(FIND, tmp_path / "home", "artist/half", endpoint=address)[0].split() == ["download", "c" * 40]
+    assert any(path.endswith("unet/diffusion_pytorch_model.fp16.safetensors") for path in requested_paths)
+
+
 def test_what_the_hub_does_not_give_is_one_sentence_each(base_repository, tmp_path):
     for path in base_repository.rglob("*.safetensors"):
         path.unlink()

@@ -1,6 +1,7 @@
 """Base models and captioners are loaded from folders and files; what cannot be loaded is said in one sentence."""
 
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -28,6 +29,17 @@ def test_half_precision_keeps_the_autoencoder_in_fp32(base_folder):
     base = load_base(base_entry(str(base_folder)), CPU, "fp16")
     assert base.unet.dtype == torch.float16
     assert base.vae.dtype == torch.float32
+
+
+def test_a_folder_of_weights_in_half_precision_only_loads(base_folder, tmp_path):
+    folder = tmp_path / "half"
+    shutil.copytree(base_folder, folder)
+    for path in folder.glob("*/*.safetensors"):
+        path.rename(path.with_name(path.name.replace(".safetensors", ".fp16.safetensors")))
+    base = load_base(base_entry(str(folder)), CPU, torch.float32)
+    assert base.weights.name == "diffusion_pytorch_model.fp16.safetensors"
+    original = load_base(base_entry(str(base_folder)), CPU, torch.float32)
+    assert torch.equal(base.unet.conv_in.weight, original.unet.conv_in.weight)
 
 
 def test_an_sd2_type_folder_says_that_it_predicts_v(tmp_path):

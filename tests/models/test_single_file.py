@@ -76,8 +76,18 @@ def test_a_file_that_says_it_predicts_v_does(small, tmp_path, monkeypatch):
     assert load_base(base_entry(str(path)), CPU, torch.float32).prediction_type == "v_prediction"
 
 
-@pytest.mark.parametrize("kind", ["lora", "sd2", "no text encoder", "another width"])
-def test_a_file_of_another_kind_is_one_sentence(small, tmp_path, monkeypatch, kind):
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("lora", "models.is_a_lora"),
+        ("sd2", "models.not_sd1_file"),
+        ("no text encoder", "models.no_text_encoder"),
+        ("no vae", "models.no_vae"),
+        ("one side", "models.not_sd1_file"),
+        ("another width", "models.unreadable"),
+    ],
+)
+def test_a_file_of_another_kind_is_one_sentence(small, tmp_path, monkeypatch, kind, sentence):
     configs, _, tensors = small
     monkeypatch.setattr(single_file, "CONFIGS", configs)
     tensors = dict(tensors)
@@ -87,13 +97,17 @@ def test_a_file_of_another_kind_is_one_sentence(small, tmp_path, monkeypatch, ki
         tensors[single_file.KEYS_AND_VALUES] = torch.zeros(32, 1024)
     elif kind == "no text encoder":
         tensors = {name: t for name, t in tensors.items() if not name.startswith("cond_stage_model")}
+    elif kind == "no vae":
+        tensors = {name: t for name, t in tensors.items() if not name.startswith("first_stage_model")}
+    elif kind == "one side":
+        tensors[single_file.LATENTS_IN] = torch.zeros(4)
     else:
         tensors["model.diffusion_model.out.2.weight"] = torch.zeros(4, 99, 3, 3)
     path = tmp_path / "other.safetensors"
     save_file(tensors, path)
     with pytest.raises(StudioError) as error:
         load_base(base_entry(str(path)), CPU)
-    assert error.value.sentence.key == ("models.unreadable" if kind == "another width" else "models.not_sd1_file")
+    assert error.value.sentence.key == sentence
 
 
 def test_the_bundled_configurations_are_sd15s():
