@@ -3,7 +3,7 @@
 import ast
 import re
 import sys
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 
 import pytest
@@ -104,6 +104,36 @@ def test_what_is_installed_here_is_within_the_bounds(name):
 def test_a_spaces_pydantic_is_within_the_bounds():
     # A Space also installs gradio's mcp extra, which holds pydantic at 2.12.5.
     assert listed()["pydantic"].specifier.contains("2.12.5")
+
+
+def locked() -> dict[str, tuple[str, int]]:
+    """Version and number of hashes of each package in requirements.lock."""
+    text = (ROOT / "assets" / "docs" / "requirements.lock").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", word) for _, *words in lines for word in words)
+    return {pin.split("==")[0]: (pin.split("==")[1], len(words)) for pin, *words in lines}
+
+
+def test_the_lock_file_names_what_it_leaves_out_and_what_it_is_for():
+    first = (ROOT / "assets" / "docs" / "requirements.lock").read_text(encoding="utf-8").splitlines()[0]
+    assert all(word in first for word in ("Linux", "3.11", "3.12", "torch", "nvidia-*", "cuda-*"))
+
+
+@pytest.mark.parametrize("name", sorted(set(listed()) - {"torch"}))
+def test_the_lock_file_holds_every_requirement_within_its_bounds(name):
+    number, digests = locked()[name]
+    assert listed()[name].specifier.contains(number)
+    assert 1 <= digests <= 2  # one for each Python, or one for both
+
+
+def test_the_lock_file_holds_what_its_packages_need():
+    environment = {"python_version": "3.11", "sys_platform": "linux", "platform_machine": "x86_64", "extra": ""}
+    needed = set(listed())
+    for name in locked():
+        lines = map(Requirement, requires(name) or []) if version(name) == locked()[name][0] else []
+        needed |= {canonical(one.name) for one in lines if not one.marker or one.marker.evaluate(environment)}
+    left_out = {name for name in needed if re.fullmatch(r"torch|triton|nvidia-.*|cuda-.*", name)}
+    assert needed - left_out - set(locked()) == set()
 
 
 def test_scipy_slows_no_start():

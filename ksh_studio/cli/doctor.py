@@ -4,6 +4,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from importlib.util import find_spec
 
 from ksh_studio.locales import Sentence, sentence
@@ -12,6 +13,8 @@ from ksh_studio.models.registry import default_base, default_captioner
 from ksh_studio.project.workspace import Workspace
 
 EXTRAS = ("bitsandbytes", "xformers", "tensorboard", "wandb", "trackio")
+MENDED_PILLOW = 13
+"""The first major version without the known holes of 12; gradio asks for an older one."""
 SMALL_DISK_GB = 25  # Anything V5 and BLIP-2 take 19 GB
 
 
@@ -24,11 +27,19 @@ def findings(workspace: Workspace) -> Iterator[Sentence]:
     else:
         yield sentence("doctor.torch", version=device.torch)
         yield _device(device)
+    yield from _pillow()
     models = {"base": default_base(device.type), "captioner": default_captioner(device.type)}
     yield sentence("doctor.models", **models)
     yield from _disk(workspace)
     there = [name for name in EXTRAS if find_spec(name)]
     yield sentence("doctor.extras", there=", ".join(there) or "–", all=", ".join(EXTRAS))
+
+
+def _pillow() -> Iterator[Sentence]:
+    """Say what is open in a Pillow that gradio still asks for."""
+    installed = version("pillow")
+    if int(installed.split(".")[0]) < MENDED_PILLOW:
+        yield sentence("doctor.pillow", version=installed, command=f'{sys.executable} -m pip install "pillow>=13,<14"')
 
 
 def _device(device: DeviceInfo) -> Sentence:

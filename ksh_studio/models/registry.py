@@ -96,6 +96,7 @@ BLIP2_T5 = CaptionerEntry(
     source="Salesforce/blip2-flan-t5-xl",
     source_type="hub",
     prompt="Describe this image's appearance in a detailed and natural-sounding sentence.",
+    revision="0eb0d3b46c14c1f8c7680bca2693baafdb90bb28",
 )
 
 

@@ -21,3 +21,11 @@ def test_a_card_that_torch_cannot_use_gets_the_command_that_mends_it(monkeypatch
 def test_without_torch_it_says_how_to_install(workspace, monkeypatch):
     monkeypatch.setattr(doctor, "probe", lambda: DeviceInfo("cpu", "CPU", 0.0, False, "", False))
     assert "doctor.no_torch" in [finding.key for finding in doctor.findings(workspace)]
+
+
+def test_a_pillow_with_known_holes_is_named_and_a_mended_one_is_not(monkeypatch):
+    monkeypatch.setattr(doctor, "version", lambda name: "12.3.0")
+    (finding,) = doctor._pillow()
+    assert "12.3.0" in finding.text("ko") and "CVE-2026-96639" in finding.text("en")
+    monkeypatch.setattr(doctor, "version", lambda name: "13.0.0")
+    assert list(doctor._pillow()) == []

@@ -28,6 +28,7 @@ def test_the_named_models_are_those_of_the_design():
     assert base_entry("anything-v5").source == "stablediffusionapi/anything-v5"
     assert base_entry("anything-v5").clip_skip == 2
     assert captioner_entry("blip2-opt-2.7b").revision == "51572668da0eb669e01a189dc22abe6088589a24"
+    assert captioner_entry("blip2-flan-t5-xl").revision == "0eb0d3b46c14c1f8c7680bca2693baafdb90bb28"
 
 
 def test_what_a_gpu_begins_with_and_what_a_cpu_begins_with():
