@@ -11,7 +11,7 @@ from ksh_studio.jobs.folder import Job
 from ksh_studio.project.workspace import Project
 from ksh_studio.training.measures.previews import end_requested
 from ksh_studio.training.measures.slowdown import StepTimes
-from ksh_studio.training.measures.trackers import tracking
+from ksh_studio.training.measures.trackers import require_tracker, tracking
 from ksh_studio.training.memory.out_of_memory import memory_errors
 from ksh_studio.training.plan.settle import per_step
 from ksh_studio.training.preflight.check import measured_plan
@@ -32,18 +32,18 @@ def train(config: SettledTraining, project: Project, job: Job) -> Iterator[Event
         yield from launch(job, config.num_processes)
         return
     began = time.monotonic()
-    with tracking(config.report_to, job.folder, job.id) as report:
-        try:
-            run = yield from set_up(config, project, job, began)
-            if run.training_state.step < run.config.max_train_steps:
-                yield from measured_plan(run)
-        except EarlyEnd:
-            yield ended_early(job)
-            return
-        with memory_errors(run.config, run.base.device):
-            for event in _loop(run):
-                report(event)
-                yield event
+    require_tracker(config.report_to)
+    try:
+        run = yield from set_up(config, project, job, began)
+        if run.training_state.step < run.config.max_train_steps:
+            yield from measured_plan(run)
+    except EarlyEnd:
+        yield ended_early(job)
+        return
+    with tracking(run.config, job, run.training_state.step) as report, memory_errors(run.config, run.base.device):
+        for event in _loop(run):
+            yield event
+            yield from report(event)
 
 
 def follow(config: SettledTraining, project: Project, job: Job) -> None:

@@ -1,6 +1,4 @@
 import json
-import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -234,26 +232,6 @@ def test_a_full_disk_ends_clearly_and_keeps_what_was_saved(lesson, monkeypatch):
     monkeypatch.undo()
     assert [event.step for event in made.run() if event.kind == "resumed"] == [2]
     assert made.of("step")[-1].step == 6
-
-
-@pytest.mark.parametrize("tracker", ["wandb", "trackio", "tensorboard"])
-def test_a_tracker_that_is_not_installed_is_one_sentence(tracker, lesson):
-    said = lesson(report_to=tracker).run()
-    assert last(said) == ("failed", "train.tracker_missing")
-    assert f"pip install {tracker}" in said[-1].text()
-
-
-def test_a_tracker_hears_every_step(lesson, monkeypatch):
-    heard = []
-    library = SimpleNamespace(
-        init=lambda **names: heard.append(names["project"]),
-        log=lambda numbers, step: heard.append((step, numbers["loss"])),
-        finish=lambda: heard.append("closed"),
-    )
-    monkeypatch.setitem(sys.modules, "trackio", library)
-    made = lesson(report_to="trackio", max_train_steps=3)
-    made.run()
-    assert heard == ["ksh-studio", *((event.step, event.loss) for event in made.of("step")), "closed"]
 
 
 def test_the_original_preset_trains(lesson):
