@@ -13,6 +13,7 @@ from ksh_studio.marks import by_base
 from ksh_studio.models.choice import base_model_of
 from ksh_studio.models.registry import BaseEntry, base_entry
 from ksh_studio.project.catalogue import Catalogue
+from ksh_studio.project.catalogue.counting import require_catalogue
 from ksh_studio.project.workspace import Project
 from ksh_studio.training.data.holdout import held_out_count
 from ksh_studio.training.plan.from_lora import taken_over
@@ -27,10 +28,11 @@ def settled(config: TrainConfig, project: Project, device_type: str) -> SettledT
     """The settings as `job.json` keeps them, so that a resumed job is the job that was begun.
 
     Called once, when a training is planned. `device_type` is "cuda", "mps" or "cpu"; it decides the base model where
-    neither the settings nor the project name one. Raises StudioError as `resolve` does.
+    neither the settings nor the project name one. Raises StudioError as `resolve` and `require_catalogue` do.
     """
     entry = base_entry(base_model_of(project, device_type, config.base_model))
     config = taken_over(config, project.workspace)
+    require_catalogue(project)
     with Catalogue(project) as catalogue:
         return resolve(config, entry, len(catalogue.drawings()))
 

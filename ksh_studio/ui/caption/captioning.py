@@ -13,7 +13,7 @@ from ksh_studio.jobs.status import job_status
 from ksh_studio.locales import Language, sentence, translate
 from ksh_studio.models.registry import captioner_entry
 from ksh_studio.project.catalogue import Catalogue
-from ksh_studio.project.catalogue.counting import drawings_of, unlisted
+from ksh_studio.project.catalogue.counting import drawings_of, require_catalogue, unlisted
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.caption.view import counts_and_trigger, job_state
@@ -75,6 +75,7 @@ def caption(visit: Visit, slug: str, **values: object) -> str:
     known_models_only(visit, captioner)
     captioner_entry(captioner)  # what cannot be a captioner is refused here, not in the job
     config = config_from(CaptionConfig, values | {"captioner": captioner})
+    require_catalogue(project)
     if not drawings_of(project).total:
         raise StudioError("captions.no_drawings")
     if visit.role == "visitor" and visit.studio.worker.busy:  # perhaps somebody else's picture: it is drawn to its end

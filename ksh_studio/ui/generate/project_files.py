@@ -47,10 +47,16 @@ def check_lora(project: Project, path: str) -> None:
 
 
 def first_prompt(project: Project) -> str:
-    """The project's first caption with the trigger, as a prompt; the trigger alone where there is no caption."""
+    """The project's first caption with the trigger, as a prompt; the trigger alone where none can be read.
+
+    That the captions cannot be read is said on the Caption tab; pictures can be drawn all the same.
+    """
     trigger = project.settings().trigger
     if not project.captions_db.is_file():
         return escaped(trigger.text)
-    with Catalogue(project) as catalogue:
-        rows = catalogue.page(limit=1, which="captioned").rows
+    try:
+        with Catalogue(project) as catalogue:
+            rows = catalogue.page(limit=1, which="captioned").rows
+    except StudioError:
+        rows = []
     return escaped(trigger.apply(rows[0].caption if rows else ""))

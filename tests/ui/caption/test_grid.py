@@ -2,6 +2,7 @@
 
 import os
 
+import gradio as gr
 import pytest
 
 from ksh_studio.disk import locked
@@ -115,6 +116,8 @@ def test_drawings_whose_list_cannot_be_read_are_not_taken_for_none(opened, with_
     answer = page.call("ksh_rows", "mine", "", "all", 0, 10)
     assert not answer["ok"] and DAMAGES[damage] in answer["message"]
     assert DAMAGES[damage] in page.tick()["caption-about"].unescape()
+    with pytest.raises(gr.Error):  # and nothing is begun on a list that was lost
+        page.press("caption-start")
     if damage in (emptied, removed):
         with_drawings(page.project)  # importing again is the remedy that it names
         assert page.call("ksh_rows", "mine", "", "all", 0, 10)["total"] == 2
