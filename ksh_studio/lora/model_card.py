@@ -6,7 +6,7 @@ from pathlib import Path
 from ksh_studio.lora.file.adapter_types import AdapterType
 from ksh_studio.lora.file.header import LoraHeader
 
-_TYPE_NAMES: dict[AdapterType, str] = {"lora": "LoRA", "dora": "DoRA", "loha": "LoHa", "lokr": "LoKr"}
+_TYPE_NAMES: dict[AdapterType, str] = {"lora": "LoRA", "dora": "DoRA", "loha": "LoHa", "lokr": "LoKr", "full": "Full"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The adapter types (lora, dora, loha, lokr), told apart by a module's tensors, and the shapes these must have.
+"""The adapter types (lora, dora, loha, lokr, full), told apart by a module's tensors, and the shapes these must have.
 
 The tensors' names are those of kohya-ss/sd-scripts `networks/lora.py` for lora, and of KohakuBlueleaf/LyCORIS
 `lycoris/modules` for the other types. No torch.
@@ -11,10 +11,11 @@ from typing import Literal, TypeVar
 
 from ksh_studio.lora.file.spellings import module_name, tensor_name
 
-AdapterType = Literal["lora", "dora", "loha", "lokr"]
+AdapterType = Literal["lora", "dora", "loha", "lokr", "full"]
+"""LyCORIS calls it "full" when the change of a weight is stored as it is, without factors."""
 Shape = tuple[int, ...]
 T = TypeVar("T")
-CORE_TENSORS = frozenset(("lora_down", "hada_w1_b", "lokr_w1", "lokr_w1_b"))
+CORE_TENSORS = frozenset(("lora_down", "hada_w1_b", "lokr_w1", "lokr_w1_b", "diff"))
 """Every module of a LoRA file has one of these tensors."""
 
 
@@ -24,7 +25,7 @@ class ModuleSizes:
 
     adapter_type: AdapterType
     rank: int | None
-    """None for a lokr of two whole matrices, which has no rank."""
+    """None for a full change and for a lokr of two whole matrices, which have no rank."""
     rows: int
     """Rows of the change: the module's output size."""
     columns: int
@@ -61,6 +62,9 @@ def module_sizes(shapes: Mapping[str, Shape]) -> ModuleSizes:
         sizes = _loha_sizes(shapes)
     elif any(name.startswith("lokr_") for name in shapes):
         sizes = _lokr_sizes(shapes)
+    elif "diff" in shapes:
+        diff = _at_least_two(shapes["diff"])
+        sizes = ModuleSizes("full", None, diff[0], prod(diff[1:]))
     else:
         raise KeyError("lora_down")
     # one number for every output (peft; LyCORIS with wd_on_out) or for every input (LyCORIS without)

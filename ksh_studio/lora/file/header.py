@@ -35,6 +35,20 @@ TENSOR_LIMIT = 20_000
 RANK_LIMIT = 1024
 SIDE_LIMIT = 10**7
 """Rows or columns of one module's change."""
+_WHOLE_MODEL = ("model.diffusion_model.", "first_stage_model.", "cond_stage_model.")
+_OTHER_METHODS = {
+    ".oft_blocks.": "OFT or BOFT",
+    ".oft_diag.": "OFT",
+    ".oft_R.": "OFT",
+    ".boft_R.": "BOFT",
+    ".a1.": "GLoRA",
+    ".on_input.": "IA3",
+    ".ia3_l.": "IA3",
+    ".w_norm.": "a change of norms only",
+    ".string_to_param.": "a textual inversion embedding",
+    ".clip_l.": "a textual inversion embedding",
+}
+"""What a tensor's name tells about a file that holds no LoRA."""
 KEY_LIMIT = 250
 """Characters of a tensor's name."""
 _KEY = re.compile(r"[A-Za-z0-9_.]+")
@@ -170,10 +184,20 @@ def read_header(path: Path) -> LoraHeader:
     if max((end for _, end in tensors.values()), default=0) != data_bytes:
         raise StudioError("lora.damaged", name=path.name)
     if not any(tensor_name(key) in CORE_TENSORS for key in shapes):
-        raise StudioError("lora.no_lora", name=path.name)
+        raise _no_lora(path.name, shapes)
     lora_header = LoraHeader(path, {valid_text(key): valid_text(value) for key, value in metadata.items()}, shapes)
     _check_sizes(path.name, lora_header)
     return lora_header
+
+
+def _no_lora(name: str, shapes: dict[str, Shape]) -> StudioError:
+    """The error for a file without a tensor of a LoRA; it says what the file is where that can be told."""
+    if any(key.startswith(_WHOLE_MODEL) for key in shapes):
+        return StudioError("lora.whole_model", name=name)
+    for part, method in _OTHER_METHODS.items():
+        if any(part in f"{key}." for key in shapes):
+            return StudioError("lora.other_method", name=name, method=method)
+    return StudioError("lora.no_lora", name=name)
 
 
 def _read_json(path: Path) -> tuple[dict[str, object], int]:

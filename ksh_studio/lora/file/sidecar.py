@@ -26,6 +26,7 @@ _LOADS_WHERE: dict[AdapterType, str] = {
     "dora": "DoRA. Exact in KSH Studio and LyCORIS; ComfyUI and Forge come close; A1111 scales it along the wrong axis"
     " and diffusers leaves its scale out: use another kind there.",
     "loha": "LoHa. Loads in A1111, Forge, ComfyUI and KSH Studio; not in diffusers.",
+    "full": "Full change of weights. Loads in Forge, ComfyUI and KSH Studio; not in diffusers.",
     "lokr": "LoKr. Loads in A1111, Forge, ComfyUI and KSH Studio; not in diffusers.",
 }
 

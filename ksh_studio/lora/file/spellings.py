@@ -24,7 +24,7 @@ _LYCORIS_TENSORS = (
     *(f"hada_{name}" for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")),
     *(f"lokr_{name}" for name in ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")),
 )
-TENSOR_NAMES = frozenset((*_KOHYA_NAMES_OF_PEFT, *_LORA_TENSORS, *_LYCORIS_TENSORS))
+TENSOR_NAMES = frozenset((*_KOHYA_NAMES_OF_PEFT, *_LORA_TENSORS, *_LYCORIS_TENSORS, "diff"))
 """How the keys of a LoRA file end, after the module's name and a dot; lora's two matrices add `.weight`."""
 
 _DIFFUSERS_FACTOR = re.compile(r"(.+?)(\.lora|\.lora_linear_layer|_lora)\.(down|up)")

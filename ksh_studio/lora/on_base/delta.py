@@ -51,7 +51,9 @@ def _delta(module_tensors: ModuleTensors, device: torch.device) -> Tensor:
     sizes = module_sizes({name: tuple(tensor.shape) for name, tensor in tensors.items()})
     # without an alpha every reader takes a scale of 1; so they do for a lokr of two whole matrices, which has no rank
     scale = tensors["alpha"].reshape(()) / sizes.rank if "alpha" in tensors and sizes.rank is not None else 1.0
-    if sizes.adapter_type == "lokr":
+    if sizes.adapter_type == "full":
+        full = tensors["diff"]
+    elif sizes.adapter_type == "lokr":
         full = _kronecker(_full_factor(tensors, "lokr_w1", "lokr_t1"), _full_factor(tensors, "lokr_w2", "lokr_t2"))
     elif sizes.adapter_type == "loha":
         first, second = _full_factor(tensors, "hada_w1", "hada_t1"), _full_factor(tensors, "hada_w2", "hada_t2")
@@ -77,4 +79,5 @@ def _full_factor(tensors: ModuleTensors, name: str, core: str) -> Tensor:
 
 def _kronecker(first: Tensor, second: Tensor) -> Tensor:
     """The Kronecker product of a matrix and a matrix that may have a kernel."""
-    return torch.kron(first.reshape(*first.shape, *[1] * (second.dim() - 2)), second)
+    # kron needs its second factor contiguous, which a Tucker decomposition multiplied out is not
+    return torch.kron(first.reshape(*first.shape, *[1] * (second.dim() - 2)), second.contiguous())

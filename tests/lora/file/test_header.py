@@ -80,3 +80,20 @@ def test_an_empty_file_and_a_pickle_are_refused(tmp_path):
         read_header(tmp_path / "a.safetensors")
     with pytest.raises(StudioError, match="not a .safetensors"):
         read_header(tmp_path / "a.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        ("lora_unet_x.oft_blocks", "OFT or BOFT"),
+        ("lora_unet_x.a1.weight", "GLoRA"),
+        ("lora_unet_x.on_input", "IA3"),
+        ("emb.string_to_param.*", "embedding"),
+        ("model.diffusion_model.out.2.weight", "whole base model"),
+        ("something.weight", "holds no LoRA"),
+    ],
+)
+def test_a_file_without_a_lora_says_what_it_is(key, sentence, tmp_path):
+    save_file({key: torch.ones(2, 2), "lora_unet_x.alpha": torch.tensor(1.0)}, tmp_path / "a.safetensors")
+    with pytest.raises(StudioError, match=sentence):
+        read_header(tmp_path / "a.safetensors")
