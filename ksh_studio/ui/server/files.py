@@ -11,7 +11,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from ksh_studio.disk import any_disk_errors
@@ -21,8 +21,13 @@ from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import LoginRequired, Visit, visit_of
+from ksh_studio.ui.server.refusals import refusal
 
 MEDIA_TYPES = {".webp": "image/webp", ".png": "image/png"}
+
+
+class NotServed(StudioError):
+    """There is no such file, or none that is served."""
 
 
 @dataclass(frozen=True)
@@ -79,25 +84,27 @@ def file_routes(studio: Studio) -> list[Route]:
             with any_disk_errors(studio.workspace.root):
                 version = request.query_params.get("v", "")
                 return _response(visit_of(studio, request), version, **request.path_params)
+        except NotServed as error:
+            return refusal(request, error.sentence, 404)
         except StudioError as error:
-            return PlainTextResponse(str(error), 401 if isinstance(error, LoginRequired) else 403)
+            return refusal(request, error.sentence, 401 if isinstance(error, LoginRequired) else 403)
 
     return [Route("/ksh/{slug}/{kind}/{name:path}", send)]
 
 
 def _response(visit: Visit, version: str, slug: str, kind: str, name: str) -> Response:
-    """The file, or 404. Raises StudioError when this visitor may not have it.
+    """The file. Raises NotServed where there is none, and StudioError when this visitor may not have it.
 
     version: which one of this name is asked for; the browser keeps it only when it is this one.
     """
     served = SERVED.get(kind)
     if served is None:
-        return PlainTextResponse("Not served.", 404)
+        raise NotServed("access.no_file")
     visit.need(served.action)
     project = visit.project(slug)
     path = inside(_folder(project, kind), name)
     if path.suffix not in served.suffixes or path.name.startswith(".") or not path.is_file():
-        return PlainTextResponse("Not served.", 404)
+        raise NotServed("access.no_file")
     kept = served.keep == "always" or (served.keep == "version" and version == _version(path))
     headers = {"Cache-Control": "private, max-age=31536000, immutable" if kept else "no-store"}
     media_type = MEDIA_TYPES.get(path.suffix, "application/octet-stream")

@@ -4,10 +4,10 @@ import traceback
 
 from gradio.route_utils import FnIndexInferError
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
-from ksh_studio.locales import translate
-from ksh_studio.ui.parts.languages import language_of
+from ksh_studio.locales import sentence
+from ksh_studio.ui.server.refusals import refusal
 
 LOOKUP_FUNCTION = "get_fn"
 """gradio's function that finds an event by its number; only a KeyError raised in it means that there is none."""
@@ -18,7 +18,7 @@ async def no_such_event(request: Request, error: Exception) -> Response:
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, KeyError) and (not frames or frames[-1].name != LOOKUP_FUNCTION):
         raise error
-    return PlainTextResponse(translate("access.no_event", language_of(request)), 404)
+    return refusal(request, sentence("access.no_event"), 404)
 
 
 EXCEPTION_HANDLERS = {KeyError: no_such_event, FnIndexInferError: no_such_event}

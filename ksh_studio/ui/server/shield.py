@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ksh_studio.locales import translate
+from ksh_studio.locales import sentence
 from ksh_studio.ui.access.roles import Mode
 from ksh_studio.ui.access.visit import LOCAL_HOSTS, VISITOR_COOKIE, VISITOR_PATTERN
-from ksh_studio.ui.parts.languages import language_of
+from ksh_studio.ui.server.refusals import refusal
 
 MEGABYTE = 1_000_000
 JSON_BYTES = 2 * MEGABYTE
@@ -120,22 +120,23 @@ class Shield:
 
         await self.app(scope, _limit_body(receive, self._body_limit(headers)), send_on)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """The answer to a request that must not reach the page; None when it may."""
-        host = headers.get("host", "")
+        request, host = Request(scope), headers.get("host", "")
         if not self._answers_to(host):
-            return PlainTextResponse(translate("access.unknown_host", language_of(Request(scope))), 400)
+            return refusal(request, sentence("access.unknown_host"), 400)
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and self._is_foreign(headers, host):
-            return PlainTextResponse("This request came from another site.", 403)
+            return refusal(request, sentence("access.foreign_site"), 403)
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > self._body_limit(headers):
-            return PlainTextResponse("This is too large.", 413)
+            return refusal(request, sentence("messages.too_large"), 413)
         if not self.uploads.allows(self._remote_upload_bytes(headers)):
-            return PlainTextResponse("Too much was uploaded within an hour. Try again later.", 429)
+            return refusal(request, sentence("access.uploaded_enough"), 429)
         wait = self.throttle.wait(_client_of(scope, headers)) if _is_login(scope) else 0.0
         if wait:
             seconds = str(int(wait) + 1)
-            return PlainTextResponse(f"Too many wrong passwords. Wait {seconds} s.", 429, {"Retry-After": seconds})
+            wrong = sentence("access.wrong_passwords", seconds=seconds)
+            return refusal(request, wrong, 429, {"Retry-After": seconds})
         return None
 
     def _answers_to(self, host: str) -> bool:
