@@ -4,18 +4,13 @@ A safetensors file is 8 bytes of length, that many bytes of JSON, then the tenso
 overlaps and holes; what a hostile file can use to waste memory or to confuse a loader is checked here.
 """
 
-import json
 import logging
-import re
-import stat
-import struct
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from ksh_studio.errors import StudioError
 from ksh_studio.locales import valid_text
-from ksh_studio.lora.file import number_types
 from ksh_studio.lora.file.adapter_settings import saved_alphas, saved_settings
 from ksh_studio.lora.file.adapter_types import (
     CORE_TENSORS,
@@ -25,12 +20,11 @@ from ksh_studio.lora.file.adapter_types import (
     factor_groups,
     module_sizes,
 )
+from ksh_studio.lora.file.json_header import read_json, shape_and_end
 from ksh_studio.lora.file.spellings import module_name, tensor_name
 
 logger = logging.getLogger(__name__)
 
-HEADER_LIMIT = 10 * 2**20
-"""Bytes of JSON."""
 TENSOR_LIMIT = 20_000
 RANK_LIMIT = 1024
 SIDE_LIMIT = 10**7
@@ -49,11 +43,6 @@ _OTHER_METHODS = {
     ".clip_l.": "a textual inversion embedding",
 }
 """What a tensor's name tells about a file that holds no LoRA."""
-KEY_LIMIT = 250
-"""Characters of a tensor's name."""
-_KEY = re.compile(r"[A-Za-z0-9_.]+")
-_SCALES = ("scale_weight", "weight_scale")
-"""How the tensors end by which weights of 8 bits must be multiplied in some files."""
 
 
 @dataclass(frozen=True)
@@ -173,13 +162,13 @@ def read_header(path: Path) -> LoraHeader:
         raise StudioError("lora.not_utf8", name=path.name)
     if path.suffix.lower() != ".safetensors":
         raise StudioError("lora.not_safetensors", name=path.name)
-    header, data_bytes = _read_json(path)
+    header, data_bytes = read_json(path)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise StudioError("lora.damaged", name=path.name)
     if len(header) > TENSOR_LIMIT:
         raise StudioError("lora.too_many", name=path.name, count=len(header), limit=TENSOR_LIMIT)
-    tensors = {key: _shape_and_end(path.name, key, entry) for key, entry in header.items()}
+    tensors = {key: shape_and_end(path.name, key, entry) for key, entry in header.items()}
     shapes = {key: shape for key, (shape, _) in tensors.items()}
     if max((end for _, end in tensors.values()), default=0) != data_bytes:
         raise StudioError("lora.damaged", name=path.name)
@@ -198,71 +187,6 @@ def _no_lora(name: str, shapes: dict[str, Shape]) -> StudioError:
         if any(part in f"{key}." for key in shapes):
             return StudioError("lora.other_method", name=name, method=method)
     return StudioError("lora.no_lora", name=name)
-
-
-def _read_json(path: Path) -> tuple[dict[str, object], int]:
-    """The header as parsed JSON, and the number of bytes after it."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-            raise StudioError("lora.no_file", name=path.name)
-        size = status.st_size
-        with path.open("rb") as file:
-            start = file.read(8)
-            (length,) = struct.unpack("<Q", start) if len(start) == 8 else (0,)
-            if length > HEADER_LIMIT:
-                raise StudioError("lora.header_too_big", name=path.name, limit=HEADER_LIMIT // 2**20)
-            header = json.loads(file.read(length), object_pairs_hook=_no_duplicates)
-    except (ValueError, RecursionError) as error:
-        raise StudioError("lora.damaged", name=path.name) from error
-    except OSError as error:
-        raise StudioError("lora.unreadable", name=path.name) from error
-    if not isinstance(header, dict):
-        raise StudioError("lora.damaged", name=path.name)
-    return header, size - 8 - length
-
-
-def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("duplicate keys")
-    return values
-
-
-def _shape_and_end(name: str, key: str, entry: object) -> tuple[tuple[int, ...], int]:
-    """Shape of the tensor `key` and the byte where it ends, from its checked entry; `name`: the file's, for errors."""
-    tensor = tensor_name(key)
-    if len(key) > KEY_LIMIT or not (_KEY.fullmatch(key) if tensor else key.isprintable()):
-        raise StudioError("lora.odd_key", name=name, found=ascii(key[:60]))
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise StudioError("lora.damaged", name=name)
-    shape, offsets = entry["shape"], entry["data_offsets"]
-    _check_number_type(name, key, tensor, entry["dtype"])
-    sides = 4 if tensor else 8
-    if not (_whole_numbers(shape) and len(shape) <= sides and _whole_numbers(offsets) and len(offsets) == 2):
-        raise StudioError("lora.damaged", name=name)
-    count = 1
-    for side in shape:
-        count *= side
-    if offsets[1] - offsets[0] != count * number_types.BYTES[entry["dtype"]] or (tensor == "alpha" and count != 1):
-        raise StudioError("lora.damaged", name=name)
-    return tuple(shape), offsets[1]
-
-
-def _check_number_type(name: str, key: str, tensor: str, number_type: object) -> None:
-    """Raise StudioError when a tensor of the LoRA file `name` has numbers that cannot be read.
-
-    tensor: its name within its module; empty for one that is left out, which can have any type.
-    """
-    known = {"alpha": number_types.SINGLE_NUMBERS, "": number_types.BYTES}.get(tensor, number_types.WEIGHTS)
-    if key.endswith(_SCALES):
-        raise StudioError("lora.dtype", name=name, dtype=ascii(key.rpartition(".")[2]))
-    if not isinstance(number_type, str) or number_type not in known:
-        raise StudioError("lora.dtype", name=name, dtype=ascii(number_type)[:20])
-
-
-def _whole_numbers(values: object) -> bool:
-    return isinstance(values, list) and all(type(value) is int and 0 <= value <= 2**40 for value in values)
 
 
 def _check_sizes(name: str, header: LoraHeader) -> None:
