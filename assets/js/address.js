@@ -13,4 +13,9 @@ window.kshAddress = {
   tab: (tab) => { if (open) show('tab', tab, 'caption'); return []; },
   opened: () => { open = true; return []; },
 };
+// gradio reports no tab once it has lost the studio; its reload afterwards should come back to the one that is shown.
+document.addEventListener('click', (event) => {
+  const button = /^tab-(\w+)-button$/.exec((event.target.closest('[role="tab"]') || {}).id);
+  if (button) window.kshAddress.tab(button[1]);
+});
 window.addEventListener('popstate', () => trigger('select', { index: 0, value: location.search }));

@@ -66,7 +66,9 @@ def build_app(studio: Studio) -> gr.Blocks:
         restored = build_restored_panel(studio, bar.slug, bar.settings)
         timer = gr.Timer(1.0)
         with gr.Tabs(elem_id="stages", selected="caption") as tabs:
-            with gr.Tab(page_text("ui.tab_caption"), id="caption", elem_id="tab-caption") as first:
+            with gr.Tab(
+                page_text("ui.tab_caption"), id="caption", elem_id="tab-caption", render_children=True
+            ) as first:  # the grid saves captions that were kept, whichever tab is shown
                 caption = caption_tab.build(studio, bar.slug, timer, messages)
             with gr.Tab(page_text("ui.tab_train"), id="train", elem_id="tab-train", render_children=True) as second:
                 train = train_tab.build(studio, bar.slug, timer, messages)

@@ -11,6 +11,7 @@ from ksh_studio.config import ProjectSettings
 from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.workspace import Project, Workspace
+from ksh_studio.ui.parts.drafts import draft_place
 from tests.journeys.browser import DEMO, chromium, free_port, open_studio, visit
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800)]
@@ -153,8 +154,9 @@ def test_what_is_typed_while_the_studio_is_down_is_saved_after_its_restart(works
     prompt.fill("a cat, typed while it was down")
     with open_studio(workspace, port=port):
         wait_until_saved(project, ["a person, typed while it was down", "a person"])
-        expect(caption_box(page)).to_have_value("a person, typed while it was down")
         expect(prompt).to_have_value("a cat, typed while it was down")
+        expect(prompt).to_be_visible()
+        expect(caption_box(page)).to_have_value("a person, typed while it was down")
         page.context.close()
 
 
@@ -209,4 +211,42 @@ def test_back_goes_to_the_tab_and_the_project_before(
     page.reload()
     expect(page.locator("#train-plan")).to_contain_text("steps of")
     expect(page).to_have_url(f"{address}?project={drawn.slug}&tab=train")
+    page.context.close()
+
+
+def test_a_browser_that_keeps_nothing_warns_before_words_are_lost(drawn: Project, address: str, browser: Browser):
+    context = browser.new_context(locale="en-US")
+    context.add_init_script("Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError'); }")
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    errors, dialogs = [], []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.type), dialog.dismiss()))
+    page.goto(f"{address}?project={drawn.slug}")
+    expect(caption_box(page)).to_have_value("a person")
+    context.set_offline(True)
+    type_into(caption_box(page), ", mine")
+    expect(page.locator(".ksh-state").first).to_contain_text("cannot be reached")
+    page.close(run_before_unload=True)
+    page.wait_for_timeout(1000)
+    assert dialogs == ["beforeunload"]
+    context.set_offline(False)
+    wait_until_saved(drawn, ["a person, mine", "a person"])
+    expect(page.locator(".ksh-state").first).to_have_text(re.compile("saved|by hand"))
+    assert errors == []
+    context.close()
+
+
+def test_drafts_of_deleted_projects_go(open_workspace: Workspace, drawn: Project, address: str, browser: Browser):
+    page = visit(browser, f"{address}?project={drawn.slug}")
+    page.get_by_role("tab", name="Train").click()
+    expect(page.locator("#train-plan")).to_contain_text("steps of")
+    page.locator("#train-settings > button").click()
+    field(page, "train-max-train-steps").fill("33")
+    assert draft_place(drawn) in str(page.evaluate("Object.keys(localStorage)"))
+    place = draft_place(drawn)
+    open_workspace.delete_project(drawn)
+    page.goto(f"{address}?project={drawings_of(open_workspace, 'other').slug}&tab=train")
+    expect(page.locator("#train-plan")).to_contain_text("steps of")
+    assert place not in str(page.evaluate("Object.keys(localStorage)"))
     page.context.close()
