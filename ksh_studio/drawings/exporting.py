@@ -23,6 +23,7 @@ from ksh_studio.project.catalogue import By, Catalogue, Drawing
 from ksh_studio.project.workspace import Project
 
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
+EXPORT_NAMES: tuple[ExportNames, ...] = get_args(ExportNames)
 # The Hub's loader takes the split (train, test, ...) from words in file names; inside a folder `train` all is train.
 _FOLDERS: dict[ExportFormat, str] = {"imagefolder": "train/", "info.csv": "", "txt": "", "kohya": "10_ksh/"}
 _FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")

@@ -44,20 +44,21 @@ def import_locked(
     """
     with open_sources(paths, names) as sources, Catalogue(project) as catalogue:
         files = [(each, file) for each in sources for file in each.pictures]
-        _refuse_nothing(sources, len(files))
+        if not files:
+            yield from _nothing(sources)
         if not catalogue.wal:
             yield Warned.saying("captions.no_wal")
         yield from _Import(project, catalogue, sources).events(files, should_stop)
 
 
-def _refuse_nothing(sources: list[Source], pictures: int) -> None:
-    if pictures:
-        return
+def _nothing(sources: list[Source]) -> Iterator[Event]:
+    """Name what was left out of sources without a picture, then raise the StudioError that says why there is none."""
     if not sources:
         raise StudioError("import.nothing_chosen")
     label = listed([source.label for source in sources])
     left_out = [entry for source in sources for entry in source.left_out]
     if left_out:
+        yield Imported(added=0, known=0, captions=0, unreadable=tuple(left_out))
         name, reason = left_out[0]
         raise StudioError("import.none_readable", count=len(left_out), name=name or label, why=f"@{reason}")
     if any(source.caption_files for source in sources):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from ksh_studio.drawings.encodings import Encodings, UncertainEncoding
 from ksh_studio.drawings.file_kinds import ARCHIVES, PICTURES, ending_reason, is_other_archive
 from ksh_studio.drawings.pixels import Unreadable
 from ksh_studio.errors import StudioError
@@ -61,7 +62,9 @@ def zip_entries(opened: zipfile.ZipFile, path: Path, label: str, most: int) -> l
         raise StudioError("import.zip_bomb", name=label, size=f"{total / 1e9:.1f}")
     if entries and all(entry.flag_bits & 1 for entry in entries):
         raise StudioError("import.zip_password", name=label)
-    return [(_entry_name(entry), entry) for entry in entries]
+    unmarked = {entry.orig_filename: raw for entry in entries if (raw := _unmarked_name(entry)) is not None}
+    encodings = Encodings(unmarked.items())
+    return [(_entry_name(entry, encodings), entry) for entry in entries]
 
 
 def entry_reader(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[int], bytes]:
@@ -83,17 +86,24 @@ def entry_reader(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[i
     return read
 
 
-def _entry_name(entry: zipfile.ZipInfo) -> str:
-    """The entry's name. Korean Windows writes names in cp949 and macOS in UTF-8, both without the flag that says so."""
+def _unmarked_name(entry: zipfile.ZipInfo) -> bytes | None:
+    """The bytes of a name without the flag for UTF-8; Korean Windows writes cp949 so, and macOS UTF-8."""
     if entry.flag_bits & 0x800:
+        return None
+    try:
+        return entry.orig_filename.encode("cp437")
+    except UnicodeEncodeError:
+        return None
+
+
+def _entry_name(entry: zipfile.ZipInfo, encodings: Encodings) -> str:
+    raw = _unmarked_name(entry)
+    if raw is None:
         return entry.filename
     try:
-        raw = entry.orig_filename.encode("cp437")
-    except UnicodeEncodeError:
-        return entry.filename
-    for encoding in ("utf-8", "cp949"):
+        return encodings.text_of(entry.orig_filename, raw)
+    except UncertainEncoding:
         try:
-            return raw.decode(encoding)
+            return raw.decode("cp949")  # a name is only shown and compared with the names in tables
         except UnicodeDecodeError:
-            continue
-    return entry.filename
+            return entry.filename

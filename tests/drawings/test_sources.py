@@ -43,10 +43,13 @@ def test_a_zip_comes_in_like_its_folder(project, tmp_path):
     assert path.read_bytes() != before
 
 
-@pytest.mark.parametrize("encoding", ["cp949", "utf-8"])
-def test_names_are_read_in_zips_that_do_not_say_their_encoding(project, tmp_path, encoding):
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [("그림.png", "cp949"), ("그림.png", "utf-8"), ("かわいい猫.png", "cp932"), ("뷁.png", "cp949")],
+)
+def test_names_are_read_in_zips_that_do_not_say_their_encoding(project, tmp_path, text, encoding):
     path = zip_of(tmp_path / "a.zip", [("NAMENAME", data_of(picture(1)))])
-    name = "그림.png".encode(encoding)  # as Korean Windows and macOS write it: no UTF-8 flag
+    name = text.encode(encoding)  # as Korean Windows and macOS write it: no UTF-8 flag
     placeholder = b"NAMENAME"
     data = path.read_bytes()
     entry = zipfile.ZipInfo("x" * len(name))
@@ -55,7 +58,7 @@ def test_names_are_read_in_zips_that_do_not_say_their_encoding(project, tmp_path
     assert placeholder not in data
     path.write_bytes(data)
     run_import(path, project)
-    assert names_in(project) == ["그림.png"]
+    assert names_in(project) == [text]
 
 
 @pytest.mark.parametrize(
@@ -278,6 +281,15 @@ def test_files_of_other_programs_are_called_by_their_name(project, folder, name,
         assert name in error.value.text("ko")
     save_pictures(folder, "그림.png")
     assert left_out(folder, project) == (1, {name: reason})
+
+
+def test_all_that_was_left_out_is_named_also_when_nothing_comes_in(project, folder):
+    for name in ("a.7z", "b.rar", "c.clip"):
+        (folder / name).write_bytes(bytes(40))
+    events = import_drawings(folder, project)
+    assert [name for name, _ in next(events).unreadable] == ["a.7z", "b.rar", "c.clip"]
+    with pytest.raises(StudioError):
+        next(events)
 
 
 def test_a_picture_under_the_name_of_another_program_is_a_picture(project, folder):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ksh_studio.config import MAX_PROMPT_CHARACTERS
-from ksh_studio.drawings.formats.encodings import Encodings, UncertainEncoding
+from ksh_studio.drawings.encodings import Encodings, UncertainEncoding
 from ksh_studio.drawings.formats.tables import Row, caption_in_json, read_table
 from ksh_studio.drawings.pixels import Unreadable
 from ksh_studio.drawings.sources import SIDECARS, TABLES, Source, SourceFile, displayable_path, read_all

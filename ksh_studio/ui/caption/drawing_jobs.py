@@ -113,9 +113,9 @@ def _ended(visit: Visit, job: Job, history: JobHistory, status: JobStatus) -> Ht
         if visit.may("read_log") and status.last_log_lines:
             parts.append(details(translate("ui.last_lines", language), status.last_log_lines))
         return notes(parts)
-    if history.imported is not None and status.state == "finished":
+    if history.imported is not None:
         parts.append(import_report(history.imported, language))
-    elif history.final is not None:
+    if history.final is not None and (history.imported is None or status.state != "finished"):
         parts.append(event_note(history.final, language))
     if stage == "export":
         path = exported_zip(job, job.file.config(ExportConfig))

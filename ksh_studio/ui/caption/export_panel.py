@@ -2,8 +2,8 @@
 
 import gradio as gr
 
-from ksh_studio.config import ExportConfig, ExportFormat
-from ksh_studio.drawings.exporting import EXPORT_FORMATS
+from ksh_studio.config import ExportConfig, ExportFormat, ExportNames
+from ksh_studio.drawings.exporting import EXPORT_FORMATS, EXPORT_NAMES
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.start import start_job
 from ksh_studio.locales import translate
@@ -33,22 +33,31 @@ def build_export_panel(studio: Studio, slug: gr.Textbox) -> tuple[gr.Row, Drawin
             elem_id="export-kind",
             filterable=False,
         )
+        names_menu = gr.Dropdown(
+            [(page_text(f"caption_tab.export_names_{name}"), name) for name in EXPORT_NAMES],
+            value="original",
+            label=page_text("caption_tab.export_names"),
+            elem_id="export-names",
+            filterable=False,
+        )
         button = gr.Button(page_text("caption_tab.export"), elem_id="export-start")
     job = build_drawing_job("export")
-    button.click(inputs=[slug, format_menu], **filling(studio, "export", export_drawings, job.status), **QUIET)
+    button.click(
+        inputs=[slug, format_menu, names_menu], **filling(studio, "export", export_drawings, job.status), **QUIET
+    )
     job.stop.click(guarded(studio, "export", stop_export), slug, None, **QUIET)
     job.resume.click(inputs=slug, **filling(studio, "export", resume_export, job.status), **QUIET)
     return row, job
 
 
-def export_drawings(visit: Visit, slug: str, export_format: ExportFormat) -> str:
+def export_drawings(visit: Visit, slug: str, export_format: ExportFormat, names: ExportNames = "original") -> str:
     """Start to write the drawings and captions into a zip."""
     project = visit.project(slug)
-    if export_format not in EXPORT_FORMATS:
+    if export_format not in EXPORT_FORMATS or names not in EXPORT_NAMES:
         raise StudioError("caption_tab.bad_call")
     if not drawings_of(project).total:
         raise StudioError("export.nothing")
-    start_job(project, "export", ExportConfig(format=export_format))
+    start_job(project, "export", ExportConfig(format=export_format, names=names))
     return bar(0, 0, translate("ui.starting", visit.language))
 
 

@@ -1,5 +1,6 @@
 """Exporting on the Caption tab, as each role may do it."""
 
+import re
 import zipfile
 
 import gradio as gr
@@ -29,6 +30,18 @@ def test_each_format_becomes_a_zip_with_a_link_to_it(opened, with_drawings, role
     assert f'href="/ksh/mine/export/{job.id}/{name}"' in page.tick()["export-status"]
     with zipfile.ZipFile(job.folder / name) as archive:
         assert any(inside in entry for entry in archive.namelist())
+
+
+@pytest.mark.parametrize("names", ["original", "id"])
+def test_the_files_are_called_as_chosen(opened, with_drawings, names):
+    page = opened("owner")
+    with_drawings(page.project)
+    page.set("export-names", names)
+    page.press("export-start")
+    [zipped] = page.project.jobs.glob("*/*.zip")
+    with zipfile.ZipFile(zipped) as archive:
+        by_ids = all(re.search("[0-9a-f]{16}", name) for name in archive.namelist() if name.endswith(".webp"))
+    assert by_ids == (names == "id")
 
 
 def test_a_second_export_takes_the_place_of_the_first(opened, with_drawings):

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from ksh_studio.drawings.formats.encodings import Encodings, UncertainEncoding, text_of
+from ksh_studio.drawings.encodings import Encodings, UncertainEncoding, text_of
 
 KOREAN = [
     "파란 머리",
