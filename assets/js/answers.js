@@ -48,7 +48,7 @@ function refused(event, error, status) {
     if (lastOfTick.get(event.number) === key) return;
     lastOfTick.set(event.number, key);
   }
-  say({ texts: sentence, topic: event.topic });
+  say({ texts: sentence, topic: event.topic, unasked: !PRESSES.includes(event.name) });
 }
 
 function done(event) {
@@ -95,7 +95,7 @@ async function read(kind, event, answer) {
   if (kind === 'queue/join') queued.set((await answer.clone().json()).event_id, event);
   if (kind !== 'component_server') return answer;
   const { ok, texts: sentence } = await answer.clone().json() || {};
-  if (ok === false && sentence) say({ texts: sentence, topic: 'component_server' });
+  if (ok === false && sentence) say({ texts: sentence, topic: 'component_server', unasked: true });
   else if (ok) over('component_server');
   return answer;
 }

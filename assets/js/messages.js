@@ -1,5 +1,5 @@
 // The page's one place for messages. Whoever has something to say sends `ksh-message` to the window, with
-// { texts: { en, ko }, kind, topic, seconds }; `ksh-message-over` takes a message away, of its topic or of any.
+// { texts: { en, ko }, kind, topic, seconds, unasked }; `ksh-message-over` takes a message away, of its topic or of any.
 // One message at a time. It goes by its button, by Escape, when a later press is done, when what it speaks of (`ksh-state`)
 // has changed, or after its seconds. Texts enter the page by `.textContent` only; the focus stays where it is.
 if (document.getElementById('ksh-message')) return;
@@ -25,6 +25,7 @@ function write() {
 }
 
 function show(next) {
+  if (next.unasked && message && !message.unasked) return;  // it never takes the place of the answer to a press
   clearTimeout(timer);
   if (!box.contains(document.activeElement)) before = document.activeElement;
   message = { kind: 'bad', topic: '', ...next, state };
