@@ -1,6 +1,11 @@
 """Amounts as people read them, on the page and on the terminal: times, sizes, losses."""
 
+from datetime import datetime, timedelta
+
 from ksh_studio.locales import Language, translate
+
+LAST_MOMENT = 32_503_680_000
+"""Unix seconds; the year 3000."""
 
 
 def duration(seconds: float, language: Language) -> str:
@@ -19,6 +24,21 @@ def roughly(seconds: float, language: Language) -> str:
     if 60 <= seconds < 3600:
         return translate("figures.about_minutes", language, minutes=max(1, round(seconds / 60)))
     return translate("figures.about", language, time=duration(seconds, language))
+
+
+def moment(time: float, language: Language, now: float | None = None) -> str:
+    """When something was, in this machine's time of day: "today 05:54", "yesterday 23:10", "2026-11-24 18:02".
+
+    time, now: Unix seconds; now None: this moment. Times that no file can have count as the nearest that one can.
+    """
+    then = datetime.fromtimestamp(min(max(time, 0), LAST_MOMENT))
+    today = datetime.now() if now is None else datetime.fromtimestamp(now)
+    clock = f"{then:%H:%M}"
+    if then.date() == today.date():
+        return translate("figures.today", language, clock=clock)
+    if then.date() == today.date() - timedelta(days=1):
+        return translate("figures.yesterday", language, clock=clock)
+    return f"{then:%Y-%m-%d} {clock}"
 
 
 def size(megabytes: float) -> str:

@@ -16,8 +16,8 @@ from ksh_studio.ui.access.visitors import welcome
 from ksh_studio.ui.caption import tab as caption_tab
 from ksh_studio.ui.caption.tab import CaptionTab
 from ksh_studio.ui.generate import tab as generate_tab
+from ksh_studio.ui.generate.lora_menu import lora_menu
 from ksh_studio.ui.generate.project_contents import show_project
-from ksh_studio.ui.generate.project_files import lora_menu
 from ksh_studio.ui.generate.prompts import insert_trigger
 from ksh_studio.ui.generate.tab import GenerateTab
 from ksh_studio.ui.kept_forms import draft_scripts, keep_forms
@@ -237,6 +237,6 @@ def use_clicked_lora(visit: Visit, slug: str, job: str, prompt: str, event: gr.E
 
 
 def _used(visit: Visit, slug: str, path: str, prompt: str) -> LoraUsed:
-    choices = lora_menu(visit.project(slug), visit.language)
+    choices = lora_menu(visit, visit.project(slug))
     with_trigger = insert_trigger(visit, slug, prompt)
     return LoraUsed(gr.Dropdown(choices=choices, value=path), with_trigger, gr.Tabs(selected="generate"))

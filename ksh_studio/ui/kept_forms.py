@@ -68,7 +68,7 @@ def ksh_open_forms(visit: Visit, call: object) -> Forms:
     return {
         "place": draft_place(project),
         "places": [draft_place(other) for other in visit.workspace.projects()],
-        "starts": {"generate": first_form(project), "settings": settings_form(project)},
+        "starts": {"generate": first_form(visit, project), "settings": settings_form(project)},
         "revision": kept.revision,
         "values": dict(kept.values),
     }

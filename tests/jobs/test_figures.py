@@ -1,6 +1,8 @@
+from datetime import datetime
+
 import pytest
 
-from ksh_studio.jobs.figures import duration, loss_figure, roughly, share, size
+from ksh_studio.jobs.figures import duration, loss_figure, moment, roughly, share, size
 
 
 @pytest.mark.parametrize(
@@ -30,3 +32,16 @@ def test_times_sizes_and_losses():
     )
     assert (size(0.0123), size(0)) == ("12 kB", "0 MB")
     assert (size(812.4), size(1900), loss_figure(0.25)) == ("812 MB", "1.9 GB", "0.2500")
+
+
+def test_when_something_was_is_said_from_today_on():
+    now = datetime(2026, 11, 28, 9, 30).timestamp()
+    at = lambda *then, language="en": moment(datetime(*then).timestamp(), language, now)  # noqa: E731
+    assert at(2026, 11, 28, 5, 54) == "today 05:54" and at(2026, 11, 28, 0, 0, language="ko") == "오늘 00:00"
+    assert at(2026, 11, 27, 23, 59) == "yesterday 23:59" and at(2026, 11, 27, 8, 1, language="ko") == "어제 08:01"
+    assert (at(2026, 11, 26, 18, 2), at(2024, 2, 29, 7, 0)) == ("2026-11-26 18:02", "2024-02-29 07:00")
+
+
+@pytest.mark.parametrize("time", [-1e300, 1e300])
+def test_a_moment_that_no_clock_shows_is_the_nearest_that_one_does(time):
+    assert moment(time, "en")[4] == "-"

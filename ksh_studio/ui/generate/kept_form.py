@@ -18,7 +18,8 @@ from ksh_studio.errors import StudioError
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.generate.form import FORM
-from ksh_studio.ui.generate.project_files import first_prompt, usable_loras
+from ksh_studio.ui.generate.lora_menu import suggested_lora
+from ksh_studio.ui.generate.project_files import first_prompt
 from ksh_studio.ui.parts.form import form_values
 
 Text = Annotated[StrictStr, Field(max_length=MAX_PROMPT_CHARACTERS)]
@@ -47,9 +48,9 @@ class Kept(TypedDict):
     revision: int
 
 
-def first_form(project: Project) -> dict[str, Any]:
-    """What a form holds for which nothing was kept: a prompt of the project, its newest LoRA, the defaults."""
-    suggestion = {"prompt": first_prompt(project), "lora": next(iter(usable_loras(project)), "")}
+def first_form(visit: Visit, project: Project) -> dict[str, Any]:
+    """What a form holds for which nothing was kept: a prompt of the project, its recommended LoRA, the defaults."""
+    suggestion = {"prompt": first_prompt(project), "lora": suggested_lora(visit, project)}
     return form_values(GenerateConfig(), FORM) | suggestion
 
 

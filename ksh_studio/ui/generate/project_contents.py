@@ -12,7 +12,7 @@ from ksh_studio.models.registry import base_entry
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.generate.form import FORM
 from ksh_studio.ui.generate.generating import show_gallery
-from ksh_studio.ui.generate.project_files import lora_menu
+from ksh_studio.ui.generate.lora_menu import lora_menu
 from ksh_studio.ui.model_choice import base_of
 from ksh_studio.ui.parts.form import Form, open_fields, placeholders
 from ksh_studio.ui.parts.outputs import UNCHANGED, Unchanged
@@ -49,7 +49,7 @@ def show_project(visit: Visit, slug: str) -> ProjectContents | Unchanged:
     settled = settle(GenerateConfig(), base_entry(base_of(visit, project)))
     numbers = _numbers(FORM)
     return ProjectContents(
-        gr.Dropdown(choices=lora_menu(project, visit.language)),
+        gr.Dropdown(choices=lora_menu(visit, project)),
         show_gallery(visit, project),
         placeholders(settled, numbers),
     )

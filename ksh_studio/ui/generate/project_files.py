@@ -3,12 +3,10 @@
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.pictures.gallery import pictures_of
 from ksh_studio.generation.prompt.parse import escaped
-from ksh_studio.locales import Language
 from ksh_studio.lora.file.header import LoraHeader
-from ksh_studio.lora.listing import LoraFiles, find_lora, list_loras, path_in_workspace
+from ksh_studio.lora.listing import find_lora, list_loras, path_in_workspace
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.workspace import Project
-from ksh_studio.ui.generate.view import lora_choices
 
 
 def picture_names(project: Project) -> list[str]:
@@ -25,17 +23,8 @@ def known_picture(project: Project, name: str) -> str:
 
 def usable_loras(project: Project) -> dict[str, LoraHeader]:
     """The LoRA files of the project and of the workspace, newest first, by their path in the workspace."""
-    return _by_path(project, list_loras(project.workspace, project))
-
-
-def lora_menu(project: Project, language: Language) -> list[tuple[str, str]]:
-    """The menu of LoRA files: the choice of none, those that can be used, then each that cannot, with the reason."""
     loras = list_loras(project.workspace, project)
-    return lora_choices(_by_path(project, loras), loras.unreadable, language)
-
-
-def _by_path(project: Project, loras: LoraFiles) -> dict[str, LoraHeader]:
-    return {path_in_workspace(project.workspace, info): info for info in loras.usable}
+    return {path_in_workspace(project.workspace, header): header for header in loras.usable}
 
 
 def check_lora(project: Project, path: str) -> None:

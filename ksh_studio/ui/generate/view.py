@@ -1,21 +1,18 @@
-"""Pictures, prompts and progress as the Generate tab shows them. Pure functions to HTML and menus."""
+"""Pictures, prompts and progress as the Generate tab shows them. Pure functions to HTML."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Callable, Sequence
 
 from ksh_studio.events import Event, Failed, Finished, Picture, Progress, Stopped, Warned
 from ksh_studio.generation.pictures.recipe import Recipe
 from ksh_studio.generation.prompt.parse import Parsed, ParsedPrompts
 from ksh_studio.locales import Language, translate
-from ksh_studio.lora.file.header import LoraHeader
-from ksh_studio.lora.listing import UnreadableLora
 from ksh_studio.ui.parts.events import event_bar, event_note
 from ksh_studio.ui.parts.markup import Html, chips, large_picture, note, notes, picture_grid, weighted_chip
 
 MOST_PICTURES = 120
 MOST_FRAGMENTS = 60
 MOST_CHARACTERS = 120
-"""A chip shows no more of a fragment, and the menu no more of a base model's name."""
+"""A chip shows no more of a fragment."""
 
 
 def gallery(names: Sequence[str], address: Callable[[str], str], language: Language) -> Html:
@@ -44,22 +41,6 @@ def restored_note(recipe: Recipe, base: str, language: Language) -> Html:
     if recipe.model and recipe.model != base:
         parts.append(note(translate("generate_tab.other_model", language, model=recipe.model, base=base), "warn"))
     return notes(parts or [note(translate("generate_tab.restored", language), "good")])
-
-
-def lora_choices(
-    usable: Mapping[str, LoraHeader], unreadable: Iterable[UnreadableLora], language: Language
-) -> list[tuple[str, str]]:
-    """A menu of LoRA files as (label, path in the workspace): none, the usable ones, then why each other is not."""
-    none = (translate("generate_tab.no_lora", language), "")
-    refused = ((f"✗ {lora.reason.text(language)}", lora.path) for lora in unreadable)
-    return [none, *((_label(info, path), path) for path, info in usable.items()), *refused]
-
-
-def _label(info: LoraHeader, path: str) -> str:
-    step = f"{info.step}" if info.step is not None else ""
-    folder = PurePosixPath(path.removeprefix("loras/")).parent.as_posix() if path.startswith("loras/") else "."
-    name = info.label if folder == "." else f"{folder}/{info.label}"
-    return " · ".join(part for part in (name, step, info.base[:MOST_CHARACTERS]) if part)
 
 
 def prompt_explanation(prompts: ParsedPrompts, language: Language) -> Html:
