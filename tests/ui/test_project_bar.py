@@ -80,7 +80,7 @@ def test_settings_are_saved_and_the_menu_has_the_new_name(opened):
     assert (settings.name, settings.trigger.text, settings.trigger.position) == ("Ink", "ksh", "front")
     assert (settings.base_model, settings.captioner, settings.preview_prompts) == ("pocket", None, ("a cat", "a dog"))
     assert ("Ink", "mine") in answer["project-picker"].choices and answer["settings-said"].startswith("✓")
-    assert project_bar.show_settings(page.visit(), "mine") == {
+    assert project_bar.settings_form(page.project) == {
         "name": "Ink", "text": "ksh", "position": "front", "base_model": "pocket", "captioner": "",
         "preview_prompts": "a cat\na dog",
     }  # fmt: skip

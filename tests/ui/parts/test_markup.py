@@ -10,7 +10,7 @@ from ksh_studio.ui.parts.markup import element, entry, figures, fold, joined, li
 
 PAGE = Path(ui.__file__).parent
 EVIL = "<script>\"&'"
-TEMPLATES = {"caption/tab.py"}
+TEMPLATES = {"caption/tab.py", "caption/import_panel.py"}
 """Modules that give gradio a fixed template, into which nothing is put on the server."""
 
 
