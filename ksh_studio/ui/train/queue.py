@@ -9,6 +9,7 @@ from ksh_studio.locales import Language, translate
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.parts.markup import element, entry, heading, listing, value_button
 from ksh_studio.ui.parts.outputs import clicked_value
+from ksh_studio.ui.train.names import training_name
 from ksh_studio.ui.train.plan import settings_to_begin
 
 
@@ -37,14 +38,14 @@ def queue_list(waiting: list[Job], language: Language, may_change: bool) -> str:
 
 
 def _waiting(number: int, job: Job, language: Language, may_change: bool) -> str:
-    settings = job.file.settings
-    steps = translate("train_tab.steps", language, steps=settings.get("max_train_steps"))
-    rank = f"{translate('settings.train.rank', language)} {settings.get('rank')}"
-    name, about = f"{number}. {job.project.settings().name}", f"{steps} · {rank} · {job.id}"
+    name, rank = (
+        training_name(job, language),
+        f"{translate('settings.train.rank', language)} {job.file.settings.get('rank')}",
+    )
     if not may_change:
-        return entry(name, about)
+        return entry(f"{number}. {name}", rank)
     remove = translate("train_tab.remove", language)
-    return entry(name, about, value_button(_name(job), remove, f"{remove}: {job.id}"))
+    return entry(f"{number}. {name}", rank, value_button(_name(job), remove, f"{remove}: {name}"))
 
 
 def _name(job: Job) -> str:

@@ -15,10 +15,11 @@ from ksh_studio.locales import Language, translate
 from ksh_studio.project.catalogue.counting import drawings_of
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.visit import Visit
-from ksh_studio.ui.parts.markup import bar, note
+from ksh_studio.ui.parts.markup import bar, heading, note, notes
 from ksh_studio.ui.parts.outputs import UNCHANGED, News, Unchanged, Update, news, visible
 from ksh_studio.ui.train.chart import loss_chart
 from ksh_studio.ui.train.layout import JobButtons, JobDisplay, StartButtons
+from ksh_studio.ui.train.names import training_name, training_name_and_state
 from ksh_studio.ui.train.previews import preview_rows, step_name
 from ksh_studio.ui.train.queue import queue_list
 from ksh_studio.ui.train.recommended import file_list, recommendation, recommended_step
@@ -170,7 +171,9 @@ def _job_display(visit: Visit, project: Project, job: Job, status: JobStatus, hi
     best = recommendation(history)
     step = best.step if best is not None else None
     return JobDisplay(
-        status=headline(status, history, language, log=visit.may("read_log")),
+        status=notes(
+            [heading(training_name(job, language)), headline(status, history, language, visit.may("read_log"))]
+        ),
         chart=loss_chart(history, language, step),
         recommended=recommended_step(project, history, trigger, language),
         previews=preview_rows(project, history.previews, trigger, language, step),
@@ -197,7 +200,7 @@ def _steps(history: JobHistory, language: Language) -> Update:
 
 
 def _earlier(jobs: ProjectJobs, language: Language) -> Update:
-    choices = [(_title(job, language), job.id) for job in jobs.trainings[:LISTED_JOBS]]
+    choices = [(training_name_and_state(job, language), job.id) for job in jobs.trainings[:LISTED_JOBS]]
     return gr.update(visible=len(choices) > 1, choices=choices, value=jobs.job.id if jobs.job is not None else None)
 
 
@@ -216,8 +219,3 @@ def _check_status(visit: Visit, jobs: ProjectJobs) -> str:
     if history.final is not None and jobs.check_status.state == "failed":
         return note(history.final.text(language), "bad")
     return ""
-
-
-def _title(job: Job, language: Language) -> str:
-    state = translate(f"ui.state_{job_status(job).state.replace(' ', '_')}", language)
-    return f"{job.id} · {state}"
