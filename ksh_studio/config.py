@@ -78,7 +78,7 @@ class ProjectSettings(Config):
     """Shown on the page; any script."""
     trigger: Trigger = Trigger()
     base_model: str | None = Field(None, title="Base model")
-    """A name of the registry, a hub id, a folder or a .safetensors file; None: the machine's default."""
+    """A listed name, the path of any .safetensors file or folder, or a Hugging Face id; None: the machine's default."""
     captioner: str | None = Field(None, title="Captioner")
     """A name of the registry, a hub id or a folder; None: the machine's default."""
     preview_prompts: Prompts = Field((), title="Preview prompts")
@@ -161,7 +161,7 @@ class TrainConfig(Config):
     """Settings of the Train stage; the original's command line has all its settings here."""
 
     base_model: Annotated[str, Mark("project", affects="step", by_base=True)] = Field("", title="Base model")
-    """The model that learns: a name of the registry, a hub id, a folder or a .safetensors; empty: the project's."""
+    """A listed name, the path of any .safetensors file or folder, or a Hugging Face id; empty: the project's."""
     name: Annotated[str, Mark("plain", affects="result")] = Field("", title="Name of the LoRA", max_length=64)
     """File name of the result; Hangul becomes Latin letters, since other programs need them; empty: the project's."""
     resolution: Annotated[int | None, Mark("plain", affects="step", by_base=True)] = Field(
@@ -328,7 +328,7 @@ class GenerateConfig(Config):
     )
     """What it should not show."""
     base_model: Annotated[str, Mark("project")] = Field("", title="Base model")
-    """A name of the registry, a hub id, a folder or a .safetensors; empty: the project's."""
+    """A listed name, the path of any .safetensors file or folder, or a Hugging Face id; empty: the project's."""
     lora: Annotated[str, Mark("style")] = Field("", title="LoRA")
     """The style: path of a LoRA file inside the workspace; empty: none."""
     lora_scale: Annotated[float, Mark("style")] = Field(1.0, ge=-2, le=3, title="Strength")

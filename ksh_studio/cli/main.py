@@ -136,7 +136,7 @@ def _import(arguments: argparse.Namespace) -> int:
     if arguments.trigger is not None:
         project.change(trigger=validated(Trigger, {"text": arguments.trigger}))
     sources = tuple(str(source.absolute()) for source in arguments.source)
-    return _work_here_until_stopped(create_job(project, "import", ImportConfig(sources=sources)), arguments.language)
+    return _work_here(create_job(project, "import", ImportConfig(sources=sources)), arguments.language)
 
 
 def _caption(arguments: argparse.Namespace) -> int:
@@ -160,7 +160,7 @@ def _train(arguments: argparse.Namespace) -> int:
             print(queue_training(project, config, arguments.language))
             return 0
         job = create_job_if_free(project, "check" if arguments.check else "train", config)
-    return _work_here_until_stopped(job, arguments.language)
+    return _work_here(job, arguments.language)
 
 
 def _training_settings(arguments: argparse.Namespace, project: Project, device_type: str) -> TrainConfig:
@@ -175,18 +175,16 @@ def _training_settings(arguments: argparse.Namespace, project: Project, device_t
     return settings_of(arguments, TrainConfig, {name: preset.settings for name, preset in presets.items()})
 
 
-def _work_here_until_stopped(job: Job, language: Language) -> int:
-    """As `_work_here`; Ctrl+C keeps everything, as Stop on the page does."""
+def _work_here(job: Job, language: Language) -> int:
+    """Work on the job in this terminal, then let the next one of the queue begin in the background.
+
+    Ctrl+C keeps everything, as Stop on the page does.
+    """
     before = signal.signal(signal.SIGINT, lambda *_: request_stop(job))
     try:
-        return _work_here(job, language)
+        code = print_events(run_job(job, stage_events), language)
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _work_here(job: Job, language: Language) -> int:
-    """Work on the job in this terminal, then let the next one of the queue begin in the background."""
-    code = print_events(run_job(job, stage_events), language)
     start_next_job(job.project.workspace)
     return code
 
@@ -202,7 +200,7 @@ def _generate(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     config = ExportConfig(format=arguments.format, names=arguments.names, target=str(arguments.target.absolute()))
-    return _work_here_until_stopped(create_job(project_of(arguments), "export", config), arguments.language)
+    return _work_here(create_job(project_of(arguments), "export", config), arguments.language)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
