@@ -94,9 +94,12 @@ def details(summary: str, text: str) -> Html:
     return fold(summary, element("pre", text))
 
 
-def fold(summary: str, content: object, is_open: bool = False) -> Html:
-    """A block that opens at a click."""
-    return element("details", element("summary", summary), content, class_="ksh-details", open=is_open)
+def fold(summary: str, content: object, is_open: bool = False, name: str | None = None) -> Html:
+    """A block that opens at a click.
+
+    name: with `assets/js/folds.js` it then stays open, or closed, when it is written anew.
+    """
+    return element("details", element("summary", summary), content, class_="ksh-details", open=is_open, data_fold=name)
 
 
 def listing(items: Iterable[object], numbered: bool = False) -> Html:

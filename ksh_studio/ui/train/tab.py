@@ -99,7 +99,7 @@ def _new_training() -> _NewTraining:
         preset = preset_radio()
         with gr.Accordion(page_text("ui.settings"), open=False, elem_id="train-settings"):
             form = settings_form()
-        plan = PlanView(html("train-plan"), {name: form[name] for name in OPEN})
+        plan = PlanView(html("train-plan", js_on_load=script("folds.js")), {name: form[name] for name in OPEN})
         check_status = html("train-checking")
         buttons = start_buttons()
     return _NewTraining(accordion, preset, form, plan, check_status, buttons, started, checked)

@@ -11,9 +11,11 @@ from ksh_studio.errors import StudioError
 from ksh_studio.events import Finished, LoraSaved, Paused, Planned, Stopped, Validated
 from ksh_studio.jobs.queue import queued_jobs
 from ksh_studio.jobs.start import create_job
+from ksh_studio.locales import Sentence
 from ksh_studio.lora.file.header import read_header
 from ksh_studio.presets import ORIGINAL_PROMPT, TRAIN_PRESETS
 from ksh_studio.project.catalogue import Catalogue, NewDrawing
+from ksh_studio.training.plan.estimate import estimate
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.parts.outputs import UNCHANGED, News
 from ksh_studio.ui.train import publish as publishing
@@ -21,6 +23,7 @@ from ksh_studio.ui.train.actions import lora_of, pause, preview_now
 from ksh_studio.ui.train.files import train_on
 from ksh_studio.ui.train.merge import merge
 from ksh_studio.ui.train.plan import measured, settings_to_use, show_plan, show_presets
+from ksh_studio.ui.train.plan_card import plan_card
 from ksh_studio.ui.train.queue import dequeue, queue
 from ksh_studio.ui.train.settings import FORM, OPEN, TOUCHED, preset_values
 from ksh_studio.ui.train.watch import poll
@@ -108,14 +111,35 @@ def test_the_originals_preview_prompt_calls_the_style_of_this_project(owner, dra
 
 def test_the_plan_is_a_card_and_its_numbers_stand_in_the_empty_fields(owner, drawn):
     plan = show_plan(owner, drawn.slug, max_train_steps="40")
-    assert "40 steps of" in plan.table and "Pocket" in plan.table and "Check first measures it" in plan.table
+    assert "40 steps of" in plan.card and "Pocket" in plan.card and "Check first measures it" in plan.card
     assert plan.numbers["max_train_steps"].placeholder == "40" and set(plan.numbers) == set(OPEN)
     refused = show_plan(owner, drawn.slug, rank="0")
-    assert "at least 1" in refused.table and refused.numbers is UNCHANGED
+    assert "at least 1" in refused.card and refused.numbers is UNCHANGED
+
+
+def test_the_plan_is_one_sentence_and_its_figures_are_folded(owner, drawn):
+    sentence, details = show_plan(owner, drawn.slug, max_train_steps="40").card.split("<details")
+    assert "3 drawings, 40 steps, " in sentence and "“Check first” finds out how long" in sentence
+    assert "40 steps of" in details and "40 steps of" not in sentence and "<details open" not in details
+    aside = show_plan(owner, drawn.slug, max_train_steps="40", validation_share="0.34").card.split("<details")[0]
+    assert "2 drawings, " in aside and "1 more is kept aside" in aside
+    korean = show_plan(replace(owner, language="ko"), drawn.slug, max_train_steps="40").card
+    assert "그림 3장, 40스텝, 디스크 " in korean and "‘먼저 점검’을 누르면 알 수" in korean
+
+
+def test_what_the_plan_warns_of_stands_outside_of_what_is_folded(owner, drawn):
+    values = {"max_train_steps": "40", "train_batch_size": "1"}
+    _, config = settings_to_use(owner, drawn.slug, values)
+    append(create_job(drawn, "check", config), planned(split=2))
+    cost = replace(estimate(config, drawn), disk_free_mb=0.0)
+    change = Sentence(key="train_tab.not_here")
+    outside = plan_card(cost, config, measured(owner, drawn, config), "en", (change,)).split("<details")[0]
+    assert outside.count("ksh-warn") == 2 and outside.count("ksh-bad") == 1
+    assert "3 drawings, about 12 s, " in outside and "finds out" not in outside
 
 
 def test_without_drawings_the_plan_says_where_to_begin(owner, project):
-    assert "Caption tab" in show_plan(owner, project.slug).table
+    assert "Caption tab" in show_plan(owner, project.slug).card
     assert "Quick – a first look" in str(show_presets(owner, project.slug).choices)
 
 
@@ -130,11 +154,11 @@ def test_the_original_on_a_base_model_of_another_size_says_what_it_changed(owner
     assert (values["resolution"], values["seed"], values["checkpointing_steps"]) == ("", 5508, "4000")
     assert preset_values(owner, "", "original", "")["resolution"] == "512"
     sentence = "Trained at 128 px, the size of Pocket, instead of the preset&#39;s 512 px."
-    assert sentence in show_plan(owner, drawn.slug, "original", **values).table
-    assert sentence not in show_plan(owner, drawn.slug, "original", **values | {"resolution": "64"}).table
-    assert sentence not in show_plan(owner, drawn.slug, "balanced").table
+    assert sentence in show_plan(owner, drawn.slug, "original", **values).card
+    assert sentence not in show_plan(owner, drawn.slug, "original", **values | {"resolution": "64"}).card
+    assert sentence not in show_plan(owner, drawn.slug, "balanced").card
     korean = replace(owner, language="ko")
-    assert "512픽셀 대신" in show_plan(korean, drawn.slug, "original", **values).table
+    assert "512픽셀 대신" in show_plan(korean, drawn.slug, "original", **values).card
 
 
 def planned(**values):
@@ -147,9 +171,9 @@ def test_a_check_of_the_same_settings_is_shown_as_measured_and_of_others_is_not(
     values = {"max_train_steps": "40", "train_batch_size": "1"}
     _, config = settings_to_use(owner, drawn.slug, values)
     append(create_job(drawn, "check", config), planned(split=2))
-    card = show_plan(owner, drawn.slug, **values).table
+    card = show_plan(owner, drawn.slug, **values).card
     assert "measured on this machine" in card and "0.7 of 8.0 GB" in card and "in 2 parts" in card
-    assert "measured on this machine" not in show_plan(owner, drawn.slug, **values | {"rank": "2"}).table
+    assert "measured on this machine" not in show_plan(owner, drawn.slug, **values | {"rank": "2"}).card
     assert measured(owner, drawn, config.model_copy(update={"name": "other", "seed": 1})) is not None
 
 
