@@ -1,6 +1,6 @@
 """The page as a table of contents: project bar, three tabs, and every wire between them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import gradio as gr
@@ -22,7 +22,7 @@ from ksh_studio.ui.generate.prompts import insert_trigger
 from ksh_studio.ui.generate.tab import GenerateTab
 from ksh_studio.ui.kept_forms import draft_scripts, keep_forms
 from ksh_studio.ui.parts.form import form_inputs
-from ksh_studio.ui.parts.languages import frontend_module, page_text, script
+from ksh_studio.ui.parts.languages import first_value, frontend_module, has_translated_value, page_text, script
 from ksh_studio.ui.parts.markup import note
 from ksh_studio.ui.parts.messages import message_place
 from ksh_studio.ui.parts.outputs import QUIET, Update, clicked_value, in_order, visible
@@ -125,7 +125,8 @@ def _address(studio: Studio, address: gr.HTML, page: Page) -> None:
 def _languages(studio: Studio, blocks: gr.Blocks, page: Page) -> None:
     """The switch: static texts by gradio in the browser, the server's sentences by the cookie that it leaves."""
     switch = script("language.js", module=frontend_module())
-    texts = filling(studio, "look", in_language, Translated(page.banner, page.tab))
+    own = {block: block for block in blocks.blocks.values() if has_translated_value(block)}
+    texts = filling(studio, "look", in_language(own), Translated(page.banner, page.tab, own))
     blocks.load(None, None, None, js=switch, **QUIET)
     blocks.load(**texts, **QUIET)
     page.language.input(None, page.language, None, js=switch, **QUIET).then(**texts, **QUIET)
@@ -175,10 +176,12 @@ class Opened:
 
 @dataclass(frozen=True)
 class Translated:
-    """What gradio does not translate again by itself: the banner and the tabs' names."""
+    """What gradio does not translate again by itself, or not for sure, and its components."""
 
     banner: gr.HTML | str
     tab: dict[str, gr.Tab]
+    texts: dict[Block, Block] | dict[Block, Update]
+    """Components whose value is a text of the page; see `parts.languages.has_translated_value`."""
 
 
 @dataclass(frozen=True)
@@ -212,10 +215,14 @@ def place_asked_for(visit: Visit) -> Place:
     return Place(picker, slug, gr.Tabs(selected=tab if tab in TABS else "caption"))
 
 
-def in_language(visit: Visit) -> Translated:
-    """The banner and the tabs' names in the language of the visitor."""
-    names = {name: gr.Tab(label=translate(f"ui.tab_{name}", visit.language)) for name in TABS}
-    return Translated(banner(visit), names)
+def in_language(texts: Iterable[Block]) -> Callable[[Visit], Translated]:
+    """The handler of a chosen language: everything of `Translated` in the language of the visitor."""
+
+    def translated(visit: Visit) -> Translated:
+        names = {name: gr.Tab(label=translate(f"ui.tab_{name}", visit.language)) for name in TABS}
+        return Translated(banner(visit), names, {block: first_value(block) for block in texts})
+
+    return translated
 
 
 def banner(visit: Visit) -> str:

@@ -10,12 +10,16 @@ from functools import cache
 from pathlib import Path
 
 import gradio as gr
+from gradio.blocks import Block
 from gradio.i18n import I18nData
 from starlette.requests import Request
 
 from ksh_studio import ASSETS
 from ksh_studio.locales import LANGUAGES, Language, sentences
+from ksh_studio.ui.parts.outputs import Update
 
+TRANSLATED = "__i18n__"
+"""With this a text of `page_text` begins when it stands inside another, as in a Markdown's value."""
 LANGUAGE_COOKIE = "ksh_language"
 SCRIPTS = ASSETS / "js"
 FRONTEND = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
@@ -26,6 +30,22 @@ def page_text(key: str) -> I18nData:
     if key not in sentences("en"):
         raise KeyError(key)
     return I18nData(key)
+
+
+def has_translated_value(block: Block) -> bool:
+    """Whether the component's value, such as a button's name, is a text of `page_text`.
+
+    Gradio keeps what such a value stands for only until something else of the component, or of one around it, is
+    updated from the server: it then takes the words on the page for the value. So the server sends these values
+    again when another language is chosen.
+    """
+    value = getattr(block, "value", None)
+    return isinstance(value, I18nData) or (isinstance(value, str) and TRANSLATED in value)
+
+
+def first_value(block: Block) -> Update:
+    """The component's value as it was built."""
+    return gr.update(value=getattr(block, "value", None))
 
 
 def page_texts() -> gr.I18n:
