@@ -2,21 +2,28 @@
 
 A key is `<room>.<name>`: `import.empty_folder` is `empty_folder` in `import.json`. English labels of settings come from
 `config.py` itself (title and docstring), so that a setting is defined once; Korean ones are `ko/settings.json`.
+
+`{button:train_tab.resume}` in a sentence is what that button (or field, or choice) is called. `[을/를]` in a Korean one
+becomes the form that suits what stands before it: see `particles.py`.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from string import Formatter
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from ksh_studio import ASSETS
 from ksh_studio.config import setting_sentences
+from ksh_studio.particles import with_particles
 
 Language = Literal["en", "ko"]
 LANGUAGES: tuple[Language, ...] = ("en", "ko")
 FOLDER = ASSETS / "locales"
+BUTTON = re.compile(r"\{button:([a-z_]+\.[a-z_0-9.]+)\}")
 
 
 @cache
@@ -28,7 +35,13 @@ def sentences(language: Language) -> dict[str, str]:
     for path in sorted((FOLDER / language).glob("*.json")):
         for name, text in json.loads(path.read_text(encoding="utf-8")).items():
             texts[f"{path.stem}.{name}"] = text
-    return texts
+    return {key: _with_buttons(text, texts) for key, text in texts.items()}
+
+
+def _with_buttons(text: str, texts: Mapping[str, str]) -> str:
+    """The text with the names of the buttons it speaks of; ready for the page where it needs no values."""
+    named = BUTTON.sub(lambda button: texts[button[1]], text)
+    return named if "{" in named else with_particles(named)
 
 
 def translate(key: str, language: Language = "en", **values: object) -> str:
@@ -46,7 +59,12 @@ def _filled(key: str, language: Language, values: Mapping[str, object]) -> str:
         text = sentences("en")[key]
     if not values:
         return text
-    return text.format_map({name: _resolved(value, language) for name, value in values.items()})
+    filled = ""
+    for words, name, form, _ in Formatter().parse(text):
+        filled += with_particles(words, filled)
+        if name is not None:
+            filled += format(_resolved(values[name], language), form or "")
+    return filled
 
 
 class Sentence(BaseModel):

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "ksh_studio"
 
 # From the door to the ground floor; a room imports only what stands below it.
 ROOMS = ("cli", "ui", "demo", "stages", "training", "generation", "captions", "lora", "drawings", "jobs", "models",
-         "project", "events", "disk", "paths", "romanized", "errors", "locales", "presets", "config",
+         "project", "events", "disk", "paths", "romanized", "errors", "locales", "particles", "presets", "config",
          "marks")  # fmt: skip
 GROUND = ROOMS[ROOMS.index("events") :]
 STAGES = {"training", "generation", "captions", "drawings"}

@@ -19,7 +19,7 @@ def test_events_become_lines():
         == "  1 of 2 captions · a {girl}"
     )
     assert terminal_lines(STEP, "en") == "  Step 100 of 100 · loss 0.2500 · learning rate 0.0001 · 9 s"
-    assert terminal_lines(Failed(key="job.unknown", values={"name": "x"}), "ko") == "작업 x이(가) 없습니다."
+    assert terminal_lines(Failed(key="job.unknown", values={"name": "x"}), "ko") == "작업 x가 없습니다."
     imported = Imported(added=1, known=0, captions=0, duplicates=(("b.png", "a.png"),), gone=("c.png",))
     assert terminal_lines(imported, "en").splitlines()[1:] == [
         "  b.png: the same as a.png",
