@@ -114,7 +114,7 @@ function card(index, row) {
 }
 
 function stateOf(row) {
-  return row.caption ? text(row.source === 'person' ? 'by_person' : 'by_captioner') : '';
+  return row.caption && row.source ? text(`by_${row.source}`) : '';
 }
 
 const keyOf = (id) => `${place}/caption/${id}`;

@@ -51,7 +51,7 @@ def size(megabytes: float) -> str:
 def share(part_mb: float, whole_mb: float, language: Language) -> str:
     """How much of a memory or disk is needed, both in the unit that suits the whole: "0.8 of 25 GB"."""
     divisor, unit = (1000, "GB") if whole_mb >= 1000 else (1, "MB")
-    part, whole = _short(part_mb / divisor), _short(whole_mb / divisor)
+    part, whole = amount(part_mb / divisor), amount(whole_mb / divisor)
     return translate("figures.share", language, part=part, whole=whole, unit=unit)
 
 
@@ -60,8 +60,8 @@ def loss_figure(loss: float) -> str:
     return f"{loss:.4f}"
 
 
-def _short(amount: float) -> str:
+def amount(value: float) -> str:
     """Whole from ten on, else one decimal; a tiny amount keeps its first figure instead of becoming nothing."""
-    if 0 < amount < 0.05:
-        return f"{amount:.1g}"
-    return f"{amount:.0f}" if amount >= 10 else f"{amount:.1f}"
+    if 0 < value < 0.05:
+        return f"{value:.1g}"
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"

@@ -19,7 +19,7 @@ from ksh_studio.ui.parts.form import Form, form_inputs
 from ksh_studio.ui.parts.languages import json_texts, page_text, script
 from ksh_studio.ui.parts.outputs import QUIET, News
 
-FILTERS = ("all", "empty", "auto", "person")
+FILTERS = ("all", "empty", "auto", "file", "person")
 """Which drawings the grid can be narrowed to."""
 
 

@@ -17,7 +17,7 @@ from ksh_studio.models.registry import base_entry
 from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.project.catalogue.counting import Count, drawings_of, require_catalogue
 from ksh_studio.project.workspace import Project
-from ksh_studio.training.plan.estimate import estimate
+from ksh_studio.training.plan.estimate import Estimate, estimate
 from ksh_studio.training.plan.preset import fitted_preset
 from ksh_studio.training.plan.settle import settled
 from ksh_studio.ui.access.visit import Visit
@@ -96,7 +96,7 @@ def show_plan(visit: Visit, slug: str, preset: str = "", **values: object) -> Pl
         return PlanView(note(error.text(visit.language), kind))
     entry = base_entry(config.base_model)
     changes = fitted_preset(preset, entry).changes if config.resolution == entry.native_size else ()
-    card = plan_card(cost, config, measured(visit, project, config), visit.language, changes)
+    card = plan_card(cost, config, measured(visit, project, config, cost), visit.language, changes)
     return PlanView(card, placeholders(config, OPEN))
 
 
@@ -116,13 +116,18 @@ def _preset(visit: Visit, slug: str, name: str) -> str:
     except StudioError:  # nothing to train on yet: the plan says so
         return parts[0]
     parts.append(translate("train_tab.steps", visit.language, steps=cost.steps))
-    if cost.seconds is not None:
-        parts.append(roughly(cost.seconds, visit.language))
+    planned = measured(visit, project, config, cost)
+    seconds = cost.seconds if planned is None else planned.seconds
+    if seconds is not None:
+        parts.append(roughly(seconds, visit.language))
     return " · ".join(parts)
 
 
-def measured(visit: Visit, project: Project, config: SettledTraining) -> Planned | None:
-    """What the newest check, or training, of these very settings measured; None when there was none."""
+def measured(visit: Visit, project: Project, config: SettledTraining, cost: Estimate) -> Planned | None:
+    """What the newest check, or training, of these very settings measured; None when there was none.
+
+    cost: as estimated for the drawings that there are now; what was measured with others of them does not hold.
+    """
     settings = config.model_dump(mode="json", exclude=set(affecting(TrainConfig, "result")))
     for job in jobs_of(project)[:LOOKED_AT]:
         file = job.file
@@ -131,6 +136,6 @@ def measured(visit: Visit, project: Project, config: SettledTraining) -> Planned
         ):
             continue
         planned = visit.studio.histories.of(job).planned
-        if planned is not None:
+        if planned is not None and planned.drawings + planned.held_out == cost.drawings + cost.held_out:
             return planned
     return None

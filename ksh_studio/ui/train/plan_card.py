@@ -2,7 +2,7 @@
 
 from ksh_studio.config import SettledTraining
 from ksh_studio.events import Planned
-from ksh_studio.jobs.figures import roughly, share, size
+from ksh_studio.jobs.figures import amount, roughly, share, size
 from ksh_studio.locales import Language, Sentence, translate
 from ksh_studio.models.registry import base_entry
 from ksh_studio.training.plan.estimate import Estimate
@@ -19,10 +19,8 @@ def plan_card(
 ) -> Html:
     """The plan in one sentence, measured where that was done; then what a preset had to change and what does not fit.
 
-    planned: what a check measured.
+    planned: what a check of these very settings and drawings measured.
     """
-    if planned is not None and planned.drawings + planned.held_out != cost.drawings + cost.held_out:
-        planned = None  # drawings came or went since
     seconds = cost.seconds if planned is None else planned.seconds
     blocks = [element("p", _sentence(cost, seconds, language), class_="ksh-plan-line")]
     blocks += [note(change.text(language), "warn") for change in changes]
@@ -45,7 +43,7 @@ def _sentence(cost: Estimate, seconds: float | None, language: Language) -> str:
         aside = "train_tab.plan_aside" if cost.held_out > 1 else "train_tab.plan_one_aside"
         parts.append(translate(aside, language, count=cost.held_out))
     if seconds is None:
-        parts.append(translate("train_tab.plan_time", language, check="@train_tab.check"))
+        parts.append(translate("train_tab.plan_time", language))
     return " ".join(parts)
 
 
@@ -64,7 +62,7 @@ def _rows(
         (say("row_drawings"), str(cost.drawings), held),
         (say("row_sizes"), *_sizes(cost.buckets, language)),
         (say("row_steps"), say("steps_of", steps=cost.steps, batch=per_step(config)),
-         say("epochs", epochs=f"{cost.epochs:.0f}")),
+         _epochs(cost.epochs, language)),
         (say("row_time"), "–" if seconds is None else roughly(seconds, language),
          unknown if seconds is None else say("measured") if planned is not None else say("from_before")),
         (say("row_memory"), memory, unknown if planned is None else say("measured")),
@@ -72,6 +70,13 @@ def _rows(
         (say("row_model"), base_entry(config.base_model).label,
          say("numbers", rank=config.rank, rate=f"{config.learning_rate:.2g}")),
     ]  # fmt: skip
+
+
+def _epochs(epochs: float, language: Language) -> str:
+    """How often each drawing is seen; with a decimal where the whole number would say something else."""
+    if round(epochs, 1) == 1:
+        return translate("train_tab.epochs_once", language)
+    return translate("train_tab.epochs", language, epochs=amount(epochs).removesuffix(".0"))
 
 
 def _sizes(buckets: tuple[tuple[int, int, int], ...], language: Language) -> tuple[str, str]:

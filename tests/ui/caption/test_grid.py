@@ -1,12 +1,16 @@
 """The two calls of the grid, as each role may make them."""
 
 import os
+from typing import get_args
 
 import gradio as gr
 import pytest
 
 from ksh_studio.disk import locked
+from ksh_studio.locales import LANGUAGES, translate
 from ksh_studio.project.catalogue import Catalogue
+from ksh_studio.project.catalogue.rows import Source
+from ksh_studio.ui.caption.tab import FILTERS
 from ksh_studio.ui.parts.drafts import draft_place
 from tests.ui.open_page import ROLES
 
@@ -134,3 +138,13 @@ def test_drawings_that_an_older_list_does_not_know_are_counted_and_the_others_sh
     assert page.call("ksh_rows", "mine", "", "all", 0, 10)["total"] == 2
     with locked(page.project.drawings_lock, "import.busy"):  # an import writes the drawing first
         assert "1 drawings in" not in page.tick()["caption-about"]
+
+
+def test_each_source_of_a_caption_has_its_label_and_its_filter_under_the_same_words():
+    sources = [source for source in get_args(Source) if source]
+    filters = {"person": "person", "captioner": "auto", "file": "file"}
+    assert sorted(filters) == sorted(sources) and set(filters.values()) | {"all", "empty"} == set(FILTERS)
+    for language in LANGUAGES:
+        for source, name in filters.items():
+            label = translate(f"caption_tab.grid_by_{source}", language)
+            assert label == translate(f"caption_tab.show_{name}", language)

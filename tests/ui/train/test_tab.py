@@ -133,7 +133,7 @@ def test_what_the_plan_warns_of_stands_outside_of_what_is_folded(owner, drawn):
     append(create_job(drawn, "check", config), planned(split=2))
     cost = replace(estimate(config, drawn), disk_free_mb=0.0)
     change = Sentence(key="train_tab.not_here")
-    outside = plan_card(cost, config, measured(owner, drawn, config), "en", (change,)).split("<details")[0]
+    outside = plan_card(cost, config, measured(owner, drawn, config, cost), "en", (change,)).split("<details")[0]
     assert outside.count("ksh-warn") == 2 and outside.count("ksh-bad") == 1
     assert "3 drawings, about 12 s, " in outside and "finds out" not in outside
 
@@ -174,7 +174,27 @@ def test_a_check_of_the_same_settings_is_shown_as_measured_and_of_others_is_not(
     card = show_plan(owner, drawn.slug, **values).card
     assert "measured on this machine" in card and "0.7 of 8.0 GB" in card and "in 2 parts" in card
     assert "measured on this machine" not in show_plan(owner, drawn.slug, **values | {"rank": "2"}).card
-    assert measured(owner, drawn, config.model_copy(update={"name": "other", "seed": 1})) is not None
+    cost = estimate(config, drawn)
+    assert measured(owner, drawn, config.model_copy(update={"name": "other", "seed": 1}), cost) is not None
+    assert measured(owner, drawn, config, replace(cost, drawings=4)) is None
+
+
+def test_a_presets_line_and_its_plan_say_the_same_time(owner, drawn):
+    values = preset_values(owner, drawn.slug, "quick", "")
+    _, config = settings_to_use(owner, drawn.slug, values)
+    append(create_job(drawn, "check", config), planned(seconds=301.0))
+    [line] = [label for label, name in show_presets(owner, drawn.slug).choices if name == "quick"]
+    assert line.endswith("about 5 min") and "about 5 min" in show_plan(owner, drawn.slug, "quick", **values).card
+
+
+@pytest.mark.parametrize(
+    ("epochs", "words"),
+    [(0.59, "each drawing 0.6 times"), (0.004, "each drawing 0.004 times"), (1.0, "each drawing once"),
+     (2.0, "each drawing 2 times"), (1.5, "each drawing 1.5 times"), (13.4, "each drawing 13 times")],
+)  # fmt: skip
+def test_how_often_each_drawing_is_seen_is_not_rounded_away(owner, drawn, epochs, words):
+    _, config = settings_to_use(owner, drawn.slug, {})
+    assert words in plan_card(replace(estimate(config, drawn), epochs=epochs), config, None, "en")
 
 
 def test_nothing_trained_shows_the_settings_open_and_no_buttons_of_a_job(owner, drawn):
