@@ -16,6 +16,7 @@ from ksh_studio.ui.access.visitors import welcome
 from ksh_studio.ui.caption import tab as caption_tab
 from ksh_studio.ui.caption.tab import CaptionTab
 from ksh_studio.ui.generate import tab as generate_tab
+from ksh_studio.ui.generate.generating import show_busy
 from ksh_studio.ui.generate.lora_menu import lora_menu
 from ksh_studio.ui.generate.project_contents import show_project
 from ksh_studio.ui.generate.prompts import insert_trigger
@@ -144,6 +145,9 @@ def _between_tabs(studio: Studio, page: Page) -> None:
     presets = filling(studio, "look", train_plan.show_presets, train.preset)
     gr.on([*triggers, train.checked.change], inputs=bar.slug, **presets, **QUIET)
     gr.on(changes, inputs=bar.slug, **filling(studio, "look", show_project, generate.project), **QUIET)
+    drawing = generate.drawing
+    busy = filling(studio, "look", show_busy, drawing)
+    page.tab["generate"].select(inputs=drawing.instead.offered, **busy, **QUIET)
     bar.slug.change(None, None, train.job_id, js="() => ''", **QUIET)
 
 

@@ -1,4 +1,7 @@
-"""The buttons Generate and Stop: a request is checked, drawn by the worker, and shown as it goes on."""
+"""The buttons Generate and Stop: a request is checked, drawn by the worker, and shown as it goes on.
+
+While a training has the device, it is named at once, and may be paused for the picture or asked for a preview.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,18 +14,31 @@ from ksh_studio.errors import StudioError
 from ksh_studio.events import Picture, Warned
 from ksh_studio.generation.prompt.parse import parse_prompts
 from ksh_studio.generation.sampler_menu import check_pair
+from ksh_studio.jobs.folder import Job, running_job
 from ksh_studio.locales import Sentence, translate
 from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.guard import emptied_before_raised
 from ksh_studio.ui.access.visit import Visit
+from ksh_studio.ui.generate.busy_device import (
+    Instead,
+    ask_for_preview,
+    busy_note,
+    nothing_instead,
+    offered_instead,
+    pause_and_wait,
+    paused_note,
+    working_training,
+)
 from ksh_studio.ui.generate.project_files import check_lora, picture_names, usable_loras
 from ksh_studio.ui.generate.view import gallery, generating_state
 from ksh_studio.ui.model_choice import base_of, known_models_only
 from ksh_studio.ui.parts.events import event_note
 from ksh_studio.ui.parts.form import config_from
-from ksh_studio.ui.parts.markup import bar, notes
-from ksh_studio.ui.parts.outputs import UNCHANGED, Unchanged
+from ksh_studio.ui.parts.markup import Html, bar, notes
+from ksh_studio.ui.parts.outputs import UNCHANGED, Unchanged, Update
 from ksh_studio.ui.server.files import file_url
+
+NOTHING = Html()
 
 
 @dataclass(frozen=True)
@@ -31,15 +47,64 @@ class Generating:
 
     status: gr.HTML | str
     pictures: gr.HTML | str | Unchanged = UNCHANGED
+    instead: Instead[gr.Button, gr.State] | Instead[Update, bool] | Unchanged = UNCHANGED
+    """What can be done while a job has the device."""
 
 
 def generate(visit: Visit, slug: str, **values: object) -> Iterator[Generating]:
-    """Draw with the form's settings; yields the state and the gallery as the worker goes on."""
+    """Draw with the form's settings, or say which job has the device.
+
+    Yields the state and the gallery as the worker goes on.
+    """
     project = visit.project(slug)
     config = request_config(visit, project, values)
-    language, warnings = visit.language, []
+    job = running_job(visit.workspace)
+    if job is None:
+        yield from _draw(visit, project, config)
+    else:
+        yield _busy(visit, job)
+
+
+def pause_and_draw(visit: Visit, slug: str, **values: object) -> Iterator[Generating]:
+    """As `generate`, after the training that has the device is paused; it stays paused until it is resumed."""
+    project = visit.project(slug)
+    config = request_config(visit, project, values)
+    if running_job(visit.workspace) is None:  # it has ended since the button was shown
+        yield from _draw(visit, project, config)
+        return
+    job = working_training(visit)
+    pausing = translate("generate_tab.pausing", visit.language, name=job.project.settings().name)
+    yield Generating(bar(0, 0, pausing), instead=nothing_instead())
+    try:
+        pause_and_wait(job)
+    except StudioError:
+        yield Generating("")  # takes the progress away
+        raise
+    yield from _draw(visit, project, config, paused_note(job, visit.language))
+
+
+def preview_instead(visit: Visit, prompt: str) -> Generating:
+    """Ask the training that has the device for a preview of this prompt."""
+    return Generating(ask_for_preview(visit, prompt))
+
+
+def show_busy(visit: Visit, offered: bool) -> Generating | Unchanged:
+    """Which job has the device, as soon as the tab is looked at; offered: whether the page says that one has it."""
+    job = running_job(visit.workspace)
+    if job is not None:
+        return _busy(visit, job)
+    return Generating("", instead=nothing_instead()) if offered is True else UNCHANGED
+
+
+def _busy(visit: Visit, job: Job) -> Generating:
+    return Generating(busy_note(visit, job), instead=offered_instead(visit, job))
+
+
+def _draw(visit: Visit, project: Project, config: GenerateConfig, before: Html = NOTHING) -> Iterator[Generating]:
+    """Draw, and show it; before: what stands under the state from the beginning."""
+    language, warnings = visit.language, [before]
     explained = parse_prompts(config.prompt, config.negative_prompt).sentences()  # stands under the prompt already
-    yield Generating(bar(0, 0, translate("ui.starting", language)))
+    yield Generating(notes([bar(0, 0, translate("ui.starting", language)), before]), instead=nothing_instead())
     if not visit.studio.worker.busy:  # theirs from the start, so that they may stop it while the model is still loading
         visit.studio.turn.key = visit.key
     for event in emptied_before_raised(visit.studio.worker.generate(config, project)):

@@ -11,8 +11,15 @@ from ksh_studio.ui.access.guard import filling, guarded
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
+from ksh_studio.ui.generate.busy_device import build_instead
 from ksh_studio.ui.generate.form import build_others, build_prompts, build_style
-from ksh_studio.ui.generate.generating import Generating, generate, stop_generating
+from ksh_studio.ui.generate.generating import (
+    Generating,
+    generate,
+    pause_and_draw,
+    preview_instead,
+    stop_generating,
+)
 from ksh_studio.ui.generate.project_contents import ProjectContents, contents_of
 from ksh_studio.ui.generate.prompts import explain_prompts, insert_trigger
 from ksh_studio.ui.generate.recipe_panel import build_recipe_panel
@@ -28,6 +35,10 @@ DRAWING: dict[str, Any] = {
     "show_progress": "hidden",
 }
 """One picture at a time on the GPU; the others wait in the queue."""
+DRAWING_FOR_THE_PAGE: dict[str, Any] = {
+    "api_visibility": "private",
+    **{name: value for name, value in DRAWING.items() if name != "api_name"},
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,8 @@ class GenerateTab:
     project: ProjectContents
     """The components that depend on the project."""
     restricted: list[tuple[gr.blocks.Block, Action]]
+    drawing: Generating
+    """What `show_busy` fills."""
 
 
 def build(studio: Studio, slug: gr.Textbox) -> GenerateTab:
@@ -56,14 +69,21 @@ def build(studio: Studio, slug: gr.Textbox) -> GenerateTab:
                 form |= build_others()
         with gr.Column(scale=6, min_width=320):
             status = html("generate-status")
+            instead = build_instead()
             pictures = html("generate-gallery", js_on_load=script("pick.js"))
             restricted = build_recipe_panel(studio, slug, form, pictures)
 
-    draw = filling(studio, "generate", generate, Generating(status, pictures))
-    start.click(inputs=slug, inputs_kwargs=form_inputs(form), **draw, **DRAWING)
+    drawing = Generating(status, pictures, instead)
+    settings = form_inputs(form)
+    draw = filling(studio, "generate", generate, drawing)
+    start.click(inputs=slug, inputs_kwargs=settings, **draw, **DRAWING)
+    pause = filling(studio, "train", pause_and_draw, drawing)
+    instead.pause.click(inputs=slug, inputs_kwargs=settings, **pause, **DRAWING_FOR_THE_PAGE)
+    preview = filling(studio, "train", preview_instead, drawing)
+    instead.preview.click(inputs=form["prompt"], **preview, **QUIET)
     stop.click(guarded(studio, "generate", stop_generating), None, None, **QUIET)
     _connect_form(studio, slug, form, explanation, insert)
-    return GenerateTab(form, contents_of(form, pictures), restricted)
+    return GenerateTab(form, contents_of(form, pictures), restricted, drawing)
 
 
 def _connect_form(studio: Studio, slug: gr.Textbox, form: Form, explanation: gr.HTML, insert: gr.Button) -> None:
