@@ -1,4 +1,4 @@
-"""The page as a table of contents: project bar, three tabs, and every wire between them."""
+"""The page as a table of contents: head, three tabs, and every wire between them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import gradio as gr
 from gradio.blocks import Block
 
-from ksh_studio.locales import LANGUAGES, Language, translate
+from ksh_studio.locales import Language, translate
 from ksh_studio.ui import project_bar as project
 from ksh_studio.ui.access.guard import filling
 from ksh_studio.ui.access.roles import Action
@@ -21,6 +21,7 @@ from ksh_studio.ui.generate.lora_menu import lora_menu
 from ksh_studio.ui.generate.project_contents import show_project
 from ksh_studio.ui.generate.prompts import insert_trigger
 from ksh_studio.ui.generate.tab import GenerateTab
+from ksh_studio.ui.head import Head, build_head, workspace_path
 from ksh_studio.ui.kept_forms import draft_scripts, keep_forms
 from ksh_studio.ui.parts.form import form_inputs
 from ksh_studio.ui.parts.languages import first_value, frontend_module, has_translated_value, page_text, script
@@ -36,14 +37,13 @@ from ksh_studio.ui.train.actions import lora_of
 from ksh_studio.ui.train.tab import TrainTab
 
 TABS = ("caption", "train", "generate")
-LANGUAGE_NAMES = {"en": "English", "ko": "한국어"}
 
 
 @dataclass(frozen=True)
 class Page:
     """The components between which the page's own events run."""
 
-    language: gr.Radio
+    head: Head
     banner: gr.HTML
     tabs: gr.Tabs
     tab: dict[str, gr.Tab]
@@ -61,9 +61,9 @@ def build_app(studio: Studio) -> gr.Blocks:
         messages = message_place()
         draft_scripts(studio)
         address = html("address", js_on_load=script("address.js"))
-        language = _head()
         banner = html("banner")
         bar = project.build(studio)
+        head = build_head()
         restored = build_restored_panel(studio, bar.slug, bar.settings)
         timer = gr.Timer(1.0)
         with gr.Tabs(elem_id="stages", selected="caption") as tabs:
@@ -78,7 +78,7 @@ def build_app(studio: Studio) -> gr.Blocks:
             ) as third:
                 generate = generate_tab.build(studio, bar.slug)
         named = dict(zip(TABS, (first, second, third), strict=True))
-        page = Page(language, banner, tabs, named, bar, restored, caption, train, generate)
+        page = Page(head, banner, tabs, named, bar, restored, caption, train, generate)
         _opening(studio, blocks, page)
         _address(studio, address, page)
         keep_forms(blocks.load, bar, caption, train, generate)
@@ -89,27 +89,12 @@ def build_app(studio: Studio) -> gr.Blocks:
     return blocks
 
 
-def _head() -> gr.Radio:
-    """The title; returns the switch of the language beside it."""
-    with gr.Row(elem_classes="ksh-head"):
-        gr.Markdown(f"# KSH Studio\n{page_text('ui.tagline')}", elem_id="studio-title")
-        return gr.Radio(
-            [(LANGUAGE_NAMES[code], code) for code in LANGUAGES],
-            value="en",
-            show_label=False,
-            container=False,
-            elem_id="language",
-            scale=0,
-            min_width=190,
-        )
-
-
 def _opening(studio: Studio, blocks: gr.Blocks, page: Page) -> None:
     """What happens when somebody opens the page."""
-    parts = (page.bar, page.caption, page.train, page.generate)
+    parts = (page.head, page.bar, page.caption, page.train, page.generate)
     restricted: dict[Block, Action] = {block: action for part in parts for block, action in part.restricted}
     shown = Place(page.bar.picker, page.bar.slug, page.tabs)
-    places = Opened(page.language, shown, {block: block for block in restricted})
+    places = Opened(page.head.language, shown, {block: block for block in restricted})
     opening = blocks.load(**filling(studio, "look", open_page(restricted), places), **QUIET)
     opening.then(None, None, None, js="() => window.kshAddress.opened()", **QUIET)
 
@@ -127,16 +112,16 @@ def _languages(studio: Studio, blocks: gr.Blocks, page: Page) -> None:
     """The switch: static texts by gradio in the browser, the server's sentences by the cookie that it leaves."""
     switch = script("language.js", module=frontend_module())
     own = {block: block for block in blocks.blocks.values() if has_translated_value(block)}
-    texts = filling(studio, "look", in_language(own), Translated(page.banner, page.tab, own))
+    texts = filling(studio, "look", in_language(own), Translated(page.banner, page.head.workspace, page.tab, own))
     blocks.load(None, None, None, js=switch, **QUIET)
     blocks.load(**texts, **QUIET)
-    page.language.input(None, page.language, None, js=switch, **QUIET).then(**texts, **QUIET)
+    page.head.language.input(None, page.head.language, None, js=switch, **QUIET).then(**texts, **QUIET)
 
 
 def _between_tabs(studio: Studio, page: Page) -> None:
     """What a change of the project, of the language, or of the captions does in the tabs."""
     bar, train, generate = page.bar, page.train, page.generate
-    changes = [bar.slug.change, page.language.input]
+    changes = [bar.slug.change, page.head.language.input]
     gr.on(changes, inputs=bar.slug, **filling(studio, "look", show_restored, page.restored), **QUIET)
     triggers = [*changes, page.caption.stamp.change]
     plan = filling(studio, "look", train_plan.show_plan, train.plan)
@@ -183,6 +168,7 @@ class Translated:
     """What gradio does not translate again by itself, or not for sure, and its components."""
 
     banner: gr.HTML | str
+    workspace: gr.HTML | str
     tab: dict[str, gr.Tab]
     texts: dict[Block, Block] | dict[Block, Update]
     """Components whose value is a text of the page; see `parts.languages.has_translated_value`."""
@@ -224,7 +210,7 @@ def in_language(texts: Iterable[Block]) -> Callable[[Visit], Translated]:
 
     def translated(visit: Visit) -> Translated:
         names = {name: gr.Tab(label=translate(f"ui.tab_{name}", visit.language)) for name in TABS}
-        return Translated(banner(visit), names, {block: first_value(block) for block in texts})
+        return Translated(banner(visit), workspace_path(visit), names, {block: first_value(block) for block in texts})
 
     return translated
 

@@ -1,4 +1,4 @@
-"""The project bar: select, create, rename, set up, back up, restore and delete projects."""
+"""The project's side of the head: select, create, rename, set up, back up, restore and delete projects."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +28,9 @@ from ksh_studio.ui.access.visit import VISITOR_PROJECTS, Visit
 from ksh_studio.ui.model_choice import field_with_choices
 from ksh_studio.ui.parts.form import Form, config_from, field, form_inputs, form_values
 from ksh_studio.ui.parts.languages import page_text
-from ksh_studio.ui.parts.markup import link
+from ksh_studio.ui.parts.markup import joined, link
 from ksh_studio.ui.parts.outputs import QUIET
+from ksh_studio.ui.parts.sheet import CLOSE_SHEET, sheet, sheet_button
 from ksh_studio.ui.parts.theme import html
 from ksh_studio.ui.server.files import download_folder, file_url
 
@@ -82,17 +83,19 @@ class Saved:
 
 
 def build(studio: Studio) -> ProjectBar:
-    """The bar above the tabs."""
+    """The left side of the head, and the sheets that it opens."""
     slug = gr.Textbox(visible="hidden", elem_id="project-slug", label="project", container=False)
-    with gr.Row(elem_classes="ksh-bar"):
+    with gr.Row(elem_id="head-project"):
+        gr.Markdown("# KSH Studio", elem_id="studio-title")
         picker = gr.Dropdown(
-            label=page_text("ui.project"), elem_id="project-picker", scale=3, min_width=200, filterable=False
-        )
-        name = gr.Textbox(
-            label=page_text("ui.new_name"), elem_id="new-project-name", scale=3, max_lines=1, min_width=180
-        )
-        create = gr.Button(page_text("ui.create"), elem_id="create-project", scale=1, min_width=110)
-    with gr.Accordion(page_text("ui.setup"), open=False, elem_id="project-setup") as setup:
+            label=page_text("ui.project"), show_label=False, container=False, elem_id="project-picker", scale=1,
+            min_width=120, filterable=False,
+        )  # fmt: skip
+        html("head-sheets", value=joined([sheet_button("new-project", "＋"), sheet_button("project-setup", "⚙")]))
+    with sheet("new-project", "ui.sheet_new-project") as new:
+        name = gr.Textbox(label=page_text("ui.new_name"), elem_id="new-project-name", max_lines=1)
+        create = gr.Button(page_text("ui.create"), variant="primary", elem_id="create-project")
+    with sheet("project-setup", "ui.sheet_project-setup") as setup:
         settings, saved, folder = _build_settings(studio, slug, picker)
         with gr.Row():
             _build_backup(studio, slug)
@@ -100,9 +103,9 @@ def build(studio: Studio) -> ProjectBar:
         _build_delete(studio, slug, picker)
     picker.input(inputs=picker, **filling(studio, "look", select_project, slug), **QUIET)
     created = filling(studio, "create_project", create_project, Created(picker, slug, name))
-    create.click(inputs=name, **created, **QUIET)
+    gr.on([create.click, name.submit], inputs=name, **created, **QUIET).success(**CLOSE_SHEET)
     restricted: list[tuple[Block, Action]] = [
-        (setup, "settings"), (name, "create_project"), (create, "create_project"), (folder, "open_folder"),
+        (setup, "settings"), (new, "create_project"), (folder, "open_folder"),
     ]  # fmt: skip
     return ProjectBar(slug, picker, name, settings, saved, restricted)
 
@@ -142,7 +145,8 @@ def _build_restore(studio: Studio, slug: gr.Textbox, picker: gr.Dropdown) -> Non
     """A zip that `back_up` made becomes a project again."""
     with gr.Column(min_width=220):
         upload = gr.UploadButton(str(page_text("ui.restore")), file_types=[".zip"], elem_id="restore-project")
-    upload.upload(inputs=upload, **filling(studio, "restore", restore, Selected(picker, slug)), **SHOWING_WORK)
+    restored = filling(studio, "restore", restore, Selected(picker, slug))
+    upload.upload(inputs=upload, **restored, **SHOWING_WORK).success(**CLOSE_SHEET)
 
 
 def _build_delete(studio: Studio, slug: gr.Textbox, picker: gr.Dropdown) -> None:
@@ -151,7 +155,7 @@ def _build_delete(studio: Studio, slug: gr.Textbox, picker: gr.Dropdown) -> None
         sure = gr.Checkbox(label=page_text("ui.delete_sure"), elem_id="delete-sure", container=False)
         button = gr.Button(page_text("ui.delete"), variant="stop", elem_id="delete-project", min_width=140, scale=0)
     deleted = filling(studio, "delete_project", delete_project, Deleted(picker, slug, sure))
-    button.click(inputs=[slug, sure], **deleted, **QUIET)
+    button.click(inputs=[slug, sure], **deleted, **QUIET).success(**CLOSE_SHEET)
 
 
 def choices(visit: Visit) -> list[tuple[str, str]]:

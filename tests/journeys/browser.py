@@ -90,5 +90,11 @@ def visit(browser: Browser, address: str, **context: object) -> Page:
     page = browser.new_context(locale="en-US", **context).new_page()
     page.set_default_timeout(120_000)
     page.goto(address)
-    page.wait_for_selector("#stages")
+    page.wait_for_selector("#stages [role=tablist]")
     return page
+
+
+def open_sheet(page: Page, name: str) -> None:
+    """Press the button of the head that opens this sheet."""
+    page.locator(f"[data-sheet={name}]").click()
+    expect(page.locator(f"#{name}")).to_be_visible()

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from ksh_studio.config import ProjectSettings, Trigger
 from ksh_studio.project.catalogue import Catalogue, NewDrawing
-from tests.journeys.browser import chromium, demo_of, open_studio, visit
+from tests.journeys.browser import chromium, demo_of, open_sheet, open_studio, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 SCRIPT = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>'
@@ -53,6 +53,7 @@ def test_the_language_switch_changes_everything_and_loses_nothing(workspace):
     with open_studio(workspace) as address, chromium() as browser:
         page = visit(browser, address)
         expect(page.locator("#caption-about")).to_contain_text("2 drawings")
+        open_sheet(page, "new-project")
         page.locator("#new-project-name").get_by_role("textbox").fill("kept")
         page.locator("#language label").nth(1).click()
         expect(page.locator("#caption-about")).to_contain_text("그림 2장")

@@ -12,7 +12,7 @@ from ksh_studio.drawings.importing import import_drawings
 from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.workspace import Project, Workspace
 from ksh_studio.ui.parts.drafts import draft_place
-from tests.journeys.browser import DEMO, chromium, free_port, open_studio, visit
+from tests.journeys.browser import DEMO, chromium, free_port, open_sheet, open_studio, visit
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800)]
 
@@ -75,8 +75,8 @@ def field(page: Page, name: str) -> Locator:
 
 
 def open_settings(page: Page) -> None:
-    page.locator("#project-setup > button").click()
     page.locator("#generate-settings > button").click()
+    open_sheet(page, "project-setup")
 
 
 def type_into(box: Locator, text: str) -> None:
@@ -165,8 +165,10 @@ def test_every_form_stands_there_again_after_a_reload(drawn: Project, address: s
     prompt = page.locator("#generate-prompt textarea")
     expect(prompt).to_have_value("a person drawn by KSH drawing style")
     open_settings(page)
-    field(page, "new-project-name").fill("봄 그림")
     field(page, "trigger-text").fill("in my style")
+    open_sheet(page, "new-project")
+    field(page, "new-project-name").fill("봄 그림")
+    page.keyboard.press("Escape")
     page.locator("#generate-seed").get_by_role("textbox").fill("7")
     prompt.fill("")
     prompt.press_sequentially("a cat, 고양이")

@@ -41,6 +41,18 @@ def link(address: str, text: str, name: str | None = None) -> Html:
     return element("a", words, class_="ksh-link", href=address, download=True if name is None else name)
 
 
+def folder_icon() -> Html:
+    """A drawn folder; not every computer has a letter for it."""
+    path = element("path", d="M3.5 6 V18 H20.5 V8 H11.5 L9.5 6 Z")
+    return element("svg", path, viewBox="0 0 24 24", aria_hidden="true")
+
+
+def copy_line(title: str, text: str, copy: str) -> Html:
+    """A text under its title, with a button that copies it (`assets/js/sheet.js`) and says `copy`."""
+    button = element("button", copy, type="button", class_="ksh-pick", data_copy=text)
+    return element("div", element("p", title), element("code", text), " ", button, class_="ksh-copy")
+
+
 def bar(done: float, total: float, text: str) -> Html:
     """A progress bar with a sentence under it; no bar without a total."""
     share = 100 * min(1.0, max(0.0, done / total)) if total else 0
