@@ -148,7 +148,7 @@ def test_odd_numbers_and_long_texts_in_events_empty_no_tab(job, tmp_path, langua
     from ksh_studio.jobs.describe import describe
     from ksh_studio.jobs.status import job_status
     from ksh_studio.ui.train.chart import loss_chart
-    from ksh_studio.ui.train.previews import preview_rows
+    from ksh_studio.ui.train.previews import preview_tiles
     from ksh_studio.ui.train.recommended import recommendation
     from ksh_studio.ui.train.status import headline
 
@@ -164,7 +164,7 @@ def test_odd_numbers_and_long_texts_in_events_empty_no_tab(job, tmp_path, langua
             headline(job_status(theirs), history, language, log=True),
             loss_chart(history, language, best.step if best is not None else None),
             recommended_step(theirs.project, history, "", language),
-            preview_rows(theirs.project, history.previews, "", language),
+            preview_tiles(theirs.project, history.previews, "", language),
             file_list(theirs.project, history, language, True),
         ]
         assert "ksh-000500" in shown[-1] and not any(LONG in part for part in shown)

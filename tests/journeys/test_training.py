@@ -32,7 +32,7 @@ def test_from_the_check_to_the_recommended_lora(workspace):
         page.locator("#train-resume").click()
         expect(page.locator("#train-status .ksh-good")).to_be_visible(timeout=WORK)
         use_the_recommended(page)
-        assert page.locator("#train-previews .ksh-prompt").count() == 1
+        assert page.locator("#train-previews .ksh-tiles .ksh-prompt").count() == 1
         assert page.locator("#train-chart polyline").count() >= 3
     [job] = jobs_of(project, "train")
     told = job_events(job)

@@ -4,7 +4,8 @@
 all take either `Html` or plain text as content: plain text, from wherever it comes, is escaped.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
@@ -25,7 +26,7 @@ def element(tag: str, *content: object, **attributes: object) -> Html:
         name = name.rstrip("_").replace("_", "-")
         head.append(name if value is True else f'{name}="{escape(value)}"')
     opening = f"<{' '.join(head)}>"
-    if tag == "img":
+    if tag in ("img", "input"):
         return Html(opening)
     return Html(f"{opening}{joined(part for part in content if part is not None)}</{tag}>")
 
@@ -131,11 +132,23 @@ def value_button(value: str, text: str, about: str | None = None) -> Html:
     return element("button", text, **attributes)
 
 
-def picture_button(address: str, label: str, value: str | None = None) -> Html:
-    """A picture that can be clicked: it tells the server `value`, or without one it is shown large by the browser."""
+def picture_button(address: str, label: str, value: str | None = None, large: str | None = None) -> Html:
+    """A picture that can be clicked: it tells the server `value`, or without one it is shown large by the browser.
+
+    large: what is then shown, where that is another file.
+    """
     image = element("img", src=address, alt="" if value is None else label, loading="lazy")
     attributes = {"type": "button", "class_": "ksh-picture", "title": label, "aria_label": label}
-    return element("button", image, data_pick=value, data_large=address if value is None else None, **attributes)
+    shown = (large or address) if value is None else None
+    return element("button", image, data_pick=value, data_large=shown, **attributes)
+
+
+def slider(label: str, values: Sequence[int], names: Sequence[str]) -> Html:
+    """A slider over values, each with a name, that stands at the last; see `assets/js/previews.js`."""
+    last = len(values) - 1
+    lists = {"data_values": json.dumps(list(values)), "data_names": json.dumps(list(names), ensure_ascii=False)}
+    place = element("input", type="range", min=0, max=last, value=last, aria_valuetext=names[last], **lists)
+    return element("label", element("span", label), place, element("output", names[last]), class_="ksh-slider")
 
 
 def picture_grid(pictures: Iterable[tuple[str, str]]) -> Html:

@@ -90,7 +90,7 @@ def job_parts() -> JobParts:
     with gr.Row(elem_classes="ksh-actions"):
         use = gr.Button(page_text("train_tab.use_this"), variant="primary", elem_id="train-use-lora", visible=False)
         folder = gr.Button(page_text("ui.open_folder"), elem_id="train-open-folder", visible=False)
-    previews = html("train-previews", js_on_load=script("previews.js"))
+    previews = html("train-previews", js_on_load=script("previews.js") + script("folds.js"))
     files = html("train-files", js_on_load=script("pick.js"))
     return JobParts(
         JobDisplay(status, chart, recommended, previews, files),

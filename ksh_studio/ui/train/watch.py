@@ -20,7 +20,7 @@ from ksh_studio.ui.parts.outputs import UNCHANGED, News, Unchanged, Update, news
 from ksh_studio.ui.train.chart import loss_chart
 from ksh_studio.ui.train.layout import JobButtons, JobDisplay, StartButtons
 from ksh_studio.ui.train.names import training_name, training_name_and_state
-from ksh_studio.ui.train.previews import preview_rows, step_name
+from ksh_studio.ui.train.previews import preview_tiles, step_name
 from ksh_studio.ui.train.queue import queue_list
 from ksh_studio.ui.train.recommended import file_list, recommendation, recommended_step
 from ksh_studio.ui.train.shown_job import choose_job
@@ -176,7 +176,7 @@ def _job_display(visit: Visit, project: Project, job: Job, status: JobStatus, hi
         ),
         chart=loss_chart(history, language, step),
         recommended=recommended_step(project, history, trigger, language),
-        previews=preview_rows(project, history.previews, trigger, language, step),
+        previews=preview_tiles(project, history.previews, trigger, language, step),
         files=file_list(project, history, language, visit.may("download_lora")),
     )
 
