@@ -20,8 +20,9 @@ function kindOf(address) {
   return found ? found[1] || found[2] : '';
 }
 
-// The event of a call: its number, and how it was set off ("click", "tick", …).
-function eventOf(body) {
+// The event of a call: its number, and how it was set off ("click", "tick", …). The question of changes.js counts as a tick.
+function eventOf(address, body) {
+  if (address.pathname.endsWith('/changes')) return { number: 'changes', name: 'tick', topic: 'event changes', outputs: 0 };
   try {
     const { fn_index: number, trigger_id: part } = JSON.parse(body);
     const { targets, outputs } = window.gradio_config.dependencies.find((each) => each.id === number);
@@ -91,7 +92,7 @@ async function read(kind, event, answer) {
     refused(event, await answer.clone().json().catch(() => null), answer.status);
     return kind === 'run' ? Response.json(without(event)) : answer;
   }
-  if (kind === 'run') done(event);
+  if (kind === 'run' || event.name === 'tick') done(event);
   if (kind === 'queue/join') queued.set((await answer.clone().json()).event_id, event);
   if (kind !== 'component_server') return answer;
   const { ok, texts: sentence } = await answer.clone().json() || {};
@@ -129,7 +130,7 @@ async function check(root, pressed) {
 window.fetch = async (input, options) => {
   const address = new URL(input instanceof Request ? input.url : input, location.href), kind = kindOf(address);
   if (!kind) return plainFetch(input, options);
-  const event = eventOf(options && options.body), root = address.href.replace(/(gradio_api|ksh)\/.*/, '');
+  const event = eventOf(address, options && options.body), root = address.href.replace(/(gradio_api|ksh)\/.*/, '');
   const asked = event.name !== 'tick' && kind !== 'queue/data';
   try {
     const answer = await plainFetch(input, options);

@@ -14,6 +14,7 @@ from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.access.visitors import welcome
 from ksh_studio.ui.caption import tab as caption_tab
+from ksh_studio.ui.caption import watch as caption_watch
 from ksh_studio.ui.caption.tab import CaptionTab
 from ksh_studio.ui.generate import tab as generate_tab
 from ksh_studio.ui.generate.generating import show_busy
@@ -27,16 +28,19 @@ from ksh_studio.ui.parts.form import form_inputs
 from ksh_studio.ui.parts.languages import first_value, frontend_module, has_translated_value, page_text, script
 from ksh_studio.ui.parts.markup import note
 from ksh_studio.ui.parts.messages import message_place
-from ksh_studio.ui.parts.outputs import QUIET, Update, clicked_value, in_order, visible
+from ksh_studio.ui.parts.outputs import EACH_TIME, QUIET, Update, clicked_value, in_order, visible
 from ksh_studio.ui.parts.theme import html
 from ksh_studio.ui.project_bar import ProjectBar
 from ksh_studio.ui.restored_panel import RestoredPanel, build_restored_panel, show_restored
 from ksh_studio.ui.train import plan as train_plan
 from ksh_studio.ui.train import tab as train_tab
+from ksh_studio.ui.train import watch as train_watch
 from ksh_studio.ui.train.actions import lora_of
 from ksh_studio.ui.train.tab import TrainTab
 
 TABS = ("caption", "train", "generate")
+VERSIONS = (caption_watch.version, train_watch.version)
+"""Of what the `tick` of the page's script for changes updates (see `server.changes`)."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,14 @@ def build_app(studio: Studio) -> gr.Blocks:
         bar = project.build(studio)
         head = build_head()
         restored = build_restored_panel(studio, bar.slug, bar.settings)
-        timer = gr.Timer(1.0)
+        changes = html("changes", js_on_load=script("changes.js"))
         with gr.Tabs(elem_id="stages", selected="caption") as tabs:
             with gr.Tab(
                 page_text("ui.tab_caption"), id="caption", elem_id="tab-caption", render_children=True
             ) as first:  # the grid saves captions that were kept, whichever tab is shown
-                caption = caption_tab.build(studio, bar.slug, timer, messages)
+                caption = caption_tab.build(studio, bar.slug, changes, messages)
             with gr.Tab(page_text("ui.tab_train"), id="train", elem_id="tab-train", render_children=True) as second:
-                train = train_tab.build(studio, bar.slug, timer, messages)
+                train = train_tab.build(studio, bar.slug, changes, messages)
             with gr.Tab(
                 page_text("ui.tab_generate"), id="generate", elem_id="tab-generate", render_children=True
             ) as third:
@@ -81,6 +85,7 @@ def build_app(studio: Studio) -> gr.Blocks:
         page = Page(head, banner, tabs, named, bar, restored, caption, train, generate)
         _opening(studio, blocks, page)
         _address(studio, address, page)
+        _ask_for_changes(changes, page)
         keep_forms(blocks.load, bar, caption, train, generate)
         _languages(studio, blocks, page)
         _between_tabs(studio, page)
@@ -108,6 +113,13 @@ def _address(studio: Studio, address: gr.HTML, page: Page) -> None:
     address.select(**filling(studio, "look", place_asked_for, Place(bar.picker, bar.slug, page.tabs)), **QUIET)
 
 
+def _ask_for_changes(changes: gr.HTML, page: Page) -> None:
+    """The script that asks for changes is told of which project and training, and when the tabs are updated."""
+    changes.tick(None, None, None, js="() => window.kshChanges.updated()", **QUIET)  # after the handlers of the tabs
+    page.bar.slug.change(None, page.bar.slug, None, js="(slug) => window.kshChanges.project(slug)", **QUIET)
+    page.train.job_id.change(None, page.train.job_id, None, js="(id) => window.kshChanges.training(id)", **QUIET)
+
+
 def _languages(studio: Studio, blocks: gr.Blocks, page: Page) -> None:
     """The switch: static texts by gradio in the browser, the server's sentences by the cookie that it leaves."""
     switch = script("language.js", module=frontend_module())
@@ -121,15 +133,15 @@ def _languages(studio: Studio, blocks: gr.Blocks, page: Page) -> None:
 def _between_tabs(studio: Studio, page: Page) -> None:
     """What a change of the project, of the language, or of the captions does in the tabs."""
     bar, train, generate = page.bar, page.train, page.generate
-    changes = [bar.slug.change, page.head.language.input]
-    gr.on(changes, inputs=bar.slug, **filling(studio, "look", show_restored, page.restored), **QUIET)
+    changes, changed = [bar.slug.change, page.head.language.input], QUIET | EACH_TIME
+    gr.on(changes, inputs=bar.slug, **filling(studio, "look", show_restored, page.restored), **changed)
     triggers = [*changes, page.caption.stamp.change]
     plan = filling(studio, "look", train_plan.show_plan, train.plan)
     inputs = {"inputs": [bar.slug, train.preset], "inputs_kwargs": form_inputs(train.form)}
-    gr.on(triggers, **inputs, **plan, **in_order(train_plan.PLAN))
+    gr.on(triggers, **inputs, **plan, **(in_order(train_plan.PLAN) | EACH_TIME))
     presets = filling(studio, "look", train_plan.show_presets, train.preset)
-    gr.on([*triggers, train.checked.change], inputs=bar.slug, **presets, **QUIET)
-    gr.on(changes, inputs=bar.slug, **filling(studio, "look", show_project, generate.project), **QUIET)
+    gr.on([*triggers, train.checked.change], inputs=bar.slug, **presets, **changed)
+    gr.on(changes, inputs=bar.slug, **filling(studio, "look", show_project, generate.project), **changed)
     drawing = generate.drawing
     busy = filling(studio, "look", show_busy, drawing)
     page.tab["generate"].select(inputs=drawing.instead.offered, **busy, **QUIET)

@@ -25,9 +25,10 @@ from ksh_studio.locales import Language, translate
 from ksh_studio.project.workspace import Workspace
 from ksh_studio.ui.access.roles import Mode
 from ksh_studio.ui.access.studio import Studio
-from ksh_studio.ui.app import build_app
+from ksh_studio.ui.app import VERSIONS, build_app
 from ksh_studio.ui.parts.languages import page_texts
 from ksh_studio.ui.parts.theme import STYLES, theme
+from ksh_studio.ui.server.changes import change_route
 from ksh_studio.ui.server.compression import CompressedPage
 from ksh_studio.ui.server.files import file_routes
 from ksh_studio.ui.server.missing_event import EXCEPTION_HANDLERS
@@ -134,7 +135,7 @@ def launch(page: gr.Blocks, studio: Studio, port: int | None = None, browser: bo
             i18n=page_texts(),
             app_kwargs={
                 "middleware": [shield, Middleware(CompressedPage)],
-                "routes": [*file_routes(studio), *upload_routes(studio)],
+                "routes": [*file_routes(studio), *upload_routes(studio), change_route(studio, VERSIONS)],
                 "exception_handlers": EXCEPTION_HANDLERS,
                 "docs_url": None,
                 "redoc_url": None,

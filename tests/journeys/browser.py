@@ -52,14 +52,14 @@ def open_studio(workspace: Workspace, *arguments: str, port: int = 0) -> Iterato
     process = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}/"
     try:
-        _wait(process, address)
+        until_open(process, address)
         yield address
     finally:
         process.terminate()
         process.wait(120)
 
 
-def _wait(process: subprocess.Popen, address: str) -> None:
+def until_open(process: subprocess.Popen, address: str) -> None:
     for _ in range(1200):
         if process.poll() is not None:
             pytest.fail(process.stdout.read().decode())

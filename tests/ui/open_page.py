@@ -84,7 +84,7 @@ class OpenPage:
             yield from self._run(handler, gr.EventData(part, {"value": data}))
 
     def tick(self) -> dict[str, Any]:
-        """What the page's timer changes on the page."""
+        """What the page's updates change on the page, which its script sets off when there is something new."""
         handlers = [fn for fn in self.blocks.fns.values() if any(event == "tick" for _, event in fn.targets)]
         updates = [update for fn in handlers for update in self._run(fn, None)]
         return {name: value for update in updates for name, value in update.items()}

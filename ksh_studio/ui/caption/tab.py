@@ -8,7 +8,7 @@ import gradio as gr
 from ksh_studio.ui.access.guard import filling, guarded, guarded_call
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
-from ksh_studio.ui.access.timer import errors_in_place
+from ksh_studio.ui.access.updates import errors_in_place
 from ksh_studio.ui.caption.captioning import build_captioning, caption, stop_captioning, undo_caption_change
 from ksh_studio.ui.caption.export_panel import build_export_panel
 from ksh_studio.ui.caption.grid import ksh_rows, ksh_save
@@ -34,7 +34,7 @@ class CaptionTab:
     import_folder: gr.Textbox
 
 
-def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer, messages: gr.HTML) -> CaptionTab:
+def build(studio: Studio, slug: gr.Textbox, changes: gr.HTML, messages: gr.HTML) -> CaptionTab:
     """Build the tab's components and events."""
     gr.Markdown(page_text("caption_tab.intro"), elem_classes="ksh-intro")
     importing = build_import_panel(studio, slug)
@@ -56,10 +56,10 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer, messages: gr.HTML) 
     captioning.stop.click(guarded(studio, "stop_captioning", stop_captioning), slug, None, **QUIET)
     undone = undo.click(inputs=slug, **filling(studio, "edit_captions", undo_caption_change, messages), **QUIET)
     watched = errors_in_place(poll, lambda error: {"captioning": {"status": error}})
-    timer.tick(inputs=[slug, seen], **filling(studio, "look", watched, News(seen, parts)), **QUIET)
+    changes.tick(inputs=[slug, seen], **filling(studio, "look", watched, News(seen, parts)), **QUIET)
     show_grid: dict[str, Any] = {"js": script("show_grid.js"), **QUIET}
-    changes = [slug.change, captioning.stamp.change, search.change, which.change]
-    gr.on(changes, None, [slug, search, which], None, **show_grid)
+    triggers = [slug.change, captioning.stamp.change, search.change, which.change]
+    gr.on(triggers, None, [slug, search, which], None, **show_grid)
     undone.then(None, [slug, search, which], None, **show_grid)
     captioning.state.change(None, captioning.state, None, js=script("state.js"), **QUIET)
     restricted: list[tuple[gr.blocks.Block, Action]] = [

@@ -1,4 +1,4 @@
-"""What the Caption tab's timer shows: counts, the captioning job, and the imports and exports beside it."""
+"""What the Caption tab shows and updates: counts, the captioning job, and the imports and exports beside it."""
 
 from dataclasses import dataclass
 
@@ -29,11 +29,20 @@ class CaptionTabShown:
 
 
 def poll(visit: Visit, slug: str, seen: dict[str, str]) -> News[dict[str, str], CaptionTabShown] | Unchanged:
-    """Everything that the timer shows, as far as it has changed since what the page has seen."""
+    """Everything that the tab shows, as far as it has changed since what the page has seen."""
     if not slug:
         return UNCHANGED
+    shown = _shown(visit, slug)
+    return news(seen, shown, lambda: shown, shared=WRITTEN_BY_BUTTONS)
+
+
+def version(visit: Visit, slug: str, _job_id: str) -> object:
+    """Changes when anything that `poll` shows has changed."""
+    return _shown(visit, slug)
+
+
+def _shown(visit: Visit, slug: str) -> CaptionTabShown:
     project = visit.project(slug)
     importing = show_drawing_jobs(visit, project, "import")
     captioning = show_captioning(visit, project, importing.works)
-    shown = CaptionTabShown(captioning, importing, show_drawing_jobs(visit, project, "export"))
-    return news(seen, shown, lambda: shown, shared=WRITTEN_BY_BUTTONS)
+    return CaptionTabShown(captioning, importing, show_drawing_jobs(visit, project, "export"))

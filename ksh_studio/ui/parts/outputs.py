@@ -6,7 +6,7 @@ from a setting's name to its value. The tab keeps its components in a dataclass 
 dictionary with the same keys (a `Form`), and `guard.filling` joins the two. What a handler leaves out, or sets to
 `UNCHANGED`, stays as it is on the page. Both may be nested: a field may itself be a dataclass or a dictionary.
 
-A handler that a timer calls answers with `news(...)`: the one way of saying that there is nothing new.
+A handler that updates the page answers with `news(...)`: the one way of saying that there is nothing new.
 """
 
 import functools
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 """Options of an event that answers at once: no name in the API, no place in the queue, no sign of waiting."""
+EACH_TIME: dict[str, Any] = {"trigger_mode": "multiple"}
+"""Options of a change that several handlers answer. With gradio's own mode for changes, "always_last", each answer for
+which the change came twice sets off all these handlers once more: two changes at nearly the same time never end."""
 
 
 def in_order(answers: str) -> dict[str, Any]:
@@ -110,7 +113,7 @@ D = TypeVar("D")
 
 @dataclass(frozen=True)
 class News(Generic[S, D]):
-    """What a handler that a timer calls answers; and the components for it, under the same names."""
+    """What a handler that updates the page answers; and the components for it, under the same names."""
 
     seen: S
     """Fingerprints of what the page shows by now (a dictionary), kept in a `gr.State` until the next call."""

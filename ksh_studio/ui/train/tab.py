@@ -7,7 +7,7 @@ import gradio as gr
 from ksh_studio.ui.access.guard import filling, guarded
 from ksh_studio.ui.access.roles import Action
 from ksh_studio.ui.access.studio import Studio
-from ksh_studio.ui.access.timer import errors_in_place
+from ksh_studio.ui.access.updates import errors_in_place
 from ksh_studio.ui.parts.form import Form, form_inputs
 from ksh_studio.ui.parts.languages import page_text, script
 from ksh_studio.ui.parts.outputs import QUIET, News, in_order
@@ -56,7 +56,7 @@ class _NewTraining:
     checked: gr.Textbox
 
 
-def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer, messages: gr.HTML) -> TrainTab:
+def build(studio: Studio, slug: gr.Textbox, changes: gr.HTML, messages: gr.HTML) -> TrainTab:
     """Build the tab's components and events."""
     gr.Markdown(page_text("train_tab.intro"), elem_classes="ksh-intro")
     job_id = gr.Textbox(visible="hidden", elem_id="train-job", label="job", container=False)
@@ -77,7 +77,7 @@ def build(studio: Studio, slug: gr.Textbox, timer: gr.Timer, messages: gr.HTML) 
     display = _display(new, waiting, job, more, tools, earlier)
     seen = gr.State({})
     watched = errors_in_place(poll, lambda error: {"job": {"status": error}})
-    timer.tick(inputs=[slug, job_id, seen], **filling(studio, "look", watched, News(seen, display)), **QUIET)
+    changes.tick(inputs=[slug, job_id, seen], **filling(studio, "look", watched, News(seen, display)), **QUIET)
     restricted: list[tuple[gr.blocks.Block, Action]] = [(new.accordion, "train"), (new.buttons.start, "train")]
     return TrainTab(
         use_lora=job.buttons.use_lora,

@@ -1,4 +1,4 @@
-"""What the page shows of the project's training jobs, looked at again every second."""
+"""What the page shows of the project's training jobs, updated whenever it changes."""
 
 from dataclasses import dataclass
 
@@ -82,6 +82,11 @@ def poll(
     project = visit.project(slug)
     jobs = jobs_now(visit, project, job_id)
     return news(seen, _version(visit, slug, jobs), lambda: _display(visit, project, jobs))
+
+
+def version(visit: Visit, slug: str, job_id: str) -> object:
+    """Changes when anything that `poll` shows may have changed."""
+    return _version(visit, slug, jobs_now(visit, visit.project(slug), job_id))
 
 
 def jobs_now(visit: Visit, project: Project, job_id: str) -> ProjectJobs:

@@ -28,7 +28,7 @@ def at_once(monkeypatch) -> None:
 def build() -> Callable[[Studio], gr.Blocks]:
     def page(studio: Studio) -> gr.Blocks:
         with gr.Blocks() as blocks:
-            tab.build(studio, gr.Textbox(elem_id="project-slug"), gr.Timer(1.0), message_place())
+            tab.build(studio, gr.Textbox(elem_id="project-slug"), gr.HTML(), message_place())
         return blocks
 
     return page

@@ -1,4 +1,4 @@
-"""Start, Stop and Undo of the Caption tab, and what the timer shows of the job, as each role may do and see it."""
+"""Start, Stop and Undo of the Caption tab, and what the page shows of the job, as each role may do and see it."""
 
 import gradio as gr
 import pytest
@@ -165,7 +165,7 @@ def test_a_guest_undoes_nothing(opened, with_drawings):
         page.press("caption-undo")
 
 
-def test_the_timer_shows_the_counts_and_then_nothing_until_something_changes(opened, with_drawings):
+def test_the_page_shows_the_counts_and_then_nothing_until_something_changes(opened, with_drawings):
     page = opened("owner")
     assert "no drawings yet" in page.tick()["caption-about"]
     with_drawings(page.project)
@@ -175,7 +175,7 @@ def test_the_timer_shows_the_counts_and_then_nothing_until_something_changes(ope
     assert not {name for name in page.tick() if name.startswith("caption-")}
 
 
-def test_without_a_project_the_timer_shows_nothing(opened):
+def test_without_a_project_the_page_shows_nothing(opened):
     page = opened("owner")
     page.set("project-slug", "")
     assert page.tick() == {}

@@ -28,7 +28,7 @@ def send(page, folder):
 
 
 @pytest.mark.parametrize("role", ["owner", "visitor"])
-def test_a_dropped_folder_becomes_a_job_whose_report_the_timer_shows(opened, drawings, role):
+def test_a_dropped_folder_becomes_a_job_whose_report_the_page_shows(opened, drawings, role):
     page = opened(role)
     (drawings / "in").mkdir()
     (drawings / "blue.png").rename(drawings / "in" / "blue.png")

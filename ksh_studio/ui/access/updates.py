@@ -1,4 +1,4 @@
-"""What a timer's handler answers when something goes wrong: gradio shows no error of a tick."""
+"""What an update of the page answers when something goes wrong: gradio shows no error of a tick."""
 
 import functools
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def errors_in_place(poll: Handler, place: Callable[[Html], Mapping[str, object]]) -> Handler:
-    """A timer's handler whose errors are shown on its tab; they go when it can answer again.
+    """A handler that updates a tab, and whose errors are shown on its tab; they go when it can answer again.
 
     poll: takes the visit first, and last what the page has seen. place: the part of the display that holds the note.
     """
@@ -31,7 +31,7 @@ def errors_in_place(poll: Handler, place: Callable[[Html], Mapping[str, object]]
         except Exception:  # noqa: BLE001 - the page must say that it no longer shows how things are
             shown = only(values[-1], place(note(translate("messages.unexpected", visit.language), "bad")))
             if not isinstance(shown, Unchanged):  # once, not with every tick
-                log.exception("a timer's handler failed")
+                log.exception("an update of the page failed")
             return shown
 
     return answer

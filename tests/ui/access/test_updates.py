@@ -7,7 +7,7 @@ import gradio as gr
 import pytest
 
 from ksh_studio.disk import Busy
-from ksh_studio.ui.access.timer import errors_in_place
+from ksh_studio.ui.access.updates import errors_in_place
 from ksh_studio.ui.parts.outputs import UNCHANGED, News
 from tests.ui.open_page import OpenPage, studio_for
 
