@@ -7,8 +7,6 @@ import os
 import platform
 import re
 import secrets
-import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -196,16 +194,6 @@ def sha256(path: Path, start: int = 0) -> str:
     with path.open("rb") as file:
         file.seek(start)
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def open_folder(path: Path) -> None:
-    """Show a folder in the system's file browser. Raises StudioError where there is none."""
-    command = {"win32": ["explorer"], "darwin": ["open"]}.get(sys.platform, ["xdg-open"])
-    if shutil.which(command[0]) is None:
-        raise StudioError("disk.no_browser", path=path)
-    subprocess.Popen(
-        [*command, str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from gradio.blocks import Block
 from gradio.events import Dependency
 
 from ksh_studio.config import ProjectSettings, Trigger
-from ksh_studio.disk import open_folder
 from ksh_studio.errors import StudioError, validated
 from ksh_studio.locales import translate
 from ksh_studio.models.registry import (
@@ -32,6 +31,7 @@ from ksh_studio.ui.parts.markup import joined, link
 from ksh_studio.ui.parts.outputs import QUIET
 from ksh_studio.ui.parts.sheet import CLOSE_SHEET, sheet, sheet_button
 from ksh_studio.ui.parts.theme import html
+from ksh_studio.ui.server.file_browser import open_folder
 from ksh_studio.ui.server.files import download_folder, file_url
 
 SHOWING_WORK: dict[str, Any] = {"api_visibility": "private"}

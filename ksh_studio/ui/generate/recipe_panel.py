@@ -6,7 +6,6 @@ from pathlib import Path
 import gradio as gr
 
 from ksh_studio.config import GenerateConfig
-from ksh_studio.disk import open_folder
 from ksh_studio.errors import StudioError
 from ksh_studio.generation.pictures.recipe import model_name, read_recipe
 from ksh_studio.models.registry import base_entry
@@ -23,6 +22,7 @@ from ksh_studio.ui.parts.form import Form, form_values
 from ksh_studio.ui.parts.languages import page_text
 from ksh_studio.ui.parts.outputs import QUIET, Update, clicked_value, visible
 from ksh_studio.ui.parts.theme import html
+from ksh_studio.ui.server.file_browser import open_folder
 from ksh_studio.ui.server.files import file_url
 
 LARGEST_DROP = 64_000_000

@@ -1,6 +1,5 @@
 """What the artist does with a training job: start, stop, pause, resume, end, preview it now, use its LoRA."""
 
-from ksh_studio.disk import open_folder
 from ksh_studio.errors import StudioError
 from ksh_studio.jobs.requests import end_job, pause_job, request_preview, stop_job
 from ksh_studio.jobs.start import begin_job, start_job
@@ -8,6 +7,7 @@ from ksh_studio.locales import sentence
 from ksh_studio.paths import SAFETENSORS
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.parts.messages import done
+from ksh_studio.ui.server.file_browser import open_folder
 from ksh_studio.ui.train.plan import settings_to_begin
 from ksh_studio.ui.train.recommended import recommendation
 from ksh_studio.ui.train.shown_job import shown_job
