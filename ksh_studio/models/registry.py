@@ -15,6 +15,7 @@ from ksh_studio.errors import StudioError
 from ksh_studio.paths import typed_path
 
 POCKET = ASSETS / "pocket"
+POCKET_NAMES = {"name": "pocket", "label": "Pocket", "source_type": "folder", "trial": True}
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle")
 HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
@@ -56,6 +57,8 @@ class BaseEntry:
     guidance_scale: float = 7.0
     training: Mapping[str, Any] = field(default_factory=dict)
     """The settings of TrainConfig that have another default for this model."""
+    trial: bool = False
+    """Whether it is so small that it only shows how the studio works."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class CaptionerEntry:
     revision: str | None = None
     generation: Mapping[str, Any] = field(default_factory=dict)
     """The settings of CaptionConfig that have another default for this captioner."""
+    trial: bool = False
+    """Whether it is so small that it only shows how the studio works."""
 
 
 ANYTHING = BaseEntry(
@@ -213,12 +218,24 @@ def _pocket_base() -> BaseEntry:
     known = {name: value for name, value in constants.items() if name in BaseEntry.__dataclass_fields__}
     if "latent_rgb" in known:
         known["latent_rgb"] = tuple(tuple(row) for row in known["latent_rgb"])
-    fixed = {"name": "pocket", "label": "Pocket", "source": str(POCKET / "base"), "source_type": "folder"}
+    fixed = {
+        "name": "pocket",
+        "label": "Pocket",
+        "source": str(POCKET / "base"),
+        "source_type": "folder",
+        "trial": True,
+    }
     return BaseEntry(**(known | fixed))
 
 
 def _pocket_captioner() -> CaptionerEntry:
     constants = _pocket_constants("captioner")
     known = {name: value for name, value in constants.items() if name in CaptionerEntry.__dataclass_fields__}
-    fixed = {"name": "pocket", "label": "Pocket", "source": str(POCKET / "captioner"), "source_type": "folder"}
+    fixed = {
+        "name": "pocket",
+        "label": "Pocket",
+        "source": str(POCKET / "captioner"),
+        "source_type": "folder",
+        "trial": True,
+    }
     return CaptionerEntry(**(known | fixed))

@@ -24,6 +24,7 @@ from ksh_studio.ui.generate.prompts import insert_trigger
 from ksh_studio.ui.generate.tab import GenerateTab
 from ksh_studio.ui.head import Head, build_head, workspace_path
 from ksh_studio.ui.kept_forms import draft_scripts, keep_forms
+from ksh_studio.ui.models_in_use import ModelsInUse, show_models
 from ksh_studio.ui.parts.form import form_inputs
 from ksh_studio.ui.parts.languages import first_value, frontend_module, has_translated_value, page_text, script
 from ksh_studio.ui.parts.markup import note
@@ -54,6 +55,7 @@ class Page:
     """The three tabs by name."""
     bar: ProjectBar
     restored: RestoredPanel
+    models: ModelsInUse
     caption: CaptionTab
     train: TrainTab
     generate: GenerateTab
@@ -74,15 +76,20 @@ def build_app(studio: Studio) -> gr.Blocks:
             with gr.Tab(
                 page_text("ui.tab_caption"), id="caption", elem_id="tab-caption", render_children=True
             ) as first:  # the grid saves captions that were kept, whichever tab is shown
+                caption_model = html("caption-model")
                 caption = caption_tab.build(studio, bar.slug, changes, messages)
             with gr.Tab(page_text("ui.tab_train"), id="train", elem_id="tab-train", render_children=True) as second:
+                train_model = html("train-model")
                 train = train_tab.build(studio, bar.slug, changes, messages)
             with gr.Tab(
                 page_text("ui.tab_generate"), id="generate", elem_id="tab-generate", render_children=True
             ) as third:
+                generate_model = html("generate-model")
                 generate = generate_tab.build(studio, bar.slug)
         named = dict(zip(TABS, (first, second, third), strict=True))
-        page = Page(head, banner, tabs, named, bar, restored, caption, train, generate)
+        menus = bar.settings["base_model"], bar.settings["captioner"], caption.form["captioner"]
+        models = ModelsInUse(caption_model, train_model, generate_model, *menus)
+        page = Page(head, banner, tabs, named, bar, restored, models, caption, train, generate)
         _opening(studio, blocks, page)
         _address(studio, address, page)
         _ask_for_changes(changes, page)
@@ -142,9 +149,11 @@ def _between_tabs(studio: Studio, page: Page) -> None:
     presets = filling(studio, "look", train_plan.show_presets, train.preset)
     gr.on([*triggers, train.checked.change], inputs=bar.slug, **presets, **changed)
     gr.on(changes, inputs=bar.slug, **filling(studio, "look", show_project, generate.project), **changed)
-    drawing = generate.drawing
-    busy = filling(studio, "look", show_busy, drawing)
-    page.tab["generate"].select(inputs=drawing.instead.offered, **busy, **QUIET)
+    busy = filling(studio, "look", show_busy, generate.drawing)
+    page.tab["generate"].select(inputs=generate.busy_shown, **busy, **QUIET)
+    models = filling(studio, "look", show_models, page.models)
+    gr.on(changes, inputs=bar.slug, **models, **changed)
+    bar.settings_saved.success(inputs=bar.slug, **models, **QUIET)
     bar.slug.change(None, None, train.job_id, js="() => ''", **QUIET)
 
 

@@ -51,6 +51,8 @@ class GenerateTab:
     restricted: list[tuple[gr.blocks.Block, Action]]
     drawing: Generating
     """What `show_busy` fills."""
+    busy_shown: gr.State
+    """Whether the page says that the device is at work."""
 
 
 def build(studio: Studio, slug: gr.Textbox) -> GenerateTab:
@@ -83,7 +85,7 @@ def build(studio: Studio, slug: gr.Textbox) -> GenerateTab:
     instead.preview.click(inputs=form["prompt"], **preview, **QUIET)
     stop.click(guarded(studio, "generate", stop_generating), None, None, **QUIET)
     _connect_form(studio, slug, form, explanation, insert)
-    return GenerateTab(form, contents_of(form, pictures), restricted, drawing)
+    return GenerateTab(form, contents_of(form, pictures), restricted, drawing, instead.offered)
 
 
 def _connect_form(studio: Studio, slug: gr.Textbox, form: Form, explanation: gr.HTML, insert: gr.Button) -> None:
