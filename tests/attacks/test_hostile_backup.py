@@ -161,7 +161,7 @@ def test_odd_numbers_and_long_texts_in_events_empty_no_tab(job, tmp_path, langua
             assert len(describe(event, language)) < 70_000
         best = recommendation(history.follow())
         shown = [
-            headline(job_status(theirs), history, language, log=True),
+            headline(job_status(theirs), history, language),
             loss_chart(history, language, best.step if best is not None else None),
             recommended_step(theirs.project, history, "", language),
             preview_tiles(theirs.project, history.previews, "", language),

@@ -1,15 +1,16 @@
 """The loss of a training as one drawing made on the server: at most 500 points, whatever the length of the run."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ksh_studio.jobs.history import JobHistory
 from ksh_studio.locales import Language, translate
-from ksh_studio.ui.parts.markup import Html, element, joined
+from ksh_studio.ui.parts.markup import Html, element, fold, heading, joined, notes
 from ksh_studio.ui.parts.thinning import thinned
 
-WIDTH, HEIGHT = 640, 230
-LEFT, RIGHT, TOP, BOTTOM = 46, 40, 10, 22
+WIDTH, HEIGHT = 640, 258
+LEFT, RIGHT, TOP, BOTTOM = 46, 40, 24, 36
 LOSS_POINTS, OTHER_POINTS = 190, 40
 """Most points of the measured and of the averaged loss; of each other line. 2 · 190 + 3 · 40 = 500."""
 KEPT_SHARE = 0.98
@@ -49,7 +50,7 @@ def loss_chart(history: JobHistory, language: Language, recommended: int | None 
     held_out = thinned(history.validated, OTHER_POINTS)
     frame = _frame(points, [event.loss for event in held_out], history.steps[-1].total)
     parts = [
-        _axes(frame, bool(history.scored)),
+        _axes(frame, bool(history.scored), language),
         _mark(frame, recommended),
         _rate(frame, history),
         frame.line("measured", [(frame.x(step), frame.y(mean)) for step, mean, _ in points]),
@@ -59,8 +60,26 @@ def loss_chart(history: JobHistory, language: Language, recommended: int | None 
     ]
     lines = _newest_values(history, language)
     label = translate("train_tab.loss_chart", language, said=" · ".join(text for _, text in lines))
-    chart = element("svg", *parts, class_="ksh-chart", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=label)
-    return element("figure", chart, _legend(lines), class_="ksh-plot")
+    pointer = element("path", class_="pointer", hidden=True)
+    box = {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "role": "img", "aria_label": label}
+    chart = element("svg", *parts, pointer, class_="ksh-chart", **box, **_values(frame, points, language))
+    return element("figure", chart, element("p", class_="ksh-reading"), _legend(lines), class_="ksh-plot")
+
+
+def details(history: JobHistory, language: Language, recommended: int | None, log_lines: str = "") -> str:
+    """The chart and the end of the log, folded; empty while there is neither."""
+    chart = loss_chart(history, language, recommended)
+    log = [heading(translate("ui.last_lines", language)), element("pre", log_lines)] if log_lines else []
+    return fold(translate("train_tab.details", language), notes([chart, *log]), name="chart") if chart or log else ""
+
+
+def _values(frame: _Frame, points: list[tuple[int, float, float]], language: Language) -> dict[str, str]:
+    """For `assets/js/chart.js`: (x, step, loss, averaged loss) of each point, and the names of the values."""
+    rows = ((frame.x(step), step, mean, average) for step, mean, average in points)
+    values = [[round(x, 1), step, round(mean, 5), round(average, 5)] for x, step, mean, average in rows]
+    keys = ("axis_step", "line_measured", "line_averaged")
+    names = [translate(f"train_tab.{key}", language) for key in keys]
+    return {"data_points": json.dumps(values), "data_names": json.dumps(names, ensure_ascii=False)}
 
 
 def _frame(points: list[tuple[int, float, float]], others: list[float], total: int) -> _Frame:
@@ -70,19 +89,27 @@ def _frame(points: list[tuple[int, float, float]], others: list[float], total: i
     return _Frame(total, min(values), max(values))
 
 
-def _axes(frame: _Frame, scored: bool) -> Html:
+def _axes(frame: _Frame, scored: bool, language: Language) -> Html:
+    """Both axes with their names and values, and the scale of the likeness at the right."""
     floor, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     middle = (TOP + floor) / 2
-    losses = [(14, frame.high), (middle + 3, (frame.high + frame.low) / 2), (floor, frame.low)]
+    losses = [(TOP + 4, frame.high), (middle + 3, (frame.high + frame.low) / 2), (floor, frame.low)]
     steps = [(LEFT, "start", 0), ((LEFT + right) / 2, "middle", frame.total // 2), (right, "end", frame.total)]
     parts = [
         element("path", class_="grid", d=f"M{LEFT} {middle}H{right}"),
         element("path", d=f"M{LEFT} {TOP}V{floor}H{right}"),
         *(element("text", f"{loss:.3f}", x=LEFT - 6, y=f"{y:.0f}", text_anchor="end") for y, loss in losses),
-        *(element("text", step, x=f"{x:.0f}", y=HEIGHT - 6, text_anchor=anchor) for x, anchor, step in steps),
+        *(element("text", step, x=f"{x:.0f}", y=floor + 14, text_anchor=anchor) for x, anchor, step in steps),
+    ]
+    names = [("line_measured", LEFT, 12, "start"), ("axis_step", (LEFT + right) / 2, HEIGHT - 5, "middle")]
+    parts += [
+        element("text", translate(f"train_tab.{name}", language), class_="axis", x=f"{x:.0f}", y=y, text_anchor=anchor)
+        for name, x, y, anchor in names
     ]
     if scored:
-        parts += [element("text", n, class_="likeness", x=right + 6, y=y) for n, y in ((1, 14), (0, floor))]
+        likeness = translate("train_tab.line_likeness", language)
+        parts += [element("text", n, class_="likeness", x=right + 6, y=y) for n, y in ((1, TOP + 4), (0, floor))]
+        parts.append(element("text", likeness, class_="likeness axis", x=right, y=12, text_anchor="end"))
     return joined(parts)
 
 

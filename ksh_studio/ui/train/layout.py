@@ -11,6 +11,7 @@ import gradio as gr
 from ksh_studio.config import MAX_PROMPT_CHARACTERS
 from ksh_studio.ui.parts.languages import page_text, script
 from ksh_studio.ui.parts.theme import html
+from ksh_studio.ui.train.chart import BOTTOM, HEIGHT, TOP
 
 V = TypeVar("V")
 
@@ -79,19 +80,20 @@ def job_parts() -> JobParts:
         resume = gr.Button(page_text("train_tab.resume"), variant="primary", elem_id="train-resume", visible=False)
         stop = gr.Button(page_text("ui.stop"), variant="stop", elem_id="train-stop", visible=False)
         end = gr.Button(page_text("train_tab.end"), variant="stop", elem_id="train-end", visible=False)
-    chart = html("train-chart")
+    recommended = html("train-recommended", js_on_load=script("previews.js"))
+    with gr.Row(elem_classes="ksh-actions"):
+        use = gr.Button(page_text("train_tab.use_this"), variant="primary", elem_id="train-use-lora", visible=False)
+        folder = gr.Button(page_text("ui.open_folder"), elem_id="train-open-folder", visible=False)
+    previews = html("train-previews", js_on_load=script("previews.js") + script("folds.js"))
     with gr.Row(elem_classes="ksh-actions ksh-ask", visible=False) as preview_row:
         prompt = gr.Textbox(
             label=page_text("train_tab.preview_prompt"), info=page_text("train_tab.preview_prompt_info"),
             max_length=MAX_PROMPT_CHARACTERS, scale=4, elem_id="train-preview-prompt",
         )  # fmt: skip
         preview_now = gr.Button(page_text("train_tab.preview_now"), elem_id="train-preview-now", scale=0)
-    recommended = html("train-recommended", js_on_load=script("previews.js"))
-    with gr.Row(elem_classes="ksh-actions"):
-        use = gr.Button(page_text("train_tab.use_this"), variant="primary", elem_id="train-use-lora", visible=False)
-        folder = gr.Button(page_text("ui.open_folder"), elem_id="train-open-folder", visible=False)
-    previews = html("train-previews", js_on_load=script("previews.js") + script("folds.js"))
     files = html("train-files", js_on_load=script("pick.js"))
+    pointer = script("chart.js", top=TOP, bottom=HEIGHT - BOTTOM)
+    chart = html("train-chart", js_on_load=script("folds.js") + pointer)
     return JobParts(
         JobDisplay(status, chart, recommended, previews, files),
         JobButtons(pause, resume, stop, end, use, folder),

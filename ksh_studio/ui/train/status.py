@@ -6,20 +6,18 @@ from ksh_studio.jobs.history import JobHistory
 from ksh_studio.jobs.status import JobStatus
 from ksh_studio.locales import Language, translate
 from ksh_studio.ui.parts.events import unknown_events
-from ksh_studio.ui.parts.markup import bar, details, note, notes
+from ksh_studio.ui.parts.markup import bar, note, notes
 
 KINDS = {"finished": "good", "failed": "bad", "paused": "warn"}
 
 
-def headline(status: JobStatus, history: JobHistory, language: Language, log: bool = False) -> str:
-    """How far the job is, with a bar; how it ended; or why it does not answer. With `log`, also its last lines."""
+def headline(status: JobStatus, history: JobHistory, language: Language) -> str:
+    """How far the job is, with a bar; how it ended; or why it does not answer."""
     parts = [_state(status, history, language)]
     parts += [note(warning.text(language), "warn") for warning in history.warnings]
     parts += unknown_events(history, language)
     if status.state == "not answering":
         parts.append(note(translate("train_tab.not_answering", language), "warn"))
-    if log and status.last_log_lines:
-        parts.append(details(translate("ui.last_lines", language), status.last_log_lines))
     return notes(parts)
 
 

@@ -17,7 +17,7 @@ from ksh_studio.project.workspace import Project
 from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.parts.markup import bar, heading, note, notes
 from ksh_studio.ui.parts.outputs import UNCHANGED, News, Unchanged, Update, news, visible
-from ksh_studio.ui.train.chart import loss_chart
+from ksh_studio.ui.train.chart import details
 from ksh_studio.ui.train.layout import JobButtons, JobDisplay, StartButtons
 from ksh_studio.ui.train.names import training_name, training_name_and_state
 from ksh_studio.ui.train.previews import preview_tiles, step_name
@@ -176,10 +176,8 @@ def _job_display(visit: Visit, project: Project, job: Job, status: JobStatus, hi
     best = recommendation(history)
     step = best.step if best is not None else None
     return JobDisplay(
-        status=notes(
-            [heading(training_name(job, language)), headline(status, history, language, visit.may("read_log"))]
-        ),
-        chart=loss_chart(history, language, step),
+        status=notes([heading(training_name(job, language)), headline(status, history, language)]),
+        chart=details(history, language, step, status.last_log_lines if visit.may("read_log") else ""),
         recommended=recommended_step(project, history, trigger, language),
         previews=preview_tiles(project, history.previews, trigger, language, step),
         files=file_list(project, history, language, visit.may("download_lora")),

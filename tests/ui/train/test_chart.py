@@ -1,15 +1,17 @@
+import json
 import re
 
 from ksh_studio.events import Scored, Validated
 from ksh_studio.jobs.history import JobHistories
 from ksh_studio.ui.parts.thinning import thinned
-from ksh_studio.ui.train.chart import HEIGHT, WIDTH, loss_chart
+from ksh_studio.ui.train.chart import HEIGHT, LEFT, WIDTH, details, loss_chart
 from tests.jobs.written_jobs import job_with, step
 from tests.work import cpu_seconds
 
 
 def points_of(chart):
-    return [tuple(map(float, pair.split(","))) for pair in re.findall(r"[\d.]+,[\d.]+", chart)]
+    lines = re.findall(r'<polyline[^>]* points="([^"]+)"', chart)
+    return [tuple(map(float, pair.split(","))) for line in lines for pair in line.split()]
 
 
 def test_ten_thousand_steps_are_at_most_five_hundred_points_and_quickly_drawn(project):
@@ -37,6 +39,23 @@ def test_every_line_is_drawn_inside_and_named_in_legend_and_label(project):
     assert chart.count("<circle") == 4 and 'class="chosen"' in chart
     label = re.search('aria-label="([^"]+)"', chart).group(1)
     assert "held-out drawings 0.5000" in label and "learning rate 0.0001" in label
+
+
+def test_axes_are_named_and_every_point_has_its_values_for_the_pointer(project):
+    job = job_with(project, *(step(n) for n in range(1, 60)), Scored(step=50, score=0.5))
+    chart = loss_chart(JobHistories().of(job), "ko")
+    assert re.findall(r'class="(?:likeness )?axis"[^>]*>([^<]+)<', chart) == ["손실", "스텝", "닮은 정도"]
+    points = json.loads(re.search('data-points="([^"]+)"', chart).group(1))
+    assert [point[1] for point in points] == list(range(1, 60)) and points[1][2:] == [0.5, 1.0]
+    assert LEFT < points[0][0] < points[-1][0] < WIDTH
+
+
+def test_chart_and_log_are_folded(project):
+    history = JobHistories().of(job_with(project, step(1), step(2)))
+    folded = details(history, "en", None, "Killed <b>")
+    assert folded.startswith("<details") and "<svg" in folded and "Killed &lt;b&gt;" in folded
+    assert "<pre" not in details(history, "en", None)
+    assert details(JobHistories().of(job_with(project)), "en", None) == ""
 
 
 def test_lines_that_nobody_measured_are_left_out(project):

@@ -236,11 +236,11 @@ def test_a_job_whose_process_died_is_said_so_with_its_log_and_resume(owner, draw
     job = ended_as(drawn, step(1), step(2))
     job.log.write_text("Killed <b>")
     _, sent = shown(owner, drawn)
-    assert "ended unexpectedly" in sent["status"] and "Killed &lt;b&gt;" in sent["status"]
+    assert "ended unexpectedly" in sent["status"] and "Killed &lt;b&gt;" in sent["chart"]
     assert "resume" in visible(sent)
     guest = Visit(owner.studio, "guest", "en", owner.workspace, "guest:a")
     _, seen_by_guest = shown(guest, drawn)
-    assert "Killed" not in seen_by_guest["status"]
+    assert "Killed" not in str(seen_by_guest) and "<svg" in seen_by_guest["chart"]
     assert not visible(seen_by_guest) & {"new", "start", "resume", "check", "open_folder", "more"}
 
 
