@@ -88,18 +88,22 @@ def _amounts(config: TrainConfig, values: dict[str, Any], entry: BaseEntry, draw
     """
     seen = values["train_batch_size"] * config.gradient_accumulation_steps * config.num_processes
     trained = drawings - held_out_count(drawings, values["validation_share"])
-    steps = config.max_train_steps
+    steps, pace = config.max_train_steps, 1.0
     if steps is None and config.num_train_epochs is not None:
         steps = config.num_train_epochs * math.ceil(trained / seen)
     if steps is None:
         usual = entry.training.get("max_train_steps") or _table(drawings) * 4 / seen
         steps = max(100, round(usual * _EFFORTS[config.effort]))
+        pace = min(1.0, _EFFORTS[config.effort])  # a quick training is looked at as often as a balanced one
     tenth = max(1, round(steps / 10))
+    intervals = {
+        name: max(1, round(pace * entry.training[name])) if name in entry.training else tenth
+        for name in ("checkpointing_steps", "validation_steps")
+    }
     amounts = {
         "max_train_steps": steps,
         "num_train_epochs": max(1, min(10_000, round(steps * seen / trained))),
-        "checkpointing_steps": entry.training.get("checkpointing_steps", tenth),
-        "validation_steps": entry.training.get("validation_steps", tenth),
+        **intervals,
         "lr_warmup_steps": 0 if config.lr_scheduler == "constant" else round(steps / 20),
     }
     return {name: amount for name, amount in amounts.items() if values[name] is None}

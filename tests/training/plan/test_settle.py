@@ -2,7 +2,7 @@ import pytest
 
 from ksh_studio.config import SettledTraining, TrainConfig
 from ksh_studio.errors import StudioError, validated
-from ksh_studio.models.registry import ANYTHING, BaseEntry
+from ksh_studio.models.registry import ANYTHING, BaseEntry, base_entry
 from ksh_studio.presets import TRAIN_PRESETS
 from ksh_studio.training.plan.settle import per_step, resolve
 
@@ -11,6 +11,8 @@ POCKET_LIKE = BaseEntry(
     training={"rank": 32, "lora_alpha": 32, "learning_rate": 0.004, "train_batch_size": 8, "target_modules": "all",
               "max_train_steps": 600, "validation_steps": 200},
 )  # fmt: skip
+
+EFFORTS = ("quick", "balanced", "thorough")
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,17 @@ def test_the_base_models_own_values_come_before_the_table_and_the_artists_before
     assert (config.checkpointing_steps, config.resolution) == (60, 128)
     config = resolve(TrainConfig(rank=4, target_modules="attention", max_train_steps=50), POCKET_LIKE, 40)
     assert (config.rank, config.lora_alpha, config.target_modules, config.max_train_steps) == (4, 2.0, "attention", 50)
+
+
+def test_a_quick_training_shows_as_many_steps_as_a_balanced_one():
+    pocket = base_entry("pocket")
+    quick, balanced, thorough = (resolve(TrainConfig(effort=effort), pocket, 40) for effort in EFFORTS)
+    assert (quick.max_train_steps, quick.validation_steps, quick.checkpointing_steps) == (120, 30, 30)
+    assert (balanced.max_train_steps, balanced.validation_steps, balanced.checkpointing_steps) == (300, 75, 75)
+    assert (thorough.max_train_steps, thorough.validation_steps) == (600, 75)
+    typed = resolve(TrainConfig(effort="quick", max_train_steps=300), pocket, 40)
+    assert (typed.validation_steps, typed.checkpointing_steps) == (75, 75)
+    assert resolve(TrainConfig(effort="quick", validation_steps=7), pocket, 40).validation_steps == 7
 
 
 def test_the_original_is_twenty_epochs_of_single_drawings():
