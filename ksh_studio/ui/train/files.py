@@ -15,12 +15,15 @@ from ksh_studio.ui.parts.languages import page_text
 from ksh_studio.ui.parts.outputs import QUIET, Update
 from ksh_studio.ui.parts.theme import html
 from ksh_studio.ui.train.actions import lora_of, ticked_steps
+from ksh_studio.ui.train.layout import JobButtons
 from ksh_studio.ui.train.merge import merge
 from ksh_studio.ui.train.publish import PublishParts, build_publish, wire_publish
+from ksh_studio.ui.train.settings import FORM
 from ksh_studio.ui.train.shown_job import shown_job
 
 FROM_THE_FILE = from_lora(TrainConfig)
 """Left open in a training that goes on from a LoRA: they come from its file."""
+SHOW_THE_FORM = "() => document.querySelector('#train-new').scrollIntoView({behavior: 'smooth'})"
 
 
 @dataclass(frozen=True)
@@ -60,20 +63,41 @@ def build_file_tools() -> FileTools:
 
 
 def wire_file_tools(
-    studio: Studio, tools: FileTools, of_job: list[gr.Textbox], form: Form, accordion: gr.Accordion
+    studio: Studio,
+    tools: FileTools,
+    buttons: JobButtons[gr.Button],
+    of_job: list[gr.Textbox],
+    form: Form,
+    accordion: gr.Accordion,
 ) -> None:
     """What the buttons do. accordion: of a new training, which is opened."""
     of_files = [*of_job, tools.steps]
     places = NewSettings({name: form[name] for name in ("init_lora", "adapter", *FROM_THE_FILE)}, accordion)
-    tools.train_on.click(inputs=of_files, **filling(studio, "train", train_on, places), **QUIET)
+    going_on = filling(studio, "train", train_on, places)
+    again = filling(studio, "train", use_settings, NewSettings(dict(form), accordion))
+    for filled in (
+        tools.train_on.click(inputs=of_files, **going_on, **QUIET),
+        buttons.train_on.click(inputs=of_job, **going_on, **QUIET),
+        buttons.use_settings.click(inputs=of_job, **again, **QUIET),
+    ):
+        filled.success(None, None, None, js=SHOW_THE_FORM, **QUIET)
     merging = filling(studio, "train", merge, tools.merged)
     tools.merge.click(inputs=of_files, api_visibility="private", show_progress="minimal", **merging)
     wire_publish(studio, tools.publish, of_job, tools.steps)
 
 
-def train_on(visit: Visit, slug: str, job_id: str, steps: list[int] | None) -> NewSettings:
-    """The settings of a new training begin with the LoRA of the first step ticked."""
+def train_on(visit: Visit, slug: str, job_id: str, steps: list[int] | None = None) -> NewSettings:
+    """The settings of a new training begin with the LoRA of the first step ticked, else of the recommended one."""
     path = lora_of(visit, slug, job_id, next(iter(ticked_steps(steps)), None))
     adapter = shown_job(visit, slug, job_id).file.settings.get("adapter", "lora")
     left_open = form_values(TrainConfig(), FROM_THE_FILE)
     return NewSettings({"init_lora": path, "adapter": adapter} | left_open, gr.update(open=True))
+
+
+def use_settings(visit: Visit, slug: str, job_id: str) -> NewSettings:
+    """The settings of a new training are those of the job that is shown, its open ones as they were filled in.
+
+    Raises StudioError when its file holds no valid settings.
+    """
+    config = shown_job(visit, slug, job_id).file.config(TrainConfig)
+    return NewSettings(form_values(config, FORM), gr.update(open=True))

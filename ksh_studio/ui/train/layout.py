@@ -34,6 +34,8 @@ class JobButtons(Generic[V]):
     stop: V
     end: V
     use_lora: V
+    train_on: V
+    use_settings: V
     open_folder: V
 
 
@@ -83,6 +85,8 @@ def job_parts() -> JobParts:
     recommended = html("train-recommended", js_on_load=script("previews.js"))
     with gr.Row(elem_classes="ksh-actions"):
         use = gr.Button(page_text("train_tab.use_this"), variant="primary", elem_id="train-use-lora", visible=False)
+        train_on = gr.Button(page_text("train_tab.train_on_this"), elem_id="train-on-this", visible=False)
+        again = gr.Button(page_text("train_tab.use_settings"), elem_id="train-use-settings", visible=False)
         folder = gr.Button(page_text("ui.open_folder"), elem_id="train-open-folder", visible=False)
     previews = html("train-previews", js_on_load=script("previews.js") + script("folds.js"))
     with gr.Row(elem_classes="ksh-actions ksh-ask", visible=False) as preview_row:
@@ -96,7 +100,7 @@ def job_parts() -> JobParts:
     chart = html("train-chart", js_on_load=script("folds.js") + pointer)
     return JobParts(
         JobDisplay(status, chart, recommended, previews, files),
-        JobButtons(pause, resume, stop, end, use, folder),
+        JobButtons(pause, resume, stop, end, use, train_on, again, folder),
         preview_row,
         prompt,
         preview_now,

@@ -1,5 +1,6 @@
 """Handlers of the Train tab, called as the guard calls them, on jobs whose events were written by hand."""
 
+import json
 from dataclasses import fields, is_dataclass, replace
 
 import gradio as gr
@@ -20,7 +21,7 @@ from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.parts.outputs import UNCHANGED, News
 from ksh_studio.ui.train import publish as publishing
 from ksh_studio.ui.train.actions import lora_of, pause, preview_now
-from ksh_studio.ui.train.files import train_on
+from ksh_studio.ui.train.files import train_on, use_settings
 from ksh_studio.ui.train.merge import merge
 from ksh_studio.ui.train.plan import measured, settings_to_use, show_plan, show_presets
 from ksh_studio.ui.train.plan_card import plan_card
@@ -297,6 +298,29 @@ def test_a_new_training_begins_with_the_lora_picked_and_leaves_its_size_to_the_f
     assert new.form.pop("init_lora").endswith("x-000020.safetensors")
     assert new.form == {"adapter": "dora", "rank": "", "lora_alpha": "", "target_modules": "auto"}
     assert new.accordion["open"]
+
+
+def test_the_settings_of_a_training_fill_the_form_again(owner, drawn):
+    _, config = settings_to_use(owner, drawn.slug, {"max_train_steps": "40", "rank": "3", "validation_prompts": "a\nb"})
+    job = create_job(drawn, "train", config)
+    again = use_settings(owner, drawn.slug, job.id)
+    assert set(again.form) == set(FORM) and again.accordion["open"]
+    assert (again.form["max_train_steps"], again.form["rank"], again.form["validation_prompts"]) == ("40", "3", "a\nb")
+    assert settings_to_use(owner, drawn.slug, again.form)[1] == config
+    damaged = json.loads((job.folder / "job.json").read_text())
+    damaged["settings"]["rank"] = -1
+    (job.folder / "job.json").write_text(json.dumps(damaged))
+    with pytest.raises(StudioError, match="Rank"):
+        use_settings(owner, drawn.slug, job.id)
+
+
+def test_what_can_be_done_with_an_ended_training_is_shown_to_those_who_may_train(owner, drawn):
+    job = ended_as(drawn, step(1), step(2))
+    append(job, lora_saved(job, 2), Finished(key="train.finished", values={"steps": "2", "name": "x"}))
+    offered = {"train_on", "use_settings"}
+    assert offered <= visible(shown(owner, drawn)[1])
+    guest = Visit(owner.studio, "guest", "en", owner.workspace, "guest:a")
+    assert not offered & visible(shown(guest, drawn)[1])
 
 
 def test_only_what_was_shown_is_pushed(owner, drawn, monkeypatch):
