@@ -5,7 +5,7 @@ window.kshAnswers = true;
 const TEXTS = __TEXTS__;
 const PRESSES = ['click', 'submit', 'upload', 'select'], AWAY = [502, 503, 504], EVERY = 2000;
 const plainFetch = window.fetch.bind(window);
-const lastOfTick = new Map(), queued = new Map();
+const saidLast = new Map(), queued = new Map(), joining = new Set();
 let leaving = false, lost = false, checking = false;
 
 const texts = (name) => Object.fromEntries(Object.entries(TEXTS).map(([language, each]) => [language, each[name]]));
@@ -20,14 +20,16 @@ function kindOf(address) {
   return found ? found[1] || found[2] : '';
 }
 
-// The event of a call: its number, and how it was set off ("click", "tick", …). The question of changes.js counts as a tick.
+// The event of a call: what its messages are about, and how it was set off ("click", "tick", …). What changes.js asks
+// counts as a tick.
 function eventOf(address, body) {
-  if (address.pathname.endsWith('/changes')) return { number: 'changes', name: 'tick', topic: 'event changes', outputs: 0 };
+  if (address.pathname.endsWith('/changes')) return { name: 'tick', topic: 'event changes', outputs: 0 };
   try {
-    const { fn_index: number, trigger_id: part } = JSON.parse(body);
+    const { fn_index: number, trigger_id: part, fn_name: call } = JSON.parse(body);
+    if (call) return { topic: `call ${call}`, outputs: 0 };
     const { targets, outputs } = window.gradio_config.dependencies.find((each) => each.id === number);
     const [, name] = targets.find(([id]) => id === part) || targets[0] || [];
-    return { number, name, topic: `event ${number}`, outputs: outputs.length };
+    return { name, topic: `event ${number}`, outputs: outputs.length };
   } catch { return { topic: '', outputs: 0 }; }
 }
 
@@ -44,23 +46,28 @@ function sentenceOf(error, status) {
 }
 
 function refused(event, error, status) {
-  const sentence = sentenceOf(error, status), key = JSON.stringify(sentence);
-  if (event.name === 'tick') {  // said once, not every second
-    if (lastOfTick.get(event.number) === key) return;
-    lastOfTick.set(event.number, key);
-  }
-  say({ texts: sentence, topic: event.topic, unasked: !PRESSES.includes(event.name) });
+  saySentence(event, sentenceOf(error, status));
+}
+
+// What nobody pressed is said once, not every few seconds, until it goes well again.
+function saySentence(event, sentence) {
+  const unasked = !PRESSES.includes(event.name), key = JSON.stringify(sentence);
+  if (unasked && event.topic && saidLast.get(event.topic) === key) return;
+  saidLast.set(event.topic, key);
+  say({ texts: sentence, topic: event.topic, unasked });
 }
 
 function done(event) {
-  lastOfTick.delete(event.number);
+  saidLast.delete(event.topic);
   if (PRESSES.includes(event.name)) over(); else if (event.topic) over(event.topic);
 }
 
 // A line of the stream that answers queued calls. A refusal is said here, and is a call without effect for gradio.
-function heard(line) {
+async function heard(line) {
   if (!line.startsWith('data:') || !line.includes('"process_completed"')) return line;
-  const answer = JSON.parse(line.slice(5)), event = queued.get(answer.event_id) || { topic: '', outputs: 0 };
+  const answer = JSON.parse(line.slice(5));
+  if (!queued.has(answer.event_id)) await Promise.allSettled(joining);  // the stream was quicker than the answer to the call
+  const event = queued.get(answer.event_id) || { topic: '', outputs: 0 };
   queued.delete(answer.event_id);
   if (answer.success) { done(event); return line; }
   refused(event, answer.output, 500);
@@ -70,10 +77,10 @@ function heard(line) {
 function hearing(stream) {
   let rest = '';
   const lines = new TransformStream({
-    transform(chunk, out) {
+    async transform(chunk, out) {
       const whole = (rest + chunk).split('\n');
       rest = whole.pop();
-      whole.forEach((line) => out.enqueue(`${heard(line)}\n`));
+      for (const line of whole) out.enqueue(`${await heard(line)}\n`);
     },
     flush(out) { out.enqueue(rest); },
   });
@@ -96,8 +103,7 @@ async function read(kind, event, answer) {
   if (kind === 'queue/join') queued.set((await answer.clone().json()).event_id, event);
   if (kind !== 'component_server') return answer;
   const { ok, texts: sentence } = await answer.clone().json() || {};
-  if (ok === false && sentence) say({ texts: sentence, topic: 'component_server', unasked: true });
-  else if (ok) over('component_server');
+  if (ok === false && sentence) saySentence(event, sentence); else if (ok) done(event);
   return answer;
 }
 
@@ -127,9 +133,18 @@ async function check(root, pressed) {
   say({ texts: texts('back'), kind: 'good', topic: 'connection', seconds: 6 });
 }
 
-window.fetch = async (input, options) => {
+window.fetch = (input, options) => {
   const address = new URL(input instanceof Request ? input.url : input, location.href), kind = kindOf(address);
   if (!kind) return plainFetch(input, options);
+  const answer = ask(kind, address, input, options);
+  if (kind === 'queue/join') {
+    joining.add(answer);
+    answer.catch(() => null).finally(() => joining.delete(answer));
+  }
+  return answer;
+};
+
+async function ask(kind, address, input, options) {
   const event = eventOf(address, options && options.body), root = address.href.replace(/(gradio_api|ksh)\/.*/, '');
   const asked = event.name !== 'tick' && kind !== 'queue/data';
   try {
@@ -141,7 +156,7 @@ window.fetch = async (input, options) => {
   }
   check(root, asked);
   return kind === 'run' ? Response.json(without(event)) : Response.json({ detail: '' }, { status: 500 });
-};
+}
 
 // A download that is refused says why; the browser alone would only say that it failed.
 document.addEventListener('click', async (event) => {
