@@ -11,6 +11,21 @@ FONTS = ("Pretendard", "Inter", "system-ui", "Segoe UI", "Apple SD Gothic Neo", 
          "Noto Sans KR", "sans-serif")  # fmt: skip
 CODE_FONTS = ("ui-monospace", "SFMono-Regular", "Consolas", "Noto Sans Mono CJK KR", "monospace")
 
+READABLE = {
+    # Help texts, labels and placeholders have a contrast of at least 4.5:1 on every background of the page.
+    "body_text_color_subdued": "*neutral_600",
+    "body_text_color_subdued_dark": "*neutral_300",
+    "block_title_text_color": "*neutral_700",
+    "block_label_text_color": "*neutral_700",
+    "input_placeholder_color": "*neutral_500",
+    "input_placeholder_color_dark": "*neutral_400",
+    "color_accent": "*primary_600",
+    "link_text_color": "*primary_600",
+    "link_text_color_dark": "*primary_300",
+    "link_text_color_visited": "*primary_700",
+    "link_text_color_visited_dark": "*primary_300",
+}
+
 
 def theme() -> gr.themes.Base:
     """The page's theme; nothing is fetched from elsewhere."""
@@ -29,6 +44,7 @@ def theme() -> gr.themes.Base:
         button_primary_text_color="white",
         button_large_text_size="*text_md",
         button_large_text_weight="500",
+        **READABLE,
     )
 
 
