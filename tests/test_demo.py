@@ -20,7 +20,7 @@ from ksh_studio.project.workspace import Project, Workspace
 
 ROOT = ASSETS.parent
 STEPS = 6
-pytestmark = [pytest.mark.models, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.models, pytest.mark.timeout(1200)]
 
 
 @dataclass(frozen=True)

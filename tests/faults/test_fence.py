@@ -16,6 +16,8 @@ from ksh_studio.jobs.start import begin_job
 from ksh_studio.jobs.status import job_status
 from tests.faults.counting import PATIENCE, counted, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_stopped_process_keeps_its_job_until_it_is_ended(begin, signalled):
     life = begin()

@@ -26,6 +26,8 @@ from ksh_studio.project.catalogue import Catalogue
 from ksh_studio.project.workspace import Workspace
 from ksh_studio.stages import stage_events
 
+pytestmark = pytest.mark.slow
+
 ARCHIVE = Path(__file__).with_name("old_workspace.tar.xz")
 STATES = {
     "caption": "finished",

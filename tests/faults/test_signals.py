@@ -7,6 +7,8 @@ import pytest
 from ksh_studio.jobs.status import job_events, job_status
 from tests.faults.counting import PATIENCE, counted, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL])
 def test_a_process_that_died_is_shown_as_that_and_goes_on_where_it_saved(number, begin, signalled):

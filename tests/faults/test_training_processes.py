@@ -28,7 +28,7 @@ from tests.training.lessons import Lesson, add_drawings, is_whole, short_trainin
 
 PATIENCE = 600.0
 """Seconds; a process that is still at it then fails the test."""
-pytestmark = pytest.mark.timeout(2 * PATIENCE)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * PATIENCE)]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from ksh_studio.config import ProjectSettings, Trigger
 from ksh_studio.project.catalogue import Catalogue, NewDrawing
 from tests.journeys.browser import chromium, demo_of, open_sheet, open_studio, visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(900)]
 SCRIPT = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>'
 
 

@@ -10,7 +10,7 @@ from ksh_studio.generation.pictures.recipe import read_recipe
 from ksh_studio.project.catalogue import Catalogue
 from tests.journeys.browser import chromium, demo_of, open_studio, visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(1800)]
 WORK = 900_000
 
 

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from transformers import CLIPTokenizer
+
+pytestmark = pytest.mark.slow
 
 POCKET = Path(__file__).resolve().parents[2] / "assets" / "pocket"
 

@@ -8,6 +8,8 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.multiprocessing import start_processes
 
+pytestmark = pytest.mark.slow
+
 
 def trained_a_little(run, steps):
     for _ in range(steps):
