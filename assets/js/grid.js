@@ -8,7 +8,7 @@ const aside = element.querySelector('.ksh-offers');
 let asked = new Set(), rows = new Map(), cards = new Map(), total = 0, columns = 1, life = 0;
 let place = '', slug = '';  // the project, and where the drafts of its captions are: known with its first rows
 let saving = new Set(), offers = new Map(), failures = new Map(), typed = new Map(), retrying;
-let trouble = '';  // why the drawings could not be loaded
+let trouble = '', counted = false;  // why the drawings could not be loaded; whether the studio has said which there are
 
 const text = (name) => (TEXTS[document.documentElement.lang] || TEXTS.en)[name] || TEXTS.en[name] || name;
 const wanted = () => window.kshGrid || { slug: '', query: '', show: 'all' };
@@ -28,7 +28,7 @@ function measure() {
   view.style.display = shown ? '' : 'none';
   empty.style.display = shown && !trouble ? 'none' : '';
   empty.className = trouble ? 'ksh-note ksh-bad' : 'ksh-none';
-  empty.textContent = trouble || text(wanted().query || wanted().show !== 'all' ? 'nothing_found' : 'empty');
+  empty.textContent = trouble || !counted ? trouble : text(wanted().query || wanted().show !== 'all' ? 'nothing_found' : 'empty');
 }
 
 async function load(index) {
@@ -44,8 +44,9 @@ async function load(index) {
     setTimeout(() => { asked.delete(start); if (mine === life) load(start); }, LOAD_AGAIN);
     return;
   }
-  const grew = total !== page.total, arriving = place !== page.place;
+  const grew = total !== page.total || !counted, arriving = place !== page.place;
   total = page.total;
+  counted = true;
   place = page.place;
   slug = ask.slug;
   page.rows.forEach((row, k) => { rows.set(start + k, row); refresh(start + k, row); });
@@ -233,7 +234,7 @@ function refresh(index, row) {
 function again(whole) {
   life += 1;
   asked = new Set();
-  if (whole) { rows = new Map(); cards.forEach((shown) => shown.remove()); cards = new Map(); total = 0; view.scrollTop = 0; measure(); }
+  if (whole) { rows = new Map(); cards.forEach((shown) => shown.remove()); cards = new Map(); total = 0; counted = false; view.scrollTop = 0; measure(); }
   if (slug !== wanted().slug) { place = slug = ''; offers = new Map(); failures = new Map(); showOffers(); }
   load(Math.floor(view.scrollTop / ROW) * columns);
 }

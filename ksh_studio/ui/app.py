@@ -15,6 +15,7 @@ from ksh_studio.ui.access.visit import Visit
 from ksh_studio.ui.access.visitors import welcome
 from ksh_studio.ui.caption import tab as caption_tab
 from ksh_studio.ui.caption import watch as caption_watch
+from ksh_studio.ui.caption.first_steps import open_train, show_first_steps
 from ksh_studio.ui.caption.tab import CaptionTab
 from ksh_studio.ui.generate import tab as generate_tab
 from ksh_studio.ui.generate.generating import show_busy
@@ -142,6 +143,10 @@ def _between_tabs(studio: Studio, page: Page) -> None:
     bar, train, generate = page.bar, page.train, page.generate
     changes, changed = [bar.slug.change, page.head.language.input], QUIET | EACH_TIME
     gr.on(changes, inputs=bar.slug, **filling(studio, "look", show_restored, page.restored), **changed)
+    first = page.caption.first
+    begun = filling(studio, "look", show_first_steps, first)
+    gr.on([*changes, page.caption.state.change], inputs=bar.slug, **begun, **changed)
+    first.next_stage.click(**filling(studio, "look", open_train, page.tabs), **QUIET)
     triggers = [*changes, page.caption.stamp.change]
     plan = filling(studio, "look", train_plan.show_plan, train.plan)
     inputs = {"inputs": [bar.slug, train.preset], "inputs_kwargs": form_inputs(train.form)}
@@ -162,7 +167,12 @@ def _use_lora(studio: Studio, page: Page) -> None:
     form = page.generate.form
     inputs = [page.bar.slug, page.train.job_id, form["prompt"]]
     places = LoraUsed(form["lora"], form["prompt"], page.tabs)
-    page.train.use_lora.click(inputs=inputs, **filling(studio, "generate", use_lora, places), **QUIET)
+    gr.on(
+        [page.train.use_lora.click, page.train.next_stage.click],
+        inputs=inputs,
+        **filling(studio, "generate", use_lora, places),
+        **QUIET,
+    )
     page.train.files.select(inputs=inputs, **filling(studio, "generate", use_clicked_lora, places), **QUIET)
 
 

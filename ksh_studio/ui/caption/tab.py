@@ -11,6 +11,7 @@ from ksh_studio.ui.access.studio import Studio
 from ksh_studio.ui.access.updates import errors_in_place
 from ksh_studio.ui.caption.captioning import build_captioning, caption, stop_captioning, undo_caption_change
 from ksh_studio.ui.caption.export_panel import build_export_panel
+from ksh_studio.ui.caption.first_steps import UNKNOWN, FirstSteps
 from ksh_studio.ui.caption.grid import ksh_rows, ksh_save
 from ksh_studio.ui.caption.import_panel import build_import_panel
 from ksh_studio.ui.caption.settings import build_settings
@@ -18,6 +19,7 @@ from ksh_studio.ui.caption.watch import CaptionTabParts, poll
 from ksh_studio.ui.parts.form import Form, form_inputs
 from ksh_studio.ui.parts.languages import json_texts, page_text, script
 from ksh_studio.ui.parts.outputs import QUIET, News
+from ksh_studio.ui.parts.theme import html
 
 FILTERS = ("all", "empty", "auto", "file", "person")
 """Which drawings the grid can be narrowed to."""
@@ -30,19 +32,27 @@ class CaptionTab:
     restricted: list[tuple[gr.blocks.Block, Action]]
     stamp: gr.Textbox
     """Changes whenever drawings or captions do."""
+    state: gr.Textbox
+    """Changes when the first drawing or the first caption has come."""
     form: Form
     import_folder: gr.Textbox
+    first: FirstSteps
+    """What `show_first_steps` fills."""
 
 
 def build(studio: Studio, slug: gr.Textbox, changes: gr.HTML, messages: gr.HTML) -> CaptionTab:
     """Build the tab's components and events."""
     gr.Markdown(page_text("caption_tab.intro"), elem_classes="ksh-intro")
+    steps = html("first-steps", value=UNKNOWN)
     importing = build_import_panel(studio, slug)
-    captioning, undo = build_captioning()
-    with gr.Accordion(page_text("ui.settings"), open=False, elem_id="caption-settings") as settings:
-        form = build_settings(studio)
-    search, which = _build_grid(studio)
-    export_row, exporting = build_export_panel(studio, slug)
+    with gr.Column(elem_id="caption-contents"):
+        captioning, undo = build_captioning()
+        with gr.Accordion(page_text("ui.settings"), open=False, elem_id="caption-settings") as settings:
+            form = build_settings(studio)
+        search, which = _build_grid(studio)
+        export_row, exporting = build_export_panel(studio, slug)
+        with gr.Row(elem_classes="ksh-next"):
+            next_stage = gr.Button(page_text("ui.next_train"), variant="primary", elem_id="caption-next", visible=False)
     parts = CaptionTabParts(captioning, importing.job, exporting)
     seen = gr.State({})
 
@@ -66,7 +76,8 @@ def build(studio: Studio, slug: gr.Textbox, changes: gr.HTML, messages: gr.HTML)
         (importing.zone, "import"), (importing.by_path, "server_path"),
         (captioning.start, "caption"), (undo, "edit_captions"), (settings, "caption"), (export_row, "export"),
     ]  # fmt: skip
-    return CaptionTab(restricted, captioning.stamp, form, importing.folder)
+    first = FirstSteps(steps, next_stage)
+    return CaptionTab(restricted, captioning.stamp, captioning.state, form, importing.folder, first)
 
 
 def _build_grid(studio: Studio) -> tuple[gr.Textbox, gr.Radio]:

@@ -34,6 +34,8 @@ class JobButtons(Generic[V]):
     stop: V
     end: V
     use_lora: V
+    next_stage: V
+    """The same at the end of the tab."""
     train_on: V
     use_settings: V
     open_folder: V
@@ -98,9 +100,11 @@ def job_parts() -> JobParts:
     files = html("train-files", js_on_load=script("pick.js"))
     pointer = script("chart.js", top=TOP, bottom=HEIGHT - BOTTOM)
     chart = html("train-chart", js_on_load=script("folds.js") + pointer)
+    with gr.Row(elem_classes="ksh-next"):
+        next_stage = gr.Button(page_text("ui.next_generate"), variant="primary", elem_id="train-next", visible=False)
     return JobParts(
         JobDisplay(status, chart, recommended, previews, files),
-        JobButtons(pause, resume, stop, end, use, train_on, again, folder),
+        JobButtons(pause, resume, stop, end, use, next_stage, train_on, again, folder),
         preview_row,
         prompt,
         preview_now,

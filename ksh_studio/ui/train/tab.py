@@ -27,6 +27,8 @@ class TrainTab:
 
     use_lora: gr.Button
     """Use the recommended LoRA in Generate."""
+    next_stage: gr.Button
+    """The same, at the end of the tab."""
     files: gr.HTML
     """Its `select` names the step whose LoRA is to be used."""
     job_id: gr.Textbox
@@ -81,6 +83,7 @@ def build(studio: Studio, slug: gr.Textbox, changes: gr.HTML, messages: gr.HTML)
     restricted: list[tuple[gr.blocks.Block, Action]] = [(new.accordion, "train"), (new.buttons.start, "train")]
     return TrainTab(
         use_lora=job.buttons.use_lora,
+        next_stage=job.buttons.next_stage,
         files=job.display.files,
         job_id=job_id,
         restricted=restricted,

@@ -168,7 +168,7 @@ def _no_job(visit: Visit, trainable: bool) -> JobDisplay[str]:
 
 def _no_buttons() -> JobButtons[Update]:
     hidden = visible(False)
-    return JobButtons(hidden, hidden, hidden, hidden, hidden, hidden, hidden, hidden)
+    return JobButtons(hidden, hidden, hidden, hidden, hidden, hidden, hidden, hidden, hidden)
 
 
 def _job_display(visit: Visit, project: Project, job: Job, status: JobStatus, history: JobHistory) -> JobDisplay[str]:
@@ -193,6 +193,7 @@ def _job_buttons(visit: Visit, job: Job, status: JobStatus, history: JobHistory)
         stop=visible(may_train and (alive or status.state == "paused")),
         end=visible(may_train and status.state == "not answering"),
         use_lora=visible(bool(history.loras)),
+        next_stage=visible(bool(history.loras)),
         train_on=visible(may_train and bool(history.loras)),
         use_settings=visible(may_train),
         open_folder=visible(visit.may("open_folder") and visit.studio.mode == "local"),
