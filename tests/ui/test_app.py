@@ -32,6 +32,8 @@ BUTTONS = {
     "train-next": "use_lora",
     "train-open-folder": "open_job_folder",
     "train-on": "train_on",
+    "train-on-this": "train_on",
+    "train-use-settings": "use_settings",
     "train-merge": "merge",
     "publish-list": "list_files",
     "publish-send": "publish",
