@@ -108,19 +108,19 @@ def show_presets(visit: Visit, slug: str) -> gr.Radio | Unchanged:
 
 
 def _preset(visit: Visit, slug: str, name: str) -> str:
+    """A preset's card: its name and time on the first line, which is large, what it is for on the second."""
     title = translate(f"train_tab.preset_{name}", visit.language)
-    parts = [f"{title} – {translate(f'train_tab.preset_{name}_about', visit.language)}"]
+    about = translate(f"train_tab.preset_{name}_about", visit.language)
     try:
         project, config = settings_to_use(visit, slug, preset_for(visit, slug, name).settings)
         cost = estimate(config, project)
     except StudioError:  # nothing to train on yet: the plan says so
-        return parts[0]
-    parts.append(translate("train_tab.steps", visit.language, steps=cost.steps))
+        return f"{title}\n{about}"
+    steps = translate("train_tab.steps", visit.language, steps=cost.steps)
     planned = measured(visit, project, config, cost)
     seconds = cost.seconds if planned is None else planned.seconds
-    if seconds is not None:
-        parts.append(roughly(seconds, visit.language))
-    return " · ".join(parts)
+    time = f" · {roughly(seconds, visit.language)}" if seconds is not None else ""
+    return f"{title}{time}\n{about} · {steps}"
 
 
 def measured(visit: Visit, project: Project, config: SettledTraining, cost: Estimate) -> Planned | None:

@@ -141,13 +141,13 @@ def test_what_the_plan_warns_of_stands_outside_of_what_is_folded(owner, drawn):
 
 def test_without_drawings_the_plan_says_where_to_begin(owner, project):
     assert "Caption tab" in show_plan(owner, project.slug).card
-    assert "Quick – a first look" in str(show_presets(owner, project.slug).choices)
+    assert ("Quick\na first look", "quick") in show_presets(owner, project.slug).choices
 
 
 def test_presets_show_their_steps_for_these_drawings(owner, drawn):
     labels = [label for label, _ in show_presets(owner, drawn.slug).choices]
     assert [name for _, name in show_presets(owner, drawn.slug).choices] == list(TRAIN_PRESETS)
-    assert all("steps" in label for label in labels) and len(set(labels)) == len(labels)
+    assert all("steps" in label.splitlines()[1] for label in labels) and len(set(labels)) == len(labels)
 
 
 def test_the_original_on_a_base_model_of_another_size_says_what_it_changed(owner, drawn):
@@ -185,7 +185,8 @@ def test_a_presets_line_and_its_plan_say_the_same_time(owner, drawn):
     _, config = settings_to_use(owner, drawn.slug, values)
     append(create_job(drawn, "check", config), planned(seconds=301.0))
     [line] = [label for label, name in show_presets(owner, drawn.slug).choices if name == "quick"]
-    assert line.endswith("about 5 min") and "about 5 min" in show_plan(owner, drawn.slug, "quick", **values).card
+    assert line == "Quick · about 5 min\na first look · 120 steps"
+    assert "about 5 min" in show_plan(owner, drawn.slug, "quick", **values).card
 
 
 @pytest.mark.parametrize(
