@@ -146,7 +146,7 @@ def _between_tabs(studio: Studio, page: Page) -> None:
     first = page.caption.first
     begun = filling(studio, "look", show_first_steps, first)
     gr.on([*changes, page.caption.state.change], inputs=bar.slug, **begun, **changed)
-    first.next_stage.click(**filling(studio, "look", open_train, page.tabs), **QUIET)
+    page.caption.next_stage.click(**filling(studio, "look", open_train, page.tabs), **QUIET)
     triggers = [*changes, page.caption.stamp.change]
     plan = filling(studio, "look", train_plan.show_plan, train.plan)
     inputs = {"inputs": [bar.slug, train.preset], "inputs_kwargs": form_inputs(train.form)}

@@ -85,7 +85,8 @@ class OpenPage:
 
     def tick(self) -> dict[str, Any]:
         """What the page's updates change on the page, which its script sets off when there is something new."""
-        handlers = [fn for fn in self.blocks.fns.values() if any(event == "tick" for _, event in fn.targets)]
+        ticks = [fn for fn in self.blocks.fns.values() if any(event == "tick" for _, event in fn.targets)]
+        handlers = [fn for fn in ticks if fn.fn is not None]  # the others are scripts
         updates = [update for fn in handlers for update in self._run(fn, None)]
         return {name: value for update in updates for name, value in update.items()}
 

@@ -38,6 +38,8 @@ class CaptionTab:
     import_folder: gr.Textbox
     first: FirstSteps
     """What `show_first_steps` fills."""
+    next_stage: gr.Button
+    """Leads to the Train tab; one of the components of `first`."""
 
 
 def build(studio: Studio, slug: gr.Textbox, changes: gr.HTML, messages: gr.HTML) -> CaptionTab:
@@ -77,7 +79,7 @@ def build(studio: Studio, slug: gr.Textbox, changes: gr.HTML, messages: gr.HTML)
         (captioning.start, "caption"), (undo, "edit_captions"), (settings, "caption"), (export_row, "export"),
     ]  # fmt: skip
     first = FirstSteps(steps, next_stage)
-    return CaptionTab(restricted, captioning.stamp, captioning.state, form, importing.folder, first)
+    return CaptionTab(restricted, captioning.stamp, captioning.state, form, importing.folder, first, next_stage)
 
 
 def _build_grid(studio: Studio) -> tuple[gr.Textbox, gr.Radio]:

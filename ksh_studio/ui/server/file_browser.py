@@ -18,9 +18,9 @@ def open_folder(path: Path) -> None:
     command = COMMANDS.get(sys.platform, "xdg-open")
     if shutil.which(command) is None:
         raise StudioError("disk.no_browser", path=path)
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    nothing = subprocess.DEVNULL
     try:
-        process = subprocess.Popen([command, str(path)], **quiet)
+        process = subprocess.Popen([command, str(path)], stdin=nothing, stdout=nothing, stderr=nothing)
     except OSError as error:
         raise StudioError("disk.not_shown", path=path) from error
     try:
