@@ -55,12 +55,13 @@ def test_the_language_switch_changes_everything_and_loses_nothing(workspace):
         expect(page.locator("#caption-about")).to_contain_text("2 drawings")
         open_sheet(page, "new-project")
         page.locator("#new-project-name").get_by_role("textbox").fill("kept")
+        page.keyboard.press("Escape")  # the sheet lies over the switch
         page.locator("#language label").nth(1).click()
         expect(page.locator("#caption-about")).to_contain_text("그림 2장")
         expect(page.locator("#caption-start")).to_have_text("캡션 붙이기")
         expect(page.get_by_role("tab").nth(2)).to_contain_text("생성")
         expect(page.locator(".ksh-card textarea").first).to_have_attribute("placeholder", "캡션 없음")
-        expect(page.locator("#new-project-name").get_by_role("textbox")).to_have_value("kept")
+        expect(page.locator("#new-project-name").locator("input, textarea")).to_have_value("kept")  # in a closed sheet
         page.reload()
         expect(page.locator("#caption-start")).to_have_text("캡션 붙이기")
         expect(page.locator("#caption-about")).to_contain_text("그림 2장")

@@ -39,7 +39,7 @@ ELSEWHERE = {
 """Buttons that are not pressed here, and why."""
 NOT_PRESSED = {
     *("import-stop", "import-resume", "export-stop", "export-resume"),
-    *("allow-restored", "decline-restored", "pause-and-draw", "preview-instead"),
+    *("allow-restored", "decline-restored", "pause-and-draw", "preview-instead", "caption-next"),
 }
 """Buttons that no test presses in a browser yet where they must refuse."""
 NAMED = {
