@@ -14,7 +14,7 @@ from ksh_studio.project.workspace import Project, Workspace
 from ksh_studio.ui.parts.drafts import draft_place
 from tests.journeys.browser import DEMO, chromium, free_port, open_sheet, open_studio, visit
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.unproved, pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")

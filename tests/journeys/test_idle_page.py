@@ -7,7 +7,7 @@ from ksh_studio.project.catalogue import Catalogue
 from tests.benchmarks.idle_page import costs, empty_page, settle
 from tests.journeys.browser import chromium, demo_of, open_studio, visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.unproved, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 MORE = 3.0
 """How many times as much as an empty page of gradio; 12 to 15 times while gradio's own timer updated the page."""
 

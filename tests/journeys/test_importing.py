@@ -11,7 +11,7 @@ from ksh_studio.config import ProjectSettings
 from ksh_studio.project.catalogue import Catalogue
 from tests.journeys.browser import chromium, open_studio, visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.unproved, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
 DRAWINGS = 400
 WORK = 900_000
 LONGEST_TASK = 5000

@@ -9,7 +9,7 @@ from tests.jobs.written_jobs import append, job_with, step
 from tests.journeys.browser import chromium, demo_of, open_studio, visit
 from tests.tiny import tiny_lora_file
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser]
+pytestmark = [pytest.mark.unproved, pytest.mark.slow, pytest.mark.browser]
 WORDS = """() => { const words = [], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walk.nextNode()) words.push(walk.currentNode.data.trim()); return words; }"""
 
