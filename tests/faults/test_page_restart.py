@@ -17,6 +17,8 @@ from ksh_studio.jobs.status import job_status
 from ksh_studio.project.workspace import Workspace
 from tests.faults.counting import counted, wait_for
 
+pytestmark = pytest.mark.slow
+
 PAGE = """
 import sys, time
 from ksh_studio.jobs import start as jobs
@@ -24,8 +26,6 @@ from ksh_studio.config import TrainConfig
 from ksh_studio.project.workspace import Workspace
 from pathlib import Path
 from tests.faults.counting import spawn
-
-pytestmark = pytest.mark.slow
 jobs._spawn = spawn
 project = Workspace(Path(sys.argv[1])).project(sys.argv[2])
 print(jobs.start_job(project, "train", TrainConfig(max_train_steps=100_000)).id, flush=True)
