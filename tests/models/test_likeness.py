@@ -11,6 +11,8 @@ from ksh_studio.models.likeness import Likeness, picture_tensor, style_features
 from ksh_studio.models.loading import load_base
 from ksh_studio.models.registry import base_entry
 
+pytestmark = pytest.mark.slow
+
 SET = 3
 DRAWINGS = 32
 OTHERS = 9

@@ -24,6 +24,8 @@ from ksh_studio.training.measures import previews
 from ksh_studio.training.stage import train
 from tests.training.lessons import is_whole
 
+pytestmark = pytest.mark.slow
+
 
 def last(said):
     return said[-1].kind, getattr(said[-1], "key", "")

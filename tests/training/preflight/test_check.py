@@ -17,6 +17,8 @@ from ksh_studio.training.preflight.dry_run import Measurements, largest_batch, u
 from ksh_studio.training.stage import train
 from tests.training.lessons import EVERYTHING, assert_same, outcome
 
+pytestmark = pytest.mark.slow
+
 
 def everything(session):
     """All that a step changes, copied."""

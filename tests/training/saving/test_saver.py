@@ -24,6 +24,8 @@ from ksh_studio.training.saving import saver as saving
 from ksh_studio.training.saving.saver import lora_stem
 from ksh_studio.training.stage import train
 
+pytestmark = pytest.mark.slow
+
 CALLS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "shutil.rmtree"}
 """Audit events of what changes a disk."""
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -14,6 +14,8 @@ from tests.lora.bases import distance, outputs, tiny_base
 from tests.tiny import tiny_base_folder
 from tests.training.lessons import assert_same, outcome
 
+pytestmark = pytest.mark.slow
+
 KINDS = ["dora", "loha", "lokr"]
 
 

@@ -25,6 +25,8 @@ from ksh_studio.training.step.state import TrainingState
 from ksh_studio.training.step.step import Stepper
 from tests.tiny import TEXT_WIDTH, tiny_clip_tokenizer, tiny_text_encoder, tiny_unet, tiny_vae
 
+pytestmark = pytest.mark.slow
+
 CPU, META = torch.device("cpu"), torch.device("meta")
 DRAWINGS, ORDERS = 6, 3
 WAITS = (
