@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from tests.journeys.browser import chromium, demo_of, open_sheet, open_studio, visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.unproved, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 PARTS = ("#head-project", "#stages > .tab-wrapper", "#head-tools")
 
 

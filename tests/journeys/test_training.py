@@ -10,7 +10,13 @@ from ksh_studio.jobs.folder import jobs_of
 from ksh_studio.jobs.status import job_events, job_status
 from tests.journeys.browser import chromium, demo_of, open_studio, visit
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.unproved,
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.models,
+    pytest.mark.timeout(3600),
+]
 WORK = 900_000
 STEPS = 240
 RUNNING = re.compile(rf"Step \d+ of {STEPS}")
